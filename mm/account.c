@@ -1,0 +1,99 @@
+/*
+ * mm/account.c - who uses how much: counters, and the promise behind a commit.
+ *
+ * Theory: HotSpot asks for memory at mmap() time and handles ENOMEM there, but dies when a page it was
+ * promised is missing at the touch. A private writable area is therefore charged as a whole when it
+ * is made. MAP_NORESERVE, MAP_STACK and private file areas are charged page by page as they are touched:
+ * thousands of idle stacks would otherwise use up what nobody touches. A charge succeeds while
+ *
+ *     charged areas + touched pages of uncharged areas <= free + reclaimable file pages + anonymous pages
+ *                                                        - the kernel's reserve
+ *
+ * The right side is all memory but what the kernel, its tables and tmpfs hold; file pages count because
+ * reclaim can have them.
+ *
+ * Interface: internal.h; mem_stats_get() in mm.h.
+ * Locking: counters are per CPU, added to with preemption disabled and summed without; a sum is exact only at rest.
+ * The charge is guarded by areas_lock.
+ */
+#include "mm/internal.h"
+#include "core/thread.h"
+#include "lib/string.h"
+
+static struct cpu_stats {
+	_Atomic int64_t v[STAT_COUNT];
+} __attribute__((aligned(64))) cpu_stats[MAX_CPUS];
+
+static _Atomic uint64_t committed_pages; /* of charged areas */
+
+void stat_add(enum mem_stat which, int64_t n)
+{
+	_Atomic int64_t *v;
+
+	preempt_disable();
+	v = &cpu_stats[cpu_id()].v[which];
+	atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+	preempt_enable();
+}
+
+uint64_t stat_sum(enum mem_stat which)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < MAX_CPUS; i++)
+		sum += atomic_load_explicit(&cpu_stats[i].v[which], memory_order_relaxed);
+	return sum > 0 ? (uint64_t)sum : 0;
+}
+
+static uint64_t commit_limit_pages(void)
+{
+	uint64_t usable = buddy_free_pages() + stat_sum(STAT_FILE) + stat_sum(STAT_ANON);
+
+	return usable > mem_reserve_pages ? usable - mem_reserve_pages : 0;
+}
+
+int commit_charge(struct mm *mm, uint64_t npages)
+{
+	uint64_t now = atomic_load_explicit(&committed_pages, memory_order_relaxed);
+
+	if (npages > mem_total_pages || now + npages + stat_sum(STAT_ANON_TOUCHED) > commit_limit_pages())
+		return -ENOMEM;
+	atomic_fetch_add_explicit(&committed_pages, npages, memory_order_relaxed);
+	mm->charged_pages += npages;
+	return 0;
+}
+
+void commit_uncharge(struct mm *mm, uint64_t npages)
+{
+	atomic_fetch_sub_explicit(&committed_pages, npages, memory_order_relaxed);
+	mm->charged_pages -= npages;
+}
+
+void mem_stats_get(struct mem_stats *s)
+{
+	uint64_t free = buddy_free_pages(), file = stat_sum(STAT_FILE), shmem = stat_sum(STAT_SHMEM);
+	uint64_t usable;
+
+	memset(s, 0, sizeof(*s));
+	s->total = mem_total_pages * PAGE_SIZE;
+	s->free = free * PAGE_SIZE;
+	usable = free + file;
+	s->available = usable > mem_reserve_pages ? (usable - mem_reserve_pages) * PAGE_SIZE : 0;
+	s->cached = (file + shmem) * PAGE_SIZE;
+	s->mapped = stat_sum(STAT_FILE_MAPPED) * PAGE_SIZE;
+	s->anon = stat_sum(STAT_ANON) * PAGE_SIZE;
+	s->anon_huge = stat_sum(STAT_ANON_HUGE) * PAGE_SIZE;
+	s->shmem = shmem * PAGE_SIZE;
+	s->slab = stat_sum(STAT_SLAB) * PAGE_SIZE;
+	s->page_tables = stat_sum(STAT_PAGE_TABLES) * PAGE_SIZE;
+	s->kernel_stacks = stat_sum(STAT_KSTACKS) * PAGE_SIZE;
+	s->committed = (atomic_load_explicit(&committed_pages, memory_order_relaxed) +
+			stat_sum(STAT_ANON_TOUCHED)) * PAGE_SIZE;
+	s->commit_limit = commit_limit_pages() * PAGE_SIZE;
+	s->reserved_kernel = mem_reserve_pages * PAGE_SIZE;
+	s->faults_minor = stat_sum(STAT_FAULT_MINOR);
+	s->faults_major = stat_sum(STAT_FAULT_MAJOR);
+	s->faults_huge = stat_sum(STAT_FAULT_HUGE);
+	s->reclaimed_pages = stat_sum(STAT_RECLAIMED);
+	s->alloc_failures = stat_sum(STAT_ALLOC_FAIL);
+}

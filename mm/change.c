@@ -1,0 +1,227 @@
+/*
+ * mm/change.c - a range of one mm is given other areas, all or nothing.
+ *
+ * Theory: every call that changes areas (mmap, munmap, mprotect, brk, madvise, mremap) describes what
+ * shall stand in a range. begin adds what remains of an area that sticks out on the left, publish what remains
+ * on the right; neighbours that agree melt into one area, so that a heap that grows by one mprotect() after the
+ * other stays one area. Everything that can fail (charge, areas, tree nodes) is done before the one
+ * store that publishes; then the old areas are dead and the caller brings the page tables into line.
+ *
+ * Locking: areas_lock is held from begin to finish or cancel. cache->lock is taken to (un)link areas.
+ * Errors: -ENOMEM, and -EEXIST from begin when another mm owns part of the range.
+ */
+#include "mm/internal.h"
+#include "core/log.h"
+#include "lib/string.h"
+
+static struct area_node *root(void)
+{
+	return atomic_load_explicit(&area_root, memory_order_relaxed);
+}
+
+static struct area_desc desc_cut(const struct area_desc *d, uaddr_t start, uaddr_t end)
+{
+	struct area_desc c = *d;
+
+	c.pgoff += (start - d->start) >> PAGE_SHIFT;
+	c.start = start;
+	c.end = end;
+	return c;
+}
+
+int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t end)
+{
+	struct area *a;
+	struct area_desc d;
+
+	assert(mutex_held(&areas_lock));
+	memset(c, 0, offsetof(struct area_change, inline_desc));
+	c->mm = mm;
+	c->start = c->lo = start;
+	c->end = c->hi = end;
+	c->desc = c->inline_desc;
+	c->cap = CHANGE_INLINE;
+	c->old = NULL;
+	c->charge = 0;
+	c->overlaps = false;
+	for (a = area_at_or_after(root(), start); a && a->d.start < end; a = area_at_or_after(root(), a->d.end))
+		if (a->mm != mm)
+			return -EEXIST;
+		else
+			c->overlaps = true;
+	a = area_before(root(), start);
+	if (a && a->d.end >= start && a->mm == mm) {
+		/* It sticks out, or it may melt with what comes. */
+		d = desc_cut(&a->d, a->d.start, start);
+		c->lo = a->d.start;
+		return change_add(c, &d);
+	}
+	return 0;
+}
+
+int change_add(struct area_change *c, const struct area_desc *d)
+{
+	if (d->start == d->end)
+		return 0;
+	if (c->ndesc && area_desc_mergeable(&c->desc[c->ndesc - 1], d)) {
+		c->desc[c->ndesc - 1].end = d->end;
+		return 0;
+	}
+	if (c->ndesc == c->cap) {
+		struct area_desc *more = kmalloc(2 * c->cap * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, c->desc, c->ndesc * sizeof(*more));
+		if (c->desc != c->inline_desc)
+			kfree(c->desc);
+		c->desc = more;
+		c->cap *= 2;
+	}
+	c->desc[c->ndesc++] = *d;
+	return 0;
+}
+
+void change_cancel(struct area_change *c)
+{
+	if (c->desc != c->inline_desc)
+		kfree(c->desc);
+	c->desc = c->inline_desc;
+}
+
+static void area_link(struct area *a)
+{
+	struct pagecache *cache = a->d.cache;
+
+	if (!cache)
+		return;
+	mutex_lock(&cache->lock);
+	list_push_back(&cache->mappings, &a->cache_link);
+	mutex_unlock(&cache->lock);
+}
+
+static void area_unlink(struct area *a)
+{
+	struct pagecache *cache = a->d.cache;
+
+	if (!cache)
+		return;
+	mutex_lock(&cache->lock);
+	list_del(&a->cache_link);
+	mutex_unlock(&cache->lock);
+}
+
+/* Adds what lies behind the range, and drops whole neighbours that did not melt. */
+static int add_right_side(struct area_change *c)
+{
+	struct area *left = area_before(root(), c->start), *right = area_at_or_after(root(), c->end);
+	struct area_desc d;
+	int r;
+
+	if (right && right->mm == c->mm && right->d.start <= c->end) {
+		d = desc_cut(&right->d, c->end, right->d.end);
+		r = change_add(c, &d);
+		if (r)
+			return r;
+		if (right->d.start == c->end) {
+			c->hi = c->end + PAGE_SIZE;
+			if (c->desc[c->ndesc - 1].start == c->end) {
+				c->ndesc--;
+				c->hi = c->end;
+			}
+		}
+	}
+	if (left && c->ndesc && c->lo < c->start && left->d.end == c->start && c->desc[0].end == c->start) {
+		c->ndesc--;
+		memmove(&c->desc[0], &c->desc[1], c->ndesc * sizeof(c->desc[0]));
+		c->lo = c->start;
+	}
+	return 0;
+}
+
+static uint64_t desc_pages(const struct area_desc *d)
+{
+	return (d->end - d->start) >> PAGE_SHIFT;
+}
+
+int change_publish(struct area_change *c)
+{
+	struct area *fresh = NULL, **tail = &fresh, *a;
+	struct area_edit edit;
+	int64_t total = 0, maps = 0;
+	int r = add_right_side(c);
+
+	if (r)
+		goto out_cancel;
+	for (a = area_at_or_after(root(), c->lo); a && a->d.start < c->hi; a = area_at_or_after(root(), a->d.end)) {
+		total -= (int64_t)desc_pages(&a->d);
+		maps--;
+		if (a->d.kind & AREA_CHARGED)
+			c->charge -= (int64_t)desc_pages(&a->d);
+	}
+	for (unsigned i = 0; i < c->ndesc; i++) {
+		total += (int64_t)desc_pages(&c->desc[i]);
+		maps++;
+		if (c->desc[i].kind & AREA_CHARGED)
+			c->charge += (int64_t)desc_pages(&c->desc[i]);
+	}
+	if (c->charge > 0 && commit_charge(c->mm, (uint64_t)c->charge)) {
+		r = -ENOMEM;
+		goto out_cancel;
+	}
+	for (unsigned i = 0; i < c->ndesc; i++) {
+		a = area_new(c->mm, &c->desc[i]);
+		if (!a) {
+			r = -ENOMEM;
+			goto out_areas;
+		}
+		*tail = a;
+		tail = &a->next;
+	}
+	r = area_edit_prepare(&edit, c->lo, c->hi, fresh);
+	if (r)
+		goto out_areas;
+
+	/* From here on nothing fails. Reverse mapping must know the areas before faults do. */
+	for (a = fresh; a; a = a->next)
+		area_link(a);
+	tail = &c->old;
+	for (a = area_at_or_after(root(), c->lo); a && a->d.start < c->hi; a = area_at_or_after(root(), a->d.end)) {
+		*tail = a;
+		tail = &a->next;
+		a->next = NULL;
+	}
+	area_edit_publish(&edit);
+	for (a = c->old; a; a = a->next)
+		atomic_store_explicit(&a->dead, true, memory_order_release);
+	if (c->charge < 0)
+		commit_uncharge(c->mm, (uint64_t)-c->charge);
+	c->mm->total_pages += (uint64_t)total;
+	c->mm->map_count += (uint64_t)maps;
+	change_cancel(c);
+	return 0;
+
+out_areas:
+	while (fresh) {
+		a = fresh;
+		fresh = a->next;
+		area_put(a);
+	}
+	if (c->charge > 0)
+		commit_uncharge(c->mm, (uint64_t)c->charge);
+out_cancel:
+	change_cancel(c);
+	return r;
+}
+
+void change_finish(struct area_change *c)
+{
+	struct area *a, *next;
+
+	for (a = c->old; a; a = next) {
+		next = a->next;
+		area_unlink(a);
+		area_put(a);
+	}
+	c->old = NULL;
+}

@@ -1,0 +1,212 @@
+/*
+ * mm/internal.h - what the files of the memory room share. Nobody else includes it.
+ *
+ * Lock order (outer first): areas_lock, cache->lock, lru_lock, leaf mutex, slab class, buddy. Reclaim runs
+ * inside an allocation, below any of these: it takes cache->lock and leaf mutexes only by trylock.
+ */
+#ifndef IBRIK_MM_INTERNAL_H
+#define IBRIK_MM_INTERNAL_H
+
+#include "mm/mm.h"
+#include "mm/pagecache.h"
+
+/* --- the page array --------------------------------------------------------------------------------- */
+#define VMEMMAP_BASE 0xffffea0000000000ull
+#define MAX_ORDER 18 /* 1 GiB */
+
+/* Managed memory in page frame numbers, sorted. The page array has gaps outside these. */
+struct mem_range {
+	uint64_t first, end;
+};
+extern struct mem_range mem_ranges[];
+extern unsigned mem_range_count;
+extern struct page *page_array; /* indexed by page frame number */
+
+static inline uint64_t page_to_pfn(const struct page *p) { return (uint64_t)(p - page_array); }
+static inline struct page *pfn_to_page(uint64_t pfn) { return page_array + pfn; }
+bool pfn_managed(uint64_t pfn);
+
+/* --- buddy.c ------------------------------------------------------------------------------------------ */
+/* Internal to the room: never made to fail by mm.fail (an application fault cannot answer an error). */
+#define ALLOC_FAULT (1u << 8)
+
+void buddy_init(void);
+void buddy_add_range(uint64_t first_pfn, uint64_t end_pfn); /* boot: gives these pages to the allocator */
+uint64_t buddy_free_pages(void);
+/* Turns an allocated block into independent pages with one reference each. */
+void page_split(struct page *head, unsigned order);
+/* Pages below which reclaim starts, and the part only ALLOC_RESERVE may use. */
+extern uint64_t mem_total_pages, mem_reserve_pages, mem_low_pages, mem_high_pages;
+/* True while memory is plentiful enough to be generous (2 MiB pages, read-ahead). */
+bool mem_is_comfortable(void);
+bool alloc_should_fail(void);
+void page_clear(void *virt, size_t bytes);
+void page_copy(void *dst, const void *src);
+/* A reference if the page still has one. */
+bool page_try_get(struct page *p);
+
+/* --- account.c ---------------------------------------------------------------------------------------- */
+enum mem_stat { /* in pages or events; sums of per-CPU counters */
+	STAT_ANON, STAT_ANON_HUGE, STAT_ANON_TOUCHED, STAT_FILE, STAT_SHMEM, STAT_FILE_MAPPED, STAT_SLAB,
+	STAT_PAGE_TABLES, STAT_KSTACKS, STAT_FAULT_MINOR, STAT_FAULT_MAJOR, STAT_FAULT_HUGE, STAT_RECLAIMED,
+	STAT_ALLOC_FAIL, STAT_COUNT,
+};
+void stat_add(enum mem_stat which, int64_t n);
+uint64_t stat_sum(enum mem_stat which);
+int commit_charge(struct mm *mm, uint64_t npages); /* 0 or -ENOMEM; areas_lock held */
+void commit_uncharge(struct mm *mm, uint64_t npages);
+
+/* --- slab.c, vmap.c, reclaim.c -------------------------------------------------------------------------- */
+void slab_init(void);
+void reclaim_wake(void);
+void reclaim_start_thread(void);
+void lru_add(struct page *p);
+void lru_remove(struct page *p);
+
+/* --- mmap.c: where a new mapping of len bytes goes, 0 if nowhere; areas_lock held */
+uaddr_t mm_place(struct mm *mm, uint64_t len);
+
+/* --- area.c ------------------------------------------------------------------------------------------- */
+/* What an area is; the parts that must agree for two neighbours to be one. */
+struct area_desc {
+	uaddr_t start, end;
+	uint16_t prot;          /* PROT_* */
+	uint16_t kind;          /* enum area_kind */
+	uint32_t flags;         /* MAP_* as given */
+	uint64_t pgoff;         /* file page of `start` */
+	struct file *file;      /* NULL: anonymous */
+	struct pagecache *cache;
+};
+
+enum area_kind {
+	AREA_SHARED = 1,
+	AREA_CHARGED = 2,     /* its pages are charged as a whole */
+	AREA_HUGE_ASKED = 4,  /* MADV_HUGEPAGE */
+	AREA_HUGE_NEVER = 8,  /* MADV_NOHUGEPAGE */
+	AREA_HUGETLB = 16,
+	AREA_HEAP = 32,       /* brk */
+};
+
+/*
+ * An area never changes once it is in the tree: a change publishes new areas and marks the old
+ * ones dead. Whoever changes page tables on behalf of an area checks `dead` under the leaf mutex.
+ */
+struct area {
+	struct area_desc d;
+	_Atomic uint32_t refs;  /* the tree has one, a running fault has one */
+	_Atomic bool dead;
+	struct mm *mm;
+	struct list cache_link; /* cache->mappings, under cache->lock */
+	struct area *next;      /* list of a change in progress */
+	struct rcu_head rcu;
+};
+
+extern struct mutex areas_lock; /* writers of the tree */
+
+struct area_node;
+extern struct area_node *_Atomic area_root;
+
+/* Readers: under RCU or areas_lock. The first area that ends behind addr, of any mm. */
+struct area *area_at_or_after(struct area_node *root, uaddr_t addr);
+/* The last area that starts before addr. */
+struct area *area_before(struct area_node *root, uaddr_t addr);
+/* The highest gap of `len` bytes within [lo, hi), aligned; 0 if there is none. */
+uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align);
+
+/* An edit of the tree: prepare may fail and changes nothing, publish cannot fail. */
+struct area_edit {
+	struct area_node *root;    /* the new tree */
+	struct area_node *fresh;   /* nodes made by this edit */
+	struct area_node *retired; /* nodes of the old tree that the new one does not use */
+	bool failed;
+};
+/* Takes out every area that starts in [lo, hi) and puts in the list `fresh` (by ->next, ascending). */
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh);
+void area_edit_publish(struct area_edit *e);
+void area_edit_abort(struct area_edit *e);
+
+struct area *area_new(struct mm *mm, const struct area_desc *d); /* takes a reference of the file */
+bool area_try_get(struct area *a);
+void area_put(struct area *a);
+static inline bool area_desc_mergeable(const struct area_desc *a, const struct area_desc *b)
+{
+	return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->flags == b->flags &&
+	       a->file == b->file &&
+	       (!a->cache || a->pgoff + ((a->end - a->start) >> PAGE_SHIFT) == b->pgoff) &&
+	       !(a->kind & AREA_HUGETLB);
+}
+static inline uint64_t area_page_index(const struct area *a, uaddr_t addr)
+{
+	return a->d.pgoff + ((addr - a->d.start) >> PAGE_SHIFT);
+}
+
+/* --- change.c: a range of one mm is given other areas ------------------------------------------------------ */
+#define CHANGE_INLINE 6
+struct area_change {
+	struct mm *mm;
+	uaddr_t start, end;       /* the range the caller changes */
+	struct area_desc *desc;   /* what shall be there, ascending, merged */
+	unsigned ndesc, cap;
+	struct area_desc inline_desc[CHANGE_INLINE];
+	uaddr_t lo, hi;           /* the range whose areas are replaced: whole areas */
+	struct area *old;         /* after publish: the areas taken out, by ->next */
+	int64_t charge;           /* pages to charge (or give back, negative) */
+	bool overlaps;            /* the range was not empty */
+};
+bool desc_is_charged(const struct area_desc *d);
+/* A writable stack larger than the machine: refused at once, although stacks are charged page by page. */
+bool desc_is_absurd(const struct area_desc *d);
+/* All of these with areas_lock held. begin answers -ENOMEM, or -EEXIST if another mm owns part. */
+int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t end);
+int change_add(struct area_change *c, const struct area_desc *d);
+/* Charges, makes the areas and the tree, publishes. On error nothing has changed. */
+int change_publish(struct area_change *c);
+/* After the page tables agree with the new areas: lets the old ones go. */
+void change_finish(struct area_change *c);
+void change_cancel(struct area_change *c);
+
+/* --- table.c: page tables of a range ------------------------------------------------------------------------- */
+#define LEAF_LOCKS 256
+extern struct mutex leaf_locks[LEAF_LOCKS];
+static inline struct mutex *leaf_lock(uaddr_t addr)
+{
+	uint64_t region = addr >> HUGE_SHIFT;
+	return &leaf_locks[(region ^ region >> 8) % LEAF_LOCKS];
+}
+unsigned prot_to_access(int prot); /* enum pte_access */
+
+/* Unmaps [start, end), shoots down, frees. 2 MiB pages that stick out must have been split. */
+void range_zap(struct mm *mm, uaddr_t start, uaddr_t end);
+/* Gives mapped pages of [start, end) the rights of prot. -ENOMEM before anything has changed. */
+int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end);
+/* Does the change under way (or the last one) begin or end inside this 2 MiB region? Then no 2 MiB page may be stored
+ * there, or the walk that follows would meet one that sticks out. To be asked under the leaf mutex. */
+bool region_is_edge(uaddr_t region);
+/* For mremap: every 2 MiB page of the range split; every table of the range made (both -ENOMEM before anything else
+ * has changed); then entries moved from `from` to `to`, which is unmapped, and the old range shot down. For a file the
+ * caller holds cache->lock, so that truncation and reclaim find each page at one of the two places. */
+int range_split_all(uaddr_t start, uaddr_t end);
+int range_tables_make(uaddr_t start, uaddr_t end);
+void range_move(struct mm *mm, uaddr_t from, uaddr_t to, uint64_t len);
+void range_protect(uaddr_t start, uaddr_t end, int prot, bool shared);
+/* Takes page out of the page tables that map it and answers how many did; widens *lo..*hi by their addresses.
+ * The caller shoots that range down and then drops one reference each. With try, tables whose mutex is taken stay. */
+int page_unmap_all(struct page *page, struct pagecache *cache, bool try, uaddr_t *lo, uaddr_t *hi);
+/* Tests and clears the accessed bits of a mapped file page. */
+bool page_test_accessed(struct page *page, struct pagecache *cache);
+void mm_rss_add(struct mm *mm, int64_t pages, bool file);
+
+/* --- fault.c ----------------------------------------------------------------------------------------------- */
+/* Faults in [start, end) as far as possible. 0 or -errno of madvise. */
+int range_populate(struct mm *mm, uaddr_t start, uaddr_t end, bool write);
+/* Every 2 MiB of the range gets a 2 MiB page; -ENOMEM if one cannot be had. */
+int range_populate_huge(struct mm *mm, uaddr_t start, uaddr_t end);
+bool area_wants_huge(const struct area *a, uaddr_t addr);
+
+/* --- pagecache.c --------------------------------------------------------------------------------------------- */
+/* The page if it is cached and up to date, with a reference; never sleeps. */
+struct page *pagecache_peek(struct pagecache *c, uint64_t index);
+/* For reclaim, with cache->lock: see there. */
+bool pagecache_detach(struct page *p, int mapped);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * mm/protect.c - mprotect(): new rights for a range.
+ *
+ * The new areas are published first, then the page tables follow. In between a fault sees the new rights and may
+ * store an entry of its own; the walk then finds it in order. Rights that only grow need no shootdown: a CPU
+ * that still holds the old translation faults once and finds the entry.
+ *
+ * Interface: mm.h. Locking: areas_lock. Errors: Linux's; a range with a hole is refused as a whole.
+ */
+#include "mm/internal.h"
+#include "fs/vfs.h"
+#include "lib/string.h"
+#include <linux/mman.h>
+
+/* Adds the areas of [c->start, c->end) with new rights to the change. */
+static int add_areas(struct area_change *c, int prot, bool *same)
+{
+	struct area_node *root = atomic_load_explicit(&area_root, memory_order_relaxed);
+	uaddr_t at = c->start;
+	int r;
+
+	*same = true;
+	while (at < c->end) {
+		struct area *a = area_at_or_after(root, at);
+		struct area_desc d;
+
+		if (!a || a->d.start > at)
+			return -ENOMEM;
+		d = a->d;
+		if ((prot & PROT_WRITE) && (d.kind & AREA_SHARED) && d.file && !file_writable(d.file))
+			return -EACCES;
+		d.pgoff += (at - d.start) >> PAGE_SHIFT;
+		d.start = at;
+		d.end = MIN(d.end, c->end);
+		if (d.prot != prot)
+			*same = false;
+		d.prot = (uint16_t)prot;
+		if (desc_is_absurd(&d))
+			return -ENOMEM;
+		if (desc_is_charged(&d))
+			d.kind |= AREA_CHARGED;
+		r = change_add(c, &d);
+		if (r)
+			return r;
+		at = d.end;
+	}
+	return 0;
+}
+
+long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
+{
+	struct area_change c;
+	bool same = false;
+	uaddr_t end;
+	int r;
+
+	if (addr & (PAGE_SIZE - 1))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	if (!uaddr_ok(addr, len))
+		return -ENOMEM;
+	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP))
+		return -EINVAL;
+	prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
+	end = ALIGN_UP(addr + len, PAGE_SIZE);
+
+	mutex_lock(&areas_lock);
+	r = change_begin(&c, mm, addr, end);
+	if (r == -EEXIST)
+		r = -ENOMEM;
+	if (!r)
+		r = add_areas(&c, prot, &same);
+	if (r || same)
+		goto out_cancel;
+	r = range_split_huge(mm, addr, end);
+	if (r)
+		goto out_cancel;
+	r = change_publish(&c);
+	if (r)
+		goto out;
+	for (struct area *a = c.old; a; a = a->next) {
+		uaddr_t s = MAX(a->d.start, addr), e = MIN(a->d.end, end);
+
+		if (s < e && a->d.prot != prot)
+			range_protect(s, e, prot, a->d.kind & AREA_SHARED);
+	}
+	change_finish(&c);
+	goto out;
+out_cancel:
+	change_cancel(&c);
+out:
+	mutex_unlock(&areas_lock);
+	return r;
+}
