@@ -1,0 +1,297 @@
+/*
+ * kernel/arch/x86_64/apic.c - local APIC, its timer, the I/O APIC, and the table of interrupt vectors.
+ *
+ * Handlers are entered into the table once and never removed. The local APIC is reached through its MSRs
+ * (x2APIC) where the CPU has them, else through its uncached page.
+ * Sources: Intel SDM volume 3, chapter 11 (APIC); 82093AA I/O APIC data sheet.
+ */
+#include "cpu.h"
+#include "core/clock.h"
+#include "core/irq.h"
+#include "core/log.h"
+#include "core/mutex.h"
+#include "core/sched.h"
+#include "drivers/acpi.h"
+#include "io.h"
+#include "mm/mm.h"
+#include "traps.h"
+
+#define LAPIC_ID 0x20
+#define LAPIC_TPR 0x80
+#define LAPIC_EOI 0xb0
+#define LAPIC_SVR 0xf0
+#define LAPIC_ISR 0x100
+#define LAPIC_ICR 0x300
+#define LAPIC_ICR_HIGH 0x310
+#define LAPIC_LVT_TIMER 0x320
+#define LAPIC_LVT_LINT0 0x350
+#define LAPIC_LVT_LINT1 0x360
+#define LAPIC_LVT_ERROR 0x370
+#define LAPIC_TIMER_INITIAL 0x380
+#define LAPIC_TIMER_CURRENT 0x390
+#define LAPIC_TIMER_DIVIDE 0x3e0
+#define LVT_MASKED 0x10000
+#define LVT_TSC_DEADLINE 0x40000
+
+static bool x2apic;
+static volatile uint8_t *lapic;
+/* Timer ticks per ns as a 32.32 fixed-point number; 0 when the TSC deadline is used. */
+static uint64_t timer_mult;
+
+struct handler {
+	irq_handler_fn *fn;
+	void *arg;
+	struct handler *_Atomic next;
+};
+static struct handler *_Atomic handlers[256];
+static struct mutex vector_lock = MUTEX_INIT("interrupt vectors");
+static unsigned next_vector = VEC_FIRST_DEVICE;
+
+static uint32_t lapic_read(unsigned reg)
+{
+	return x2apic ? (uint32_t)rdmsr(0x800 + reg / 16) : mmio_read32(lapic + reg);
+}
+
+static void lapic_write(unsigned reg, uint32_t v)
+{
+	if (x2apic)
+		wrmsr(0x800 + reg / 16, v);
+	else
+		mmio_write32(lapic + reg, v);
+}
+
+void apic_eoi(void) { lapic_write(LAPIC_EOI, 0); }
+
+bool apic_in_service(unsigned vector)
+{
+	return lapic_read(LAPIC_ISR + vector / 32 * 16) & 1u << vector % 32;
+}
+
+static void send_icr(uint32_t apic_id, uint32_t low)
+{
+	if (x2apic) {
+		wrmsr(0x830, (uint64_t)apic_id << 32 | low);
+		return;
+	}
+	uint64_t f = irq_save();
+	mmio_write32(lapic + LAPIC_ICR_HIGH, apic_id << 24);
+	mmio_write32(lapic + LAPIC_ICR, low);
+	irq_restore(f);
+}
+
+void apic_send_ipi(uint32_t apic_id, unsigned vector) { send_icr(apic_id, vector | 0x4000); }
+
+void apic_send_init_sipi(uint32_t apic_id, unsigned page)
+{
+	send_icr(apic_id, 0x4500);
+	delay_us(200);
+	send_icr(apic_id, 0x4600 | page);
+}
+
+void apic_send_nmi_others(void)
+{
+	if (lapic || x2apic)
+		send_icr(0xff, 0xc4400); /* all but self, NMI */
+}
+
+static void ioapic_write(volatile uint8_t *base, unsigned reg, uint32_t v)
+{
+	mmio_write32(base, reg);
+	mmio_write32(base + 0x10, v);
+}
+
+static uint32_t ioapic_read(volatile uint8_t *base, unsigned reg)
+{
+	mmio_write32(base, reg);
+	return mmio_read32(base + 0x10);
+}
+
+static struct {
+	volatile uint8_t *base;
+	unsigned gsi_base, lines;
+} ioapics[8];
+static unsigned nioapics;
+static uint8_t gsi_vectors[256];
+
+void apic_init_this(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 0xc00);
+	c->apic_id = x2apic ? (uint32_t)rdmsr(0x802) : lapic_read(LAPIC_ID) >> 24;
+	lapic_write(LAPIC_TPR, 0);
+	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
+	lapic_write(LAPIC_LVT_LINT1, LVT_MASKED);
+	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED);
+	lapic_write(LAPIC_SVR, 0x100 | VEC_SPURIOUS);
+	lapic_write(LAPIC_TIMER_DIVIDE, 0xb); /* by 1 */
+	lapic_write(LAPIC_LVT_TIMER, VEC_TIMER | (timer_mult ? 0 : LVT_TSC_DEADLINE));
+	lapic_write(LAPIC_EOI, 0);
+}
+
+void apic_init(void)
+{
+	/* The legacy controllers stay masked; they are remapped first, since a spurious interrupt 7 would look
+	 * like an exception. */
+	outb(0x20, 0x11);
+	outb(0xa0, 0x11);
+	outb(0x21, 0x20);
+	outb(0xa1, 0x28);
+	outb(0x21, 4);
+	outb(0xa1, 2);
+	outb(0x21, 1);
+	outb(0xa1, 1);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+
+	x2apic = cpu_features.x2apic;
+	if (!x2apic) {
+		lapic = ioremap(acpi.lapic_addr ? acpi.lapic_addr : 0xfee00000, PAGE_SIZE);
+		if (!lapic)
+			panic("no memory for the local APIC");
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | 0x800);
+	}
+	for (unsigned i = 0; i < acpi.nioapics && i < ARRAY_SIZE(ioapics); i++) {
+		volatile uint8_t *base = ioremap(acpi.ioapics[i].addr, PAGE_SIZE);
+		if (!base)
+			panic("no memory for an I/O APIC");
+		ioapics[nioapics].base = base;
+		ioapics[nioapics].gsi_base = acpi.ioapics[i].gsi_base;
+		ioapics[nioapics].lines = (ioapic_read(base, 1) >> 16 & 0xff) + 1;
+		for (unsigned l = 0; l < ioapics[nioapics].lines; l++)
+			ioapic_write(base, 0x10 + l * 2, LVT_MASKED);
+		nioapics++;
+	}
+	timer_mult = 1; /* until calibrated: no TSC deadline */
+	apic_init_this();
+	if (cpu_features.tsc_deadline) {
+		timer_mult = 0;
+	} else {
+		/* Against the clock, which is calibrated already. */
+		lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+		lapic_write(LAPIC_TIMER_INITIAL, 0xffffffff);
+		uint64_t t0 = clock_monotonic_ns();
+		uint32_t c0 = lapic_read(LAPIC_TIMER_CURRENT);
+		uint64_t t1;
+		do {
+			t1 = clock_monotonic_ns();
+		} while (t1 - t0 < 500000);
+		uint32_t c1 = lapic_read(LAPIC_TIMER_CURRENT);
+		lapic_write(LAPIC_TIMER_INITIAL, 0);
+		timer_mult = ((uint64_t)(c0 - c1) << 32) / (t1 - t0);
+		if (!timer_mult)
+			panic("the local APIC timer does not run");
+	}
+	apic_init_this();
+}
+
+void apic_timer_set(uint64_t deadline_ns)
+{
+	if (timer_mult == 0) {
+		wrmsr(MSR_TSC_DEADLINE, deadline_ns == UINT64_MAX ? 0 : clock_ns_to_tsc(deadline_ns));
+		return;
+	}
+	if (deadline_ns == UINT64_MAX) {
+		lapic_write(LAPIC_TIMER_INITIAL, 0);
+		return;
+	}
+	uint64_t now = clock_monotonic_ns();
+	uint64_t delta = deadline_ns > now ? deadline_ns - now : 0;
+	delta = MIN(delta, NSEC_PER_SEC);
+	uint64_t ticks = ((unsigned __int128)delta * timer_mult) >> 32;
+	lapic_write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1ull), 0xffffffffull));
+}
+
+void irq_dispatch(unsigned vector)
+{
+	switch (vector) {
+	case VEC_TIMER:
+		apic_eoi();
+		sched_timer_tick();
+		return;
+	case VEC_IPI:
+		apic_eoi();
+		sched_ipi();
+		return;
+	case VEC_SPURIOUS:
+		return;
+	}
+	for (struct handler *h = atomic_load(&handlers[vector]); h; h = atomic_load(&h->next))
+		h->fn(h->arg);
+	apic_eoi();
+}
+
+static int add_handler(unsigned vector, irq_handler_fn *fn, void *arg)
+{
+	struct handler *h = kzalloc(sizeof(*h));
+
+	if (!h)
+		return -ENOMEM;
+	h->fn = fn;
+	h->arg = arg;
+	h->next = atomic_load(&handlers[vector]);
+	atomic_store(&handlers[vector], h);
+	return 0;
+}
+
+/* Vector_lock held. A vector of its own, or -ENOSPC. */
+static int new_vector(void)
+{
+	return next_vector <= VEC_LAST_DEVICE ? (int)next_vector++ : -ENOSPC;
+}
+
+int irq_alloc_msi(irq_handler_fn *handler, void *arg, unsigned cpu, uint64_t *msi_addr, uint32_t *msi_data)
+{
+	mutex_lock(&vector_lock);
+	int v = new_vector();
+	if (v > 0) {
+		int r = add_handler(v, handler, arg);
+		if (r)
+			v = r;
+	}
+	mutex_unlock(&vector_lock);
+	if (v > 0) {
+		*msi_addr = 0xfee00000ull | (uint64_t)(cpus[cpu]->apic_id & 0xff) << 12;
+		*msi_data = (uint32_t)v;
+	}
+	return v;
+}
+
+int irq_request_gsi(unsigned gsi, bool level, bool active_low, irq_handler_fn *handler, void *arg)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&vector_lock);
+	for (unsigned i = 0; i < nioapics; i++) {
+		unsigned line = gsi - ioapics[i].gsi_base;
+		if (gsi < ioapics[i].gsi_base || line >= ioapics[i].lines || gsi >= ARRAY_SIZE(gsi_vectors))
+			continue;
+		bool fresh = gsi_vectors[gsi] == 0;
+		r = fresh ? new_vector() : gsi_vectors[gsi];
+		if (r < 0)
+			break;
+		unsigned v = r;
+		r = add_handler(v, handler, arg);
+		if (r)
+			break;
+		if (fresh) {
+			gsi_vectors[gsi] = v;
+			ioapic_write(ioapics[i].base, 0x11 + line * 2, cpus[0]->apic_id << 24);
+			ioapic_write(ioapics[i].base, 0x10 + line * 2, v | (level ? 0x8000 : 0) | (active_low ? 0x2000 : 0));
+		}
+		break;
+	}
+	mutex_unlock(&vector_lock);
+	return r;
+}
+
+int irq_request_isa(unsigned isa_irq, irq_handler_fn *handler, void *arg)
+{
+	for (unsigned i = 0; i < acpi.noverrides; i++) {
+		const struct acpi_override *o = &acpi.overrides[i];
+		if (o->isa_irq == isa_irq)
+			return irq_request_gsi(o->gsi, o->level, o->active_low, handler, arg);
+	}
+	return irq_request_gsi(isa_irq, false, false, handler, arg);
+}

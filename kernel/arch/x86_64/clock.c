@@ -1,0 +1,230 @@
+/*
+ * kernel/arch/x86_64/clock.c - the time, from the TSC.
+ *
+ * Theory. ns = base_ns + (tsc - base_tsc) * mult >> 32. The three numbers live in a latch of two copies
+ * (vdso/data.h): a writer changes the copy that readers do not use, then turns the sequence number. Kernel and
+ * vDSO read the same copy with the same function: clock_share() moves it to the page that programs see, before
+ * another CPU or a writer exists. The rate comes from CPUID where the hypervisor or CPU
+ * tells it, else from the PIT, measured over a few milliseconds at boot; a second measurement one second
+ * later refines it. The refinement changes only the slope from that moment on, so time never steps.
+ *
+ * The TSC is used even where it is not promised to be invariant: under an emulator it is derived from the
+ * host's clock.
+ * Sources: Intel 8254 data sheet; Intel SDM volume 3, 18.17 (TSC).
+ */
+#include "core/clock.h"
+#include "core/boot.h"
+#include "core/log.h"
+#include "core/thread.h"
+#include "cpu.h"
+#include "drivers/rtc.h"
+#include "io.h"
+#include "vdso/data.h"
+
+#define PIT_HZ 1193182ull
+
+static struct vdso_data at_boot = { .rates = { { 0, 0, 1ull << 31 }, { 0, 0, 1ull << 31 } } };
+static struct vdso_data *data = &at_boot; /* what readers and writers use */
+static bool pit_runs;
+static uint64_t pit_start_tsc, pit_start_count, tsc_hz;
+
+/* a * b / c with a 128-bit product; the quotient must fit 64 bits. */
+static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t low, high, quotient, rest;
+
+	__asm__("mulq %3" : "=a"(low), "=d"(high) : "0"(a), "r"(b) : "cc");
+	assert(high < c);
+	__asm__("divq %4" : "=a"(quotient), "=d"(rest) : "0"(low), "1"(high), "r"(c) : "cc");
+	return quotient;
+}
+
+uint64_t clock_monotonic_ns(void) { return vdso_monotonic_ns(data); }
+
+void clock_share(struct vdso_data *page)
+{
+	*page = at_boot;
+	page->getcpu = cpu_features.rdpid ? VDSO_GETCPU_RDPID : cpu_features.rdtscp ? VDSO_GETCPU_RDTSCP : VDSO_GETCPU_SYSCALL;
+	/* An interrupt of this CPU may read the time now: the page is whole before it is used. */
+	atomic_signal_fence(memory_order_release);
+	data = page;
+}
+
+uint64_t clock_ns_to_tsc(uint64_t ns)
+{
+	const struct vdso_rate *r = &data->rates[atomic_load_explicit(&data->turn, memory_order_acquire) & 1];
+	if (ns <= r->base_ns)
+		return r->base_tsc;
+	return r->base_tsc + mul_div(ns - r->base_ns, 1ull << 32, r->mult);
+}
+
+int64_t clock_realtime_offset_ns(void) { return atomic_load_explicit(&data->realtime_offset, memory_order_relaxed); }
+uint64_t clock_realtime_ns(void) { return clock_monotonic_ns() + (uint64_t)clock_realtime_offset_ns(); }
+
+void clock_set_realtime(uint64_t ns_since_1970)
+{
+	atomic_store(&data->realtime_offset, (int64_t)(ns_since_1970 - clock_monotonic_ns()));
+}
+
+static void set_hz(uint64_t hz)
+{
+	unsigned i = atomic_load(&data->turn);
+	uint64_t now = rdtsc();
+	struct vdso_rate *next = &data->rates[(i + 1) & 1];
+
+	next->base_ns = vdso_rate_ns(&data->rates[i & 1], now);
+	next->base_tsc = now;
+	next->mult = (NSEC_PER_SEC << 32) / hz;
+	tsc_hz = hz;
+	atomic_store_explicit(&data->turn, i + 1, memory_order_release);
+}
+
+uint64_t clock_tsc_hz(void) { return tsc_hz; }
+
+/* Channel 2 counts down from 65535, again and again; its speaker output stays off. */
+static void pit_start(void)
+{
+	outb(0x61, (inb(0x61) & ~2) | 1);
+	outb(0x43, 0xb4); /* channel 2, both bytes, mode 2 */
+	outb(0x42, 0xff);
+	outb(0x42, 0xff);
+}
+
+static uint16_t pit_read(void)
+{
+	outb(0x43, 0x80); /* latch channel 2 */
+	uint8_t lo = inb(0x42);
+	return (uint16_t)(lo | inb(0x42) << 8);
+}
+
+/* A reading of both clocks, taken when the pair was read quickest of several tries: whoever is interrupted by
+ * the host in between tries again. */
+static void read_pair(uint64_t *tsc, uint16_t *count)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		uint64_t a = rdtsc();
+		uint16_t c = pit_read();
+		uint64_t b = rdtsc();
+		if (b - a < best) {
+			best = b - a;
+			*tsc = a + (b - a) / 2;
+			*count = c;
+		}
+	}
+}
+
+static uint64_t hz_from_cpuid(void)
+{
+	uint32_t max, a, b, c, d;
+
+	if (cpu_features.hypervisor) {
+		cpuid(0x40000000, 0, &max, &b, &c, &d);
+		if (max >= 0x40000010 && max < 0x40010000) {
+			cpuid(0x40000010, 0, &a, &b, &c, &d);
+			if (a)
+				return (uint64_t)a * 1000;
+		}
+	}
+	cpuid(0, 0, &max, &b, &c, &d);
+	if (max >= 0x15) {
+		cpuid(0x15, 0, &a, &b, &c, &d);
+		if (a && b && c)
+			return (uint64_t)c * b / a;
+	}
+	return 0;
+}
+
+void clock_init(void)
+{
+	uint64_t hz = hz_from_cpuid();
+
+	data->rates[0].base_tsc = data->rates[1].base_tsc = boot_info.entry_tsc;
+	if (!hz) {
+		uint16_t c0 = 0, c1 = 0;
+		uint64_t t0 = 0, t1 = 0;
+		pit_start();
+		/* 2 ms. The host may take the CPU away for so long that the counter goes round (55 ms), and the rate would
+		 * be many times too high: a measurement with a wide gap is made again. */
+		for (unsigned try = 0; try < 20; try++) {
+			uint64_t last, widest = 0;
+			read_pair(&t0, &c0);
+			last = t0;
+			/* The bound on reads ends this on a machine without a PIT. */
+			for (unsigned i = 0; i < 2000000; i++) {
+				uint16_t gone = c0 - pit_read();
+				uint64_t now = rdtsc();
+				widest = MAX(widest, now - last);
+				last = now;
+				if (gone >= PIT_HZ / 500)
+					break;
+			}
+			read_pair(&t1, &c1);
+			widest = MAX(widest, t1 - last);
+			if (widest < (t1 - t0) / 8 || (uint16_t)(c0 - c1) < PIT_HZ / 1000)
+				break;
+		}
+		uint16_t ticks = c0 - c1;
+		if (ticks >= PIT_HZ / 1000) {
+			hz = (t1 - t0) * PIT_HZ / ticks;
+			pit_runs = true;
+			pit_start_tsc = t0;
+			pit_start_count = c0;
+		} else {
+			hz = 1000000000ull;
+			log_warn("no PIT and no TSC frequency from the CPU: taking 1 GHz, times will be wrong");
+		}
+	}
+	/* From entry on, at this rate. */
+	data->rates[0].mult = data->rates[1].mult = (NSEC_PER_SEC << 32) / hz;
+	tsc_hz = hz;
+	clock_set_realtime(rtc_read_seconds() * NSEC_PER_SEC);
+}
+
+static void refine(void *arg)
+{
+	uint64_t hz = tsc_hz;
+	uint64_t t1;
+	uint16_t c1;
+
+	sleep_ns(NSEC_PER_SEC);
+	read_pair(&t1, &c1);
+	/* The counter went round an unknown number of times; the first rate is good enough to tell how many. */
+	uint64_t about = mul_div(t1 - pit_start_tsc, PIT_HZ, hz);
+	uint16_t low = (uint16_t)(pit_start_count - c1);
+	/* Mode 2 reloads 65535: the period is 65535 counts. */
+	uint64_t rounds = about / 65535;
+	uint64_t best = 0, best_error = UINT64_MAX;
+	for (int64_t k = -1; k <= 1; k++) {
+		uint64_t ticks = (rounds + (uint64_t)k) * 65535 + low - (pit_start_count < c1 ? 1 : 0);
+		uint64_t error = ticks > about ? ticks - about : about - ticks;
+		if (error < best_error) {
+			best_error = error;
+			best = ticks;
+		}
+	}
+	if (best == 0 || best_error > 5000) {
+		log_info("clock: second measurement does not fit the first, keeping %lu Hz", hz);
+		return;
+	}
+	uint64_t refined = mul_div(t1 - pit_start_tsc, PIT_HZ, best);
+	set_hz(refined);
+	log_info("clock: TSC at %lu Hz (%lu at boot)", refined, hz);
+}
+
+void clock_init_late(void)
+{
+	if (!pit_runs)
+		return;
+	struct thread *t = thread_create_kernel("clock", refine, NULL);
+	if (IS_ERR(t))
+		log_warn("no memory for the clock's second measurement");
+}
+
+void delay_us(unsigned us)
+{
+	uint64_t end = clock_monotonic_ns() + us * 1000ull;
+	while (clock_monotonic_ns() < end)
+		cpu_relax();
+}

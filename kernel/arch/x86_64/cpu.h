@@ -1,0 +1,244 @@
+/*
+ * kernel/arch/x86_64/cpu.h - registers, the per-CPU block and the frame of an interrupted context.
+ *
+ * GS base always points to this CPU's struct cpu (no swapgs); fields used by assembly come first and
+ * their offsets stand in asm-offsets below, checked by static assertions in cpu.c.
+ */
+#ifndef IBRIK_ARCH_CPU_H
+#define IBRIK_ARCH_CPU_H
+
+#define CPU_SELF 0
+#define CPU_CURRENT 8
+#define CPU_KSTACK_TOP 16
+#define CPU_SCRATCH 24
+
+#define THREAD_KSP 0
+#define THREAD_KSTACK_TOP 8
+#define THREAD_KSTACK_BASE 16
+#define THREAD_WORK 24
+
+#define SEL_CODE 0x10
+#define SEL_DATA 0x18
+#define SEL_TSS 0x20
+#define LINUX_USER_CS 0x33
+#define LINUX_USER_SS 0x2b
+
+/* struct regs, in bytes */
+#define REGS_R11 48
+#define REGS_RAX 80
+#define REGS_RIP 128
+#define REGS_RSP 152
+#define REGS_VECTOR 168
+#define REGS_BYTES 192
+
+/* An IST frame on the kernel's stack must leave this much below it. */
+#define KSTACK_MARGIN 1024
+
+/* Where kernel stacks are mapped; mm.h has the same for C. */
+#define VMAP_SHIFT 45
+#ifdef __ASSEMBLER__
+#define VMAP_BASE 0xffffc90000000000
+#endif
+
+#define IST_MAIN 1
+#define IST_NMI 2
+#define IST_DF 3
+#define IST_MC 4
+#define IST_DB 5
+
+#define VEC_TIMER 0xf0
+#define VEC_IPI 0xf1
+#define VEC_SPURIOUS 0xff
+#define VEC_FIRST_DEVICE 0x30
+#define VEC_LAST_DEVICE 0xef
+/* Added to a vector number when software raised it by `int n`. */
+#define VEC_SOFTWARE 0x100
+#define VEC_SYSCALL 0x200
+
+#define MSR_EFER 0xc0000080
+#define MSR_STAR 0xc0000081
+#define MSR_LSTAR 0xc0000082
+#define MSR_FMASK 0xc0000084
+#define MSR_FS_BASE 0xc0000100
+#define MSR_GS_BASE 0xc0000101
+#define MSR_TSC_AUX 0xc0000103
+#define MSR_APIC_BASE 0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_PAT 0x277
+
+#define RFLAGS_CF 0x1
+#define RFLAGS_TF 0x100
+#define RFLAGS_IF 0x200
+#define RFLAGS_DF 0x400
+#define RFLAGS_NT 0x4000
+#define RFLAGS_AC 0x40000
+
+#ifndef __ASSEMBLER__
+#include "lib/types.h"
+#include "lib/heap.h"
+
+struct thread;
+
+struct regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t orig_rax; /* system-call number, or -1 */
+	uint64_t rip, cs, rflags, rsp, ss;
+	uint64_t vector;   /* VEC_SYSCALL; changed to 0 when the return must restore everything */
+	uint64_t error;
+	uint64_t pad;
+};
+
+struct ipi_call;
+
+enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2 };
+
+struct cpu {
+	struct cpu *self;
+	struct thread *_Atomic running;
+	uint64_t kstack_top;
+	uint64_t scratch;
+
+	unsigned id;
+	uint32_t apic_id;
+	_Atomic bool online;
+	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
+	_Atomic bool need_resched;
+	struct thread *idle;
+
+	/* run queue: touched only by this CPU with interrupts off */
+	struct heap runq;
+	_Atomic unsigned nr_running;  /* queued and current, without idle; others read it as a hint */
+	uint64_t min_vruntime_ns;
+	uint64_t slice_end_ns;
+	struct heap timers;
+	uint64_t timer_programmed_ns; /* what the hardware timer is set to, UINT64_MAX if none */
+
+	struct thread *_Atomic inbox; /* lock-free stack of threads to look at */
+	struct ipi_call *_Atomic calls;
+	_Atomic bool ipi_sent;        /* an IPI is on the way */
+	_Atomic bool pull_request;    /* an idle CPU asks us to share */
+	bool in_irq;
+	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
+
+	struct thread *fpu_owner;     /* whose state is in the vector registers */
+	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
+
+	/* descriptors of this CPU */
+	uint64_t gdt[8];
+	struct __attribute__((packed)) {
+		uint32_t reserved0;
+		uint64_t rsp[3];
+		uint64_t reserved1;
+		uint64_t ist[7];
+		uint64_t reserved2;
+		uint16_t reserved3, iomap;
+	} tss;
+};
+
+extern struct cpu *cpus[];
+
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *c;
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(c));
+	return c;
+}
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t lo, hi;
+	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+	return (uint64_t)hi << 32 | lo;
+}
+static inline void wrmsr(uint32_t msr, uint64_t v)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+}
+static inline uint64_t rdtsc(void)
+{
+	uint32_t lo, hi;
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
+{
+	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
+}
+static inline uint64_t irq_save(void)
+{
+	uint64_t f;
+	__asm__ volatile("pushfq; popq %0; cli" : "=r"(f) : : "memory");
+	return f;
+}
+static inline void irq_restore(uint64_t f)
+{
+	if (f & RFLAGS_IF)
+		__asm__ volatile("sti" : : : "memory");
+}
+static inline void irq_enable(void) { __asm__ volatile("sti" : : : "memory"); }
+static inline void irq_disable(void) { __asm__ volatile("cli" : : : "memory"); }
+static inline bool irqs_enabled(void)
+{
+	uint64_t f;
+	__asm__ volatile("pushfq; popq %0" : "=r"(f));
+	return f & RFLAGS_IF;
+}
+static inline uint64_t read_cr2(void) { uint64_t v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
+static inline uint64_t read_cr3(void) { uint64_t v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
+static inline void write_cr3(uint64_t v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
+static inline uint64_t read_cr4(void) { uint64_t v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
+static inline void write_cr4(uint64_t v) { __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
+static inline uint64_t read_cr0(void) { uint64_t v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); return v; }
+static inline void write_cr0(uint64_t v) { __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
+static inline void invlpg(uintptr_t a) { __asm__ volatile("invlpg (%0)" : : "r"(a) : "memory"); }
+static inline void cpu_relax(void) { __asm__ volatile("pause"); }
+
+
+/* The frame of the application always lies at the very top of the kernel stack. */
+bool regs_from_application(const struct regs *r);
+
+/* CPU features found at boot. */
+struct cpu_features {
+	bool fsgsbase, xsave, xsaveopt, xgetbv1, x2apic, tsc_deadline, rdrand, rdseed, invtsc, pge, pdpe1gb,
+		pcid, smep, umip, rdtscp, rdpid, hypervisor;
+	uint64_t xcr0;
+	uint32_t xsave_bytes;
+	char hypervisor_name[13];
+};
+extern struct cpu_features cpu_features;
+
+/* Runs fn(arg) on every other online CPU with interrupts off there and returns when all have; sleeps.
+ * With skip_idle, idle CPUs only flush their TLB when they wake (for translations alone). Answers how many CPUs ran it. */
+unsigned smp_call_others(void (*fn)(void *arg), void *arg, bool skip_idle);
+void tlb_flush_local(uintptr_t start, uintptr_t end);
+
+/* arch-private start-up, called from kernel_main in order */
+void cpu_init_boot(void);   /* GDT, IDT, TSS, features of the boot CPU */
+void cpu_init_this(struct cpu *c);
+void apic_init(void);
+void apic_init_this(void);
+void apic_eoi(void);
+void apic_send_ipi(uint32_t apic_id, unsigned vector);
+void apic_send_nmi_others(void);
+void apic_timer_set(uint64_t deadline_ns); /* UINT64_MAX: off */
+void apic_send_init_sipi(uint32_t apic_id, unsigned page);
+bool apic_in_service(unsigned vector);
+/* Starts the other CPUs from a thread of its own; smp_wait() returns when that is done. */
+void smp_start(void);
+void smp_wait(void);
+void clock_init(void);
+void clock_init_late(void); /* threads run: refinement */
+void syscall_entry(void);
+void fpu_init_this(void);
+uint32_t fpu_area_bytes(void);
+void fpu_save(struct thread *t);            /* current registers to t->fpu */
+void fpu_restore(struct thread *t);
+/* Returns the thread that ran before, to whoever runs next. */
+struct thread *switch_stacks(struct thread *prev, struct thread *next);
+void thread_entry_kernel(void);
+void thread_entry_app(void);
+_Noreturn void cpu_halt_forever(void);
+void backtrace_print(uintptr_t rip, uintptr_t rbp, int level);
+const char *symbol_lookup(uintptr_t addr, uintptr_t *offset);
+#endif
+#endif

@@ -1,0 +1,19 @@
+/*
+ * kernel/arch/x86_64/insn.h - how long an instruction is.
+ */
+#ifndef IBRIK_ARCH_INSN_H
+#define IBRIK_ARCH_INSN_H
+
+#include "lib/types.h"
+
+/* Length in bytes of the 64-bit mode instruction at code[0..n), or 0 if it is invalid or incomplete. */
+unsigned insn_length(const uint8_t *code, unsigned n);
+/*
+ * Does the one-byte instruction at code[at] begin an instruction, rather than being the tail of another one, and does
+ * the instruction before it fall through to it (it is no call, jump, return or trap)?
+ * Decodes from many earlier starting points; x86 code falls into step within a few instructions, so nearly
+ * all of them agree. The answer is a strong likelihood, no proof. At least 16 bytes must lie before `at`, else false.
+ */
+bool insn_falls_through_likely(const uint8_t *code, unsigned at);
+
+#endif

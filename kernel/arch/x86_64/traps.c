@@ -1,0 +1,307 @@
+/*
+ * kernel/arch/x86_64/traps.c - what happens after traps.S has moved the frame.
+ *
+ * Called with interrupts off. Exceptions of the application become signals (linux/signal.h), page
+ * faults go to mm_fault(), exceptions of the kernel with an entry in the fixup table continue there, all
+ * others are a panic. Interrupt handlers run to their end with interrupts off; then, if the interrupted
+ * code may be preempted, the scheduler is asked.
+ */
+#include "cpu.h"
+#include "core/log.h"
+#include "core/sched.h"
+#include "core/thread.h"
+#include "core/uaccess.h"
+#include "linux/dispatch.h"
+#include "linux/process.h"
+#include "linux/signal.h"
+#include "mm/mm.h"
+#include "insn.h"
+#include "traps.h"
+
+#define ERROR_PRESENT 1
+#define ERROR_WRITE 2
+#define ERROR_USER 4
+#define ERROR_FETCH 16
+
+struct ex_entry {
+	uint64_t at, fixup;
+};
+extern const struct ex_entry __ex_table_start[], __ex_table_end[];
+
+static bool apply_fixup(struct regs *r)
+{
+	for (const struct ex_entry *e = __ex_table_start; e < __ex_table_end; e++) {
+		if (e->at == r->rip) {
+			r->rip = e->fixup;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *const exception_names[32] = {
+	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode",
+	"device not available", "double fault", "9", "invalid TSS", "segment not present", "stack segment",
+	"general protection", "page fault", "15", "x87 error", "alignment check", "machine check",
+	"SIMD error", "virtualization", "control protection",
+};
+
+_Noreturn static void kernel_exception(struct regs *r)
+{
+	unsigned v = r->vector & 0xff;
+	uintptr_t cr2 = read_cr2();
+	const char *what = v == 14 ? kernel_address_describe(cr2) : NULL;
+
+	if (v == 14)
+		panic_regs(r, "page fault in the kernel: %s %#lx%s%s",
+			   r->error & ERROR_FETCH ? "fetch from" : r->error & ERROR_WRITE ? "write to" : "read of",
+			   cr2, what ? ", " : "", what ? what : "");
+	panic_regs(r, "%s in the kernel, error %#lx", v < 32 && exception_names[v] ? exception_names[v] : "exception",
+		   r->error);
+}
+
+static void page_fault(struct regs *r, bool app)
+{
+	uintptr_t addr = read_cr2();
+	enum fault_access access = r->error & ERROR_FETCH ? FAULT_EXEC : r->error & ERROR_WRITE ? FAULT_WRITE : FAULT_READ;
+	enum fault_result result = FAULT_MAPERR;
+
+	if (!app && (!current->process || !current->process->mm || !(r->rflags & RFLAGS_IF) || current->preempt_count ||
+		     addr >= UADDR_END)) {
+		if (!apply_fixup(r))
+			kernel_exception(r);
+		return;
+	}
+	irq_enable();
+	if (addr < UADDR_END)
+		result = mm_fault(current->process->mm, addr, access);
+	irq_disable();
+	if (result == FAULT_OK)
+		return;
+	if (result == FAULT_OOM) {
+		irq_enable();
+		machine_fail(125, "out of memory: thread %d (%s) touched %#lx and nothing could be reclaimed; give the machine more memory (-m)",
+			     current->tid, current->name, addr);
+	}
+	if (!app) {
+		if (!apply_fixup(r))
+			kernel_exception(r);
+		return;
+	}
+	signal_fault(r, result == FAULT_BUS ? SIGBUS : SIGSEGV,
+		     result == FAULT_BUS ? BUS_ADRERR : result == FAULT_ACCERR ? SEGV_ACCERR : SEGV_MAPERR,
+		     addr, 14, (r->error & (ERROR_WRITE | ERROR_FETCH)) | ERROR_USER |
+				       (result == FAULT_ACCERR ? ERROR_PRESENT : 0));
+}
+
+/* #GP and #SS of the application: a non-canonical address or a privileged operation. */
+static void application_exception(struct regs *r)
+{
+	unsigned v = r->vector & 0xff;
+
+	switch (v) {
+	case 0:
+		signal_fault(r, SIGFPE, FPE_INTDIV, r->rip, v, r->error);
+		break;
+	case 1:
+		r->rflags &= ~(uint64_t)RFLAGS_TF;
+		signal_fault(r, SIGTRAP, TRAP_TRACE, r->rip, v, r->error);
+		break;
+	case 3:
+		signal_fault(r, SIGTRAP, SI_KERNEL, 0, v, r->error);
+		break;
+	case 6:
+		signal_fault(r, SIGILL, ILL_ILLOPN, r->rip, v, r->error);
+		break;
+	case 16:
+	case 19:
+		signal_fault(r, SIGFPE, signal_fpe_code(v), r->rip, v, r->error);
+		break;
+	case 17:
+		signal_fault(r, SIGBUS, BUS_ADRALN, 0, v, r->error);
+		break;
+	default:
+		signal_fault(r, SIGSEGV, SI_KERNEL, 0, v == 12 || v == 11 ? v : 13, r->error);
+	}
+}
+
+/* `int n` of the application: on Linux only 3 and 4 are allowed (and 0x80, the 32-bit entry, which we
+ * do not have). The saved RIP lies behind the instruction; Linux reports the instruction itself. */
+static void software_interrupt(struct regs *r, unsigned n)
+{
+	r->rip -= 2;
+	signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, n << 3 | 2);
+}
+
+static bool is_software_interrupt(const struct regs *r)
+{
+	uint8_t code[2];
+	unsigned v = r->vector;
+
+	if (v & VEC_SOFTWARE)
+		return true;
+	/* Exceptions with an error code have told by the stack's alignment. */
+	if ((v >= 1 && v <= 4) || v == 8 || (v >= 10 && v <= 14) || v == 17 || v == 18)
+		return false;
+	/* The two bytes before RIP belong to what was executing, so they can be read without a fault unless the
+	 * instruction began on another page; -EFAULT then means: no. Interrupts are off, so the copy may not sleep: a
+	 * page that is gone answers through the fixup. */
+	if (r->rip < UADDR_MIN || copy_from_user(code, r->rip - 2, 2) != 0)
+		return false;
+	if (code[0] != 0xcd || code[1] != v)
+		return false;
+	/* A device interrupt may arrive behind two bytes that look like it; then its in-service bit is set. */
+	return v < 32 || !apic_in_service(v);
+}
+
+/*
+ * Did an interrupt end a `hlt` of the application? On Linux that instruction is SIGSEGV; here it halts the CPU, and the
+ * first interrupt finds RIP behind it. A byte 0xf4 before RIP may also be the tail of another instruction (a short
+ * backward jump), so the code around it decides. A hlt behind a call or jump is one that compilers put where control
+ * never comes (HotSpot does, and jumps to what follows it): such a one is not counted.
+ */
+static bool halted_by_application(const struct regs *r)
+{
+	uint8_t code[48];
+	unsigned n = sizeof(code);
+
+	if (r->rip < UADDR_MIN || copy_from_user(code + n - 1, r->rip - 1, 1) != 0 || code[n - 1] != 0xf4)
+		return false;
+	/* As far back as the same page goes. */
+	n = (unsigned)MIN((uint64_t)n, ((r->rip - 1) & (PAGE_SIZE - 1)) + 1);
+	/* Compiled Java methods lie behind data, which means nothing as code: only programs and libraries are judged. */
+	return copy_from_user(code, r->rip - n, n) == 0 && insn_falls_through_likely(code, n - 1) &&
+	       mm_is_program_text(r->rip - 1);
+}
+
+void trap_handler(struct regs *r)
+{
+	bool app = regs_from_application(r);
+	struct thread *t = current;
+	unsigned v = r->vector & 0x1ff;
+
+	if (app) {
+		if (is_software_interrupt(r)) {
+			software_interrupt(r, v & 0xff);
+			goto out;
+		}
+		if (!(r->rflags & RFLAGS_IF)) {
+			/* The application executed cli (or popf). On Linux that instruction faults; here it is noticed
+			 * at the next entry. */
+			r->rflags |= RFLAGS_IF;
+			signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+			goto out;
+		}
+	}
+	if (v < 32 || (v & VEC_SOFTWARE)) {
+		switch (v) {
+		case 2:
+			panic_nmi(r);
+			return;
+		case 8:
+		case 18:
+			kernel_exception(r);
+		case 14:
+			page_fault(r, app);
+			break;
+		default:
+			if (!app) {
+				if (!apply_fixup(r))
+					kernel_exception(r);
+			} else {
+				irq_enable();
+				application_exception(r);
+				irq_disable();
+			}
+		}
+	} else {
+		struct cpu *c = this_cpu();
+		c->in_irq = true;
+		c->interrupts++;
+		irq_dispatch(v);
+		c->in_irq = false;
+		if (app && halted_by_application(r)) {
+			r->rip--;
+			signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+		}
+	}
+out:
+	if (app) {
+		while (1) {
+			if (this_cpu()->need_resched)
+				sched_preempt();
+			if (!atomic_load_explicit(&t->work, memory_order_relaxed))
+				break;
+			irq_enable();
+			exit_work(r, false);
+			irq_disable();
+		}
+		r->vector = 0;
+	} else if ((r->rflags & RFLAGS_IF) && t->preempt_count == 0 && this_cpu()->need_resched) {
+		sched_preempt();
+	}
+}
+
+void trap_stack_overflow(uintptr_t rip, uintptr_t rsp, uint64_t vector)
+{
+	panic("kernel stack overflow in thread %s: rip %#lx rsp %#lx, vector %lu", current->name, rip, rsp, vector);
+}
+
+extern size_t user_copy(void *dst, const void *src, size_t len);
+extern size_t user_clear(void *dst, size_t len);
+extern int user_load32_asm(uint32_t *value, uaddr_t addr);
+extern int user_cmpxchg32_asm(uaddr_t addr, uint32_t expect, uint32_t desired, uint32_t *found);
+
+size_t copy_from_user_partial(void *dst, uaddr_t src, size_t len)
+{
+	return uaddr_ok(src, len) ? user_copy(dst, (const void *)src, len) : len;
+}
+
+size_t copy_to_user_partial(uaddr_t dst, const void *src, size_t len)
+{
+	return uaddr_ok(dst, len) ? user_copy((void *)dst, src, len) : len;
+}
+
+int copy_from_user(void *dst, uaddr_t src, size_t len)
+{
+	return copy_from_user_partial(dst, src, len) ? -EFAULT : 0;
+}
+
+int copy_to_user(uaddr_t dst, const void *src, size_t len)
+{
+	return copy_to_user_partial(dst, src, len) ? -EFAULT : 0;
+}
+
+int clear_user(uaddr_t dst, size_t len)
+{
+	return uaddr_ok(dst, len) && user_clear((void *)dst, len) == 0 ? 0 : -EFAULT;
+}
+
+ssize_t strncpy_from_user(char *dst, uaddr_t src, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		/* Up to the end of the page, so that a string at the end of mapped memory can be read. */
+		size_t part = MIN(size - done, 4096 - ((src + done) & 4095));
+		part = MIN(part, (size_t)256);
+		size_t left = copy_from_user_partial(dst + done, src + done, part);
+		for (size_t i = 0; i < part - left; i++)
+			if (!dst[done + i])
+				return (ssize_t)(done + i);
+		if (left)
+			return -EFAULT;
+		done += part;
+	}
+	return -ENAMETOOLONG;
+}
+
+int user_load32(uint32_t *value, uaddr_t addr)
+{
+	return uaddr_ok(addr, 4) ? user_load32_asm(value, addr) : -EFAULT;
+}
+
+int user_cmpxchg32(uaddr_t addr, uint32_t expect, uint32_t desired, uint32_t *found)
+{
+	return uaddr_ok(addr, 4) ? user_cmpxchg32_asm(addr, expect, desired, found) : -EFAULT;
+}

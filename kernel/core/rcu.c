@@ -1,0 +1,106 @@
+/*
+ * kernel/core/rcu.c - grace periods; see rcu.h.
+ *
+ * A grace period asks every other CPU by IPI. The handler sees the interrupted thread's preemption count:
+ * zero (or the idle thread) means no reader section is open there, now; otherwise the CPU reports at the
+ * next outermost preempt_enable() or switch. So a CPU-bound Java thread, which never enters the kernel by
+ * itself, does not hold up anybody.
+ */
+#include "core/rcu.h"
+#include "core/log.h"
+#include "core/mutex.h"
+#include "core/smp.h"
+#include "cpu.h"
+
+static struct mutex gp_lock = MUTEX_INIT("rcu grace period");
+#define COUNTING (1u << 20)
+static _Atomic unsigned pending_cpus;
+static struct thread *_Atomic gp_waiter;
+
+static struct rcu_head *_Atomic callbacks;
+static struct thread *_Atomic callback_thread;
+
+static void report(void)
+{
+	struct thread *w = atomic_load(&gp_waiter);
+	if (atomic_fetch_sub(&pending_cpus, 1) == 1)
+		thread_wake(w);
+}
+
+void rcu_quiescent(struct cpu *c)
+{
+	if (unlikely(c->rcu_report)) {
+		c->rcu_report = false;
+		report();
+	}
+}
+
+static void check_cpu(void *arg)
+{
+	struct cpu *c = this_cpu();
+
+	if (current->preempt_count == 0 || current->is_idle)
+		report();
+	else
+		c->rcu_report = true;
+}
+
+void rcu_synchronize(void)
+{
+	assert(current->preempt_count == 0);
+	if (cpu_count() == 1)
+		return; /* we run, so no section is open on the only CPU */
+	mutex_lock(&gp_lock);
+	atomic_store(&gp_waiter, current);
+	/* How many CPUs are asked is known afterwards only (one may come on line meanwhile; it has no section open
+	 * that began before). Until then the count is far from zero. Our own CPU is quiescent: we run here. */
+	atomic_store(&pending_cpus, COUNTING);
+	unsigned asked = smp_call_others(check_cpu, NULL, false);
+	atomic_fetch_sub(&pending_cpus, COUNTING - asked);
+	for (;;) {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+		if (atomic_load(&pending_cpus) == 0)
+			break;
+		sleep_until(DEADLINE_NEVER);
+	}
+	sleep_cancel();
+	mutex_unlock(&gp_lock);
+}
+
+void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
+{
+	head->fn = fn;
+	head->next = atomic_load_explicit(&callbacks, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak(&callbacks, &head->next, head))
+		;
+	struct thread *t = atomic_load(&callback_thread);
+	if (!head->next && t)
+		thread_wake(t);
+}
+
+static void callback_main(void *arg)
+{
+	for (;;) {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+		struct rcu_head *list = atomic_exchange(&callbacks, NULL);
+		if (!list) {
+			sleep_until(DEADLINE_NEVER);
+			continue;
+		}
+		sleep_cancel();
+		rcu_synchronize();
+		while (list) {
+			struct rcu_head *next = list->next;
+			list->fn(list);
+			list = next;
+		}
+	}
+}
+
+void rcu_start_thread(void)
+{
+	struct thread *t = thread_create_kernel("rcu", callback_main, NULL);
+	if (IS_ERR(t))
+		panic("no memory for the first threads");
+	atomic_store(&callback_thread, t);
+}

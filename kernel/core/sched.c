@@ -1,0 +1,750 @@
+/*
+ * kernel/core/sched.c - run queues, sleeping, waking, timers of sleepers.
+ *
+ * Theory. Every runnable thread belongs to one CPU, its home, and only that CPU touches its own run
+ * queue and timer heap, with interrupts off. Whoever wants something from another CPU (a wake-up, a thread
+ * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
+ * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
+ *
+ * Waking. A sleeper announces itself (state = SLEEP_*), checks its condition and calls schedule. A waker
+ * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner posts the thread to its
+ * home's inbox. The home CPU, draining the inbox, queues the thread unless it is still the one running
+ * (it noticed the new state before it had switched away).
+ *   `inbox_queued` keeps a thread from being linked twice: posting exchanges it to 1 and links only if it was
+ * 0; draining stores 0 before it looks at the state, so a wake that found 1 is never lost. Each link holds a
+ * reference. A drained thread whose home has changed meanwhile is posted on.
+ *
+ * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
+ * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard.
+ * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
+ * asks the busiest one (pull_request), which answers by pushing.
+ *
+ * The hardware timer is armed for the earlier of the first sleeper's deadline and, if somebody waits, the
+ * end of the slice: there is no tick. CPUs that run the application are interrupted at least once in
+ * KEEPALIVE_NS, so that an application that stops its CPU (hlt) is noticed.
+ */
+#include "core/sched.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mutex.h"
+#include "core/rcu.h"
+#include "core/smp.h"
+#include "cpu.h"
+#include "fpu.h"
+#include "lib/string.h"
+#include "linux/dispatch.h"
+#include "linux/process.h"
+#include "linux/signal.h"
+#include "linux/task.h"
+#include "mm/mm.h"
+
+#define SLICE_NS 3000000ull
+#define KEEPALIVE_NS 1000000000ull
+
+struct list all_threads = LIST_INIT(all_threads);
+struct mutex thread_list_lock = MUTEX_INIT("thread list");
+static _Atomic int next_tid = 1;
+static unsigned online_cpus = 1;
+
+/* Threads that ended, waiting for the reaper. */
+static struct thread *_Atomic dead_threads;
+static struct thread *reaper;
+
+struct thread *thread_current(void)
+{
+	struct thread *t;
+	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(t) : "i"(CPU_CURRENT));
+	return t;
+}
+
+unsigned cpu_count(void) { return online_cpus; }
+unsigned cpu_id(void) { return this_cpu()->id; }
+
+void preempt_disable(void)
+{
+	current->preempt_count++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void preempt_enable(void)
+{
+	struct thread *t = current;
+
+	atomic_signal_fence(memory_order_seq_cst);
+	assert(t->preempt_count > 0);
+	if (--t->preempt_count == 0) {
+		struct cpu *c = this_cpu();
+		if (unlikely(c->need_resched || c->rcu_report) && irqs_enabled()) {
+			irq_disable();
+			c = this_cpu();
+			if (c->rcu_report)
+				rcu_quiescent(c);
+			if (c->need_resched)
+				sched_preempt();
+			irq_enable();
+		}
+	}
+}
+
+void thread_get(struct thread *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }
+
+static void kick(struct cpu *c)
+{
+	/* One IPI at a time is enough: the handler looks at everything. */
+	if (!atomic_exchange(&c->ipi_sent, true))
+		apic_send_ipi(c->apic_id, VEC_IPI);
+}
+
+static void inbox_post(struct thread *t)
+{
+	if (atomic_exchange(&t->inbox_queued, 1))
+		return;
+	thread_get(t);
+	uint64_t f = irq_save();
+	struct cpu *c = cpus[atomic_load(&t->cpu)];
+	struct thread *head = atomic_load_explicit(&c->inbox, memory_order_relaxed);
+	do {
+		atomic_store_explicit(&t->inbox_next, head, memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak(&c->inbox, &head, t));
+	if (c == this_cpu()) {
+		/* Queueing it decides whether it should run at once. From an interrupt, and for the running thread
+		 * itself, that is left to the next switch. */
+		if (!c->in_irq && t != current)
+			sched_drain_inbox();
+		else
+			c->need_resched = true;
+	} else if (!head || atomic_load(&c->idle_state) != CPU_BUSY) {
+		kick(c);
+	}
+	irq_restore(f);
+}
+
+static bool wake_from(struct thread *t, int from)
+{
+	int expect = from;
+
+	if (!atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNABLE))
+		return false;
+	inbox_post(t);
+	return true;
+}
+
+bool thread_wake(struct thread *t)
+{
+	return wake_from(t, SLEEP_UNINTERRUPTIBLE) || wake_from(t, SLEEP_INTERRUPTIBLE);
+}
+
+bool thread_wake_interruptible(struct thread *t) { return wake_from(t, SLEEP_INTERRUPTIBLE); }
+
+void thread_kick(struct thread *t)
+{
+	preempt_disable();
+	struct cpu *c = cpus[atomic_load(&t->cpu)];
+	if (c != this_cpu() && atomic_load(&c->running) == t)
+		kick(c);
+	preempt_enable();
+}
+
+/* --- the rest runs on the CPU that owns the queue, interrupts off --------------------------- */
+
+static void program_timer(struct cpu *c)
+{
+	uint64_t deadline = UINT64_MAX;
+	struct heap_node *n = heap_first(&c->timers);
+
+	if (n)
+		deadline = n->key;
+	if (c->running != c->idle) {
+		if (heap_first(&c->runq))
+			deadline = MIN(deadline, c->slice_end_ns);
+		else
+			deadline = MIN(deadline, c->slice_end_ns - SLICE_NS + KEEPALIVE_NS);
+	}
+	/* A timer that fires early is cheaper than programming it at every switch. */
+	if (deadline < c->timer_programmed_ns) {
+		c->timer_programmed_ns = deadline;
+		apic_timer_set(deadline);
+	}
+}
+
+static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
+{
+	uint64_t affinity = atomic_load(&t->affinity);
+
+	for (unsigned i = 0; i < online_cpus; i++) {
+		struct cpu *c = cpus[i];
+		if (c != not && c->online && (affinity & 1ull << i) && atomic_load(&c->idle_state) != CPU_BUSY &&
+		    atomic_load(&c->nr_running) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static void hand_over(struct thread *t, struct cpu *to)
+{
+	struct cpu *c = this_cpu();
+	/* Virtual run times of different CPUs are not comparable: carry the distance. */
+	int64_t lag = (int64_t)(t->vruntime_ns - c->min_vruntime_ns);
+
+	t->vruntime_ns = to->min_vruntime_ns + (lag > 0 ? (uint64_t)lag : 0);
+	atomic_store(&t->cpu, to->id);
+	inbox_post(t);
+}
+
+static void enqueue(struct cpu *c, struct thread *t)
+{
+	uint64_t floor = c->min_vruntime_ns > SLICE_NS ? c->min_vruntime_ns - SLICE_NS : 0;
+
+	t->vruntime_ns = MAX(t->vruntime_ns, floor);
+	t->on_runq = true;
+	t->run_node.key = t->vruntime_ns;
+	heap_insert(&c->runq, &t->run_node);
+	atomic_fetch_add_explicit(&c->nr_running, 1, memory_order_relaxed);
+}
+
+/* A thread has become runnable on this CPU: queue it here or give it to an idle CPU. */
+static void activate(struct cpu *c, struct thread *t)
+{
+	if (t->timer_armed) {
+		t->timer_armed = false;
+		heap_remove(&c->timers, &t->timer_node);
+	}
+	bool allowed = atomic_load(&t->affinity) & 1ull << c->id;
+	if (!allowed || c->running != c->idle || atomic_load(&c->nr_running) > 0) {
+		struct cpu *to = online_cpus > 1 ? idle_cpu_for(t, c) : NULL;
+		if (!to && !allowed) {
+			uint64_t mask = atomic_load(&t->affinity);
+			for (unsigned i = 0; i < online_cpus && !to; i++)
+				if (mask & 1ull << i)
+					to = cpus[i];
+		}
+		if (to) {
+			hand_over(t, to);
+			return;
+		}
+	}
+	enqueue(c, t);
+	if (c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns)
+		c->need_resched = true;
+}
+
+void sched_drain_inbox(void)
+{
+	struct cpu *c = this_cpu();
+	struct thread *list = atomic_exchange(&c->inbox, NULL);
+	struct thread *ordered = NULL;
+
+	while (list) { /* oldest first */
+		struct thread *next = atomic_load_explicit(&list->inbox_next, memory_order_relaxed);
+		atomic_store_explicit(&list->inbox_next, ordered, memory_order_relaxed);
+		ordered = list;
+		list = next;
+	}
+	while (ordered) {
+		struct thread *t = ordered;
+		ordered = atomic_load_explicit(&t->inbox_next, memory_order_relaxed);
+		atomic_store(&t->inbox_queued, 0);
+		if (atomic_load(&t->cpu) != c->id) {
+			inbox_post(t);
+		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && !t->on_runq && t != c->running) {
+			activate(c, t);
+		}
+		thread_put(t);
+	}
+}
+
+static void expire_timers(struct cpu *c, uint64_t now)
+{
+	struct heap_node *n;
+
+	while ((n = heap_first(&c->timers)) && n->key <= now) {
+		struct thread *t = container_of(n, struct thread, timer_node);
+		heap_pop(&c->timers);
+		t->timer_armed = false;
+		int expect = SLEEP_UNINTERRUPTIBLE;
+		bool won = atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNABLE);
+		if (!won) {
+			expect = SLEEP_INTERRUPTIBLE;
+			won = atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNABLE);
+		}
+		if (won) {
+			t->timed_out = true;
+			if (t != c->running && !t->on_runq)
+				activate(c, t);
+		}
+	}
+}
+
+/* Charges the current thread for the time it ran. */
+static void account(struct cpu *c, uint64_t now)
+{
+	struct thread *t = c->running;
+	uint64_t ran = now > t->exec_start_ns ? now - t->exec_start_ns : 0;
+
+	t->exec_start_ns = now;
+	if (t == c->idle) {
+		c->idle_ns += ran;
+		return;
+	}
+	atomic_store_explicit(&t->run_ns, atomic_load_explicit(&t->run_ns, memory_order_relaxed) + ran,
+			      memory_order_relaxed);
+	t->vruntime_ns += ran;
+	struct heap_node *n = heap_first(&c->runq);
+	uint64_t least = n ? MIN(n->key, t->vruntime_ns) : t->vruntime_ns;
+	c->min_vruntime_ns = MAX(c->min_vruntime_ns, least);
+}
+
+/* Interrupts off. The current thread's state says whether it stays runnable. */
+static void schedule(bool voluntary)
+{
+	struct cpu *c = this_cpu();
+	struct thread *prev = c->running;
+	uint64_t now = clock_monotonic_ns();
+
+	rcu_quiescent(c);
+	c->need_resched = false;
+	account(c, now);
+	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
+		sched_drain_inbox();
+	if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE) {
+		if (prev->timer_armed) { /* woken before it was switched out */
+			prev->timer_armed = false;
+			heap_remove(&c->timers, &prev->timer_node);
+		}
+		atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+		if (!(atomic_load(&prev->affinity) & 1ull << c->id)) {
+			/* Put on its queue by the CPU that gets it, after the switch: see schedule_tail. */
+			prev->on_runq = false;
+		} else {
+			enqueue(c, prev);
+		}
+	} else if (prev != c->idle) {
+		atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+	}
+	c->need_resched = false;
+
+	struct heap_node *n = heap_pop(&c->runq);
+	struct thread *next = n ? container_of(n, struct thread, run_node) : c->idle;
+	if (n)
+		next->on_runq = false;
+	c->slice_end_ns = now + SLICE_NS;
+	next->exec_start_ns = now;
+	if (next != prev) {
+		c->switches++;
+		if (voluntary)
+			prev->switches_voluntary++;
+		else
+			prev->switches_forced++;
+		if (prev->fpu) {
+			fpu_save(prev);
+			if (cpu_features.fsgsbase)
+				__asm__ volatile("rdfsbase %0" : "=r"(prev->fs_base));
+		}
+		c->running = next;
+		c->kstack_top = next->kstack_top;
+		program_timer(c);
+		if (next->fpu) {
+			if (cpu_features.fsgsbase)
+				__asm__ volatile("wrfsbase %0" : : "r"(next->fs_base));
+			else
+				wrmsr(MSR_FS_BASE, next->fs_base);
+			fpu_restore(next);
+		}
+		__asm__ volatile("" ::: "memory");
+		/* Another CPU may run us when this returns: nothing from before is valid but our own locals. */
+		schedule_tail(switch_stacks(prev, next));
+	} else {
+		program_timer(c);
+	}
+}
+
+void schedule_tail(struct thread *prev)
+{
+	struct cpu *c = this_cpu();
+
+	if (atomic_load(&prev->state) == THREAD_DEAD && prev != c->idle) {
+		prev->dead_next = atomic_load(&dead_threads);
+		while (!atomic_compare_exchange_weak(&dead_threads, &prev->dead_next, prev))
+			;
+		thread_wake(reaper);
+	} else if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE && !prev->on_runq &&
+		   atomic_load(&prev->cpu) == c->id && !(atomic_load(&prev->affinity) & 1ull << c->id)) {
+		activate(c, prev);
+	}
+}
+
+void sched_preempt(void)
+{
+	if (atomic_load(&current->state) == THREAD_RUNNABLE || current->is_idle) {
+		schedule(false);
+	} else {
+		/* Between sleep_prepare() and sleep_until(): it must look at its condition first, so it stays
+		 * runnable; the state is put back when it continues. */
+		struct thread *t = current;
+		int was = atomic_load(&t->state);
+		if (was == THREAD_DEAD || !atomic_compare_exchange_strong(&t->state, &was, THREAD_RUNNABLE)) {
+			if (was != THREAD_DEAD)
+				schedule(false);
+			return;
+		}
+		schedule(false);
+	}
+}
+
+/* Shares a waiting thread with an idle CPU that asked. */
+static void answer_pull(struct cpu *c)
+{
+	if (!atomic_exchange(&c->pull_request, false))
+		return;
+	struct heap_node *n = heap_first(&c->runq);
+	if (!n)
+		return;
+	struct thread *t = container_of(n, struct thread, run_node);
+	struct cpu *to = idle_cpu_for(t, c);
+	if (!to)
+		return;
+	heap_pop(&c->runq);
+	t->on_runq = false;
+	atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+	hand_over(t, to);
+}
+
+void sched_timer_tick(void)
+{
+	struct cpu *c = this_cpu();
+	uint64_t now = clock_monotonic_ns();
+
+	c->timer_programmed_ns = UINT64_MAX;
+	expire_timers(c, now);
+	if (c->running != c->idle) {
+		account(c, now);
+		if (now >= c->slice_end_ns) {
+			if (heap_first(&c->runq))
+				c->need_resched = true;
+			else
+				c->slice_end_ns = now + SLICE_NS;
+		}
+	}
+	if (!c->need_resched)
+		program_timer(c);
+}
+
+void sched_ipi(void)
+{
+	struct cpu *c = this_cpu();
+
+	atomic_store(&c->ipi_sent, false);
+	c->ipis++;
+	smp_run_calls(c);
+	if (atomic_load(&c->inbox))
+		sched_drain_inbox();
+	answer_pull(c);
+	if (!c->need_resched)
+		program_timer(c);
+}
+
+/* --- sleeping --------------------------------------------------------------------------------- */
+
+void sleep_prepare(enum thread_state how) { atomic_store(&current->state, how); }
+void sleep_cancel(void) { atomic_store(&current->state, THREAD_RUNNABLE); }
+
+int sleep_until(uint64_t deadline_ns)
+{
+	struct thread *t = current;
+
+	assert(t->preempt_count == 0 && !t->is_idle);
+	uint64_t f = irq_save();
+	struct cpu *c = this_cpu();
+	t->timed_out = false;
+	if (deadline_ns != DEADLINE_NEVER) {
+		if (deadline_ns <= clock_monotonic_ns()) {
+			int was = atomic_exchange(&t->state, THREAD_RUNNABLE);
+			irq_restore(f);
+			return was == THREAD_RUNNABLE ? 0 : -ETIMEDOUT;
+		}
+		t->timer_node.key = deadline_ns;
+		t->timer_armed = true;
+		heap_insert(&c->timers, &t->timer_node);
+	}
+	schedule(true);
+	bool timed_out = t->timed_out;
+	irq_restore(f);
+	return timed_out ? -ETIMEDOUT : 0;
+}
+
+void sleep_ns(uint64_t ns)
+{
+	uint64_t deadline = clock_monotonic_ns() + ns;
+
+	do {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+	} while (sleep_until(deadline) == 0);
+}
+
+void thread_yield(void)
+{
+	uint64_t f = irq_save();
+	struct cpu *c = this_cpu();
+	struct heap_node *n;
+
+	if (atomic_load(&c->inbox))
+		sched_drain_inbox();
+	n = heap_first(&c->runq);
+	if (n) {
+		account(c, clock_monotonic_ns());
+		/* Behind everybody who waits now, by the smallest step. */
+		current->vruntime_ns = MAX(current->vruntime_ns, n->key + 1);
+		schedule(true);
+	}
+	irq_restore(f);
+}
+
+/* --- idle -------------------------------------------------------------------------------------- */
+
+static void ask_for_work(struct cpu *c)
+{
+	struct cpu *busiest = NULL;
+	unsigned most = 1;
+
+	for (unsigned i = 0; i < online_cpus; i++) {
+		unsigned n = atomic_load_explicit(&cpus[i]->nr_running, memory_order_relaxed);
+		if (cpus[i] != c && n > most) {
+			most = n;
+			busiest = cpus[i];
+		}
+	}
+	if (busiest && !atomic_exchange(&busiest->pull_request, true))
+		kick(busiest);
+}
+
+_Noreturn void sched_idle_loop(void)
+{
+	struct cpu *c = this_cpu();
+
+	for (;;) {
+		irq_disable();
+		rcu_quiescent(c);
+		if (atomic_load(&c->inbox))
+			sched_drain_inbox();
+		if (heap_first(&c->runq)) {
+			schedule(true);
+			irq_enable();
+			continue;
+		}
+		atomic_store(&c->idle_state, CPU_IDLE);
+		if (online_cpus > 1)
+			ask_for_work(c);
+		/* A post between the check above and here sends an IPI, which ends the hlt. */
+		if (atomic_load(&c->inbox)) {
+			smp_leave_idle(c);
+			continue;
+		}
+		program_timer(c);
+		__asm__ volatile("sti; hlt" ::: "memory");
+		irq_disable();
+		smp_leave_idle(c);
+		irq_enable();
+	}
+}
+
+/* --- threads: birth and death ------------------------------------------------------------------ */
+
+int tid_alloc(void) { return atomic_fetch_add(&next_tid, 1); }
+
+void sched_init_cpu(unsigned id)
+{
+	if (id >= online_cpus)
+		online_cpus = id + 1;
+}
+
+struct thread *thread_alloc(const char *name)
+{
+	struct thread *t = kzalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->kstack_base = kstack_alloc();
+	if (!t->kstack_base) {
+		kfree(t);
+		return NULL;
+	}
+	t->kstack_top = t->kstack_base + KSTACK_BYTES;
+	t->refs = 1;
+	t->state = THREAD_RUNNABLE;
+	t->affinity = ~0ull;
+	t->fpu_cpu = -1;
+	t->syscall_nr = -1;
+	list_init(&t->process_link);
+	list_init(&t->all_link);
+	strlcpy(t->name, name, sizeof(t->name));
+	return t;
+}
+
+void thread_discard(struct thread *t)
+{
+	kstack_free(t->kstack_base);
+	if (t->fpu)
+		fpu_free(t);
+	kfree(t);
+}
+
+static void push_stack(struct thread *t, uint64_t v)
+{
+	t->ksp -= 8;
+	*(uint64_t *)t->ksp = v;
+}
+
+void thread_start(struct thread *t)
+{
+	mutex_lock(&thread_list_lock);
+	list_push_back(&all_threads, &t->all_link);
+	mutex_unlock(&thread_list_lock);
+
+	uint64_t f = irq_save();
+	struct cpu *c = this_cpu();
+	struct cpu *to = online_cpus > 1 && c->running != c->idle ? idle_cpu_for(t, c) : NULL;
+	t->vruntime_ns = (to ? to : c)->min_vruntime_ns;
+	atomic_store(&t->cpu, (to ? to : c)->id);
+	inbox_post(t);
+	irq_restore(f);
+	if (current->preempt_count == 0 && (f & RFLAGS_IF) && this_cpu()->need_resched) {
+		preempt_disable();
+		preempt_enable();
+	}
+}
+
+struct thread *thread_create_kernel(const char *name, void (*fn)(void *arg), void *arg)
+{
+	struct thread *t = thread_alloc(name);
+
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->tid = 0;
+	t->ksp = t->kstack_top - 64;
+	push_stack(t, (uint64_t)thread_entry_kernel);
+	push_stack(t, 0);            /* rbp */
+	push_stack(t, (uint64_t)fn); /* rbx */
+	push_stack(t, (uint64_t)arg);/* r12 */
+	push_stack(t, 0);
+	push_stack(t, 0);
+	push_stack(t, 0);
+	thread_start(t);
+	return t;
+}
+
+void thread_prepare_app(struct thread *t)
+{
+	/* thread_entry_app expects the frame at RSP. */
+	t->regs = (struct regs *)(t->kstack_top - sizeof(struct regs));
+	t->ksp = (uint64_t)t->regs;
+	push_stack(t, (uint64_t)thread_entry_app);
+	for (int i = 0; i < 6; i++)
+		push_stack(t, 0);
+}
+
+void thread_start_app(struct regs *r)
+{
+	struct thread *t = current;
+
+	if (t->start)
+		t->start(t, r);
+	while (atomic_load(&current->work))
+		exit_work(r, false);
+}
+
+_Noreturn static void thread_leave(void)
+{
+	irq_disable();
+	struct cpu *c = this_cpu();
+	if (c->fpu_owner == current)
+		c->fpu_owner = NULL;
+	atomic_store(&current->state, THREAD_DEAD);
+	schedule(true);
+	panic("a dead thread runs");
+}
+
+_Noreturn void thread_exit_kernel(void)
+{
+	mutex_lock(&thread_list_lock);
+	list_del(&current->all_link);
+	mutex_unlock(&thread_list_lock);
+	thread_leave();
+}
+
+_Noreturn void thread_exit_final(void) { thread_exit_kernel(); }
+
+static void thread_free_rcu(struct rcu_head *head)
+{
+	struct thread *t = container_of((void *)head, struct thread, timer_node);
+
+	/* Not before: who holds a reference may still send a signal. */
+	if (t->signals)
+		signal_thread_free(t);
+	kfree(t);
+}
+
+void thread_put(struct thread *t)
+{
+	if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	/* The stack and vector state went with the reaper; the struct itself waits for RCU readers. The timer
+	 * node is unused by now and holds the callback. */
+	_Static_assert(sizeof(struct rcu_head) <= sizeof(struct heap_node), "the node can hold it");
+	rcu_call((struct rcu_head *)(void *)&t->timer_node, thread_free_rcu);
+}
+
+static void reaper_main(void *arg)
+{
+	for (;;) {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+		struct thread *t = atomic_exchange(&dead_threads, NULL);
+		if (!t) {
+			sleep_until(DEADLINE_NEVER);
+			continue;
+		}
+		sleep_cancel();
+		while (t) {
+			struct thread *next = t->dead_next;
+			kstack_free(t->kstack_base);
+			if (t->fpu)
+				fpu_free(t);
+			thread_put(t);
+			t = next;
+		}
+	}
+}
+
+void sched_start_threads(void)
+{
+	reaper = thread_create_kernel("reaper", reaper_main, NULL);
+	if (IS_ERR(reaper))
+		panic("no memory for the first threads");
+}
+
+int sched_set_affinity(struct thread *t, uint64_t mask)
+{
+	uint64_t online = online_cpus >= 64 ? ~0ull : (1ull << online_cpus) - 1;
+
+	if (!(mask & online))
+		return -EINVAL;
+	atomic_store(&t->affinity, mask);
+	if (t == current && !(mask & 1ull << cpu_id())) {
+		uint64_t f = irq_save();
+		schedule(true);
+		irq_restore(f);
+	}
+	return 0;
+}
+
+uint64_t thread_cpu_ns(struct thread *t)
+{
+	uint64_t ns = atomic_load_explicit(&t->run_ns, memory_order_relaxed);
+
+	if (t == current) {
+		uint64_t f = irq_save();
+		account(this_cpu(), clock_monotonic_ns());
+		ns = atomic_load_explicit(&t->run_ns, memory_order_relaxed);
+		irq_restore(f);
+	}
+	return ns;
+}
