@@ -1,0 +1,242 @@
+/*
+ * kernel/fs/tmpfs.c - pages in memory: their cap, and the operations of regular files.
+ *
+ * Theory:    Every file that lives in memory, on whichever mount, shares one cap (option tmp.max). memfds
+ *            are the application's own memory and stand outside it, as on Linux. Reading and writing is
+ *            the same for all regular files: it goes through the page cache of the inode.
+ * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_usage() in inode.h.
+ * Locking:   the count is atomic; write_lock of the inode serialises writers.
+ * Errors:    -ENOSPC at the cap, -EFBIG, -EPERM (sealed).
+ */
+#include "fs/inode.h"
+#include "core/boot.h"
+#include "core/log.h"
+#include "lib/string.h"
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+static _Atomic int64_t used_pages;
+static int64_t max_pages = INT64_MAX;
+
+int tmpfs_charge(struct pagecache *cache, int64_t npages)
+{
+	int64_t used = atomic_fetch_add(&used_pages, npages) + npages;
+
+	if (npages > 0 && used > max_pages) {
+		atomic_fetch_sub(&used_pages, npages);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge };
+const struct pagecache_ops memfd_pages = { .charge = NULL };
+
+void tmpfs_usage(uint64_t *max, uint64_t *used)
+{
+	*max = max_pages;
+	*used = atomic_load(&used_pages);
+}
+
+/* tmp.max=BYTES[K|M|G] or N%; default 50%. */
+void tmpfs_set_max(void)
+{
+	struct mem_stats mem;
+	char text[32];
+	const char *end;
+	uint64_t n;
+
+	mem_stats_get(&mem);
+	max_pages = mem.total / PAGE_SIZE / 2;
+	if (!option_get("tmp.max", text, sizeof(text)))
+		return;
+	if (parse_u64(text, &end, &n)) {
+		log_warn("option tmp.max=%s is not a size: half of the memory is used", text);
+		return;
+	}
+	switch (*end) {
+	case '%':
+		max_pages = mem.total / PAGE_SIZE * MIN(n, 100ul) / 100;
+		return;
+	case 'G': case 'g':
+		n <<= 10;
+		/* fallthrough */
+	case 'M': case 'm':
+		n <<= 10;
+		/* fallthrough */
+	case 'K': case 'k':
+		n <<= 10;
+	}
+	max_pages = n / PAGE_SIZE;
+}
+
+/* --- regular files -------------------------------------------------------------------------------------- */
+
+static struct pagecache *regular_map(struct file *f)
+{
+	struct pagecache *c = f->inode->ops->cache(f->inode);
+
+	return IS_ERR(c) ? NULL : c;
+}
+
+static ssize_t regular_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+{
+	struct pagecache *c = f->inode->ops->cache(f->inode);
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	return pagecache_read(c, pos, buf, len);
+}
+
+static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+{
+	struct inode *inode = f->inode;
+	uint32_t seals = atomic_load(&inode->seals);
+	struct pagecache *c;
+	ssize_t r;
+
+	if (seals & F_SEAL_WRITE)
+		return -EPERM;
+	mutex_lock(&inode->write_lock);
+	c = inode->ops->cache(inode);
+	if (IS_ERR(c)) {
+		r = PTR_ERR(c);
+		goto out;
+	}
+	if (f->flags & O_APPEND)
+		pos = atomic_load(&c->size_bytes);
+	if (pos > INT64_MAX - len) {
+		r = -EFBIG;
+		goto out;
+	}
+	if ((seals & F_SEAL_GROW) && pos + len > atomic_load(&c->size_bytes)) {
+		r = -EPERM;
+		goto out;
+	}
+	r = pagecache_write(c, pos, buf, len);
+	if (r > 0)
+		inode_touch(inode, true);
+out:
+	mutex_unlock(&inode->write_lock);
+	return r;
+}
+
+/* First byte at or behind off that is data (or a hole), or -ENXIO behind the end. */
+static int64_t seek_data(struct pagecache *c, uint64_t off, bool hole)
+{
+	uint64_t size = atomic_load(&c->size_bytes);
+
+	if (off >= size)
+		return -ENXIO;
+	if (c->ops->fill)
+		return hole ? size : off;
+	for (uint64_t at = off; at < size; at = ALIGN_DOWN(at, PAGE_SIZE) + PAGE_SIZE) {
+		struct page *p = pagecache_get(c, at / PAGE_SIZE, PAGECACHE_FIND);
+		bool there = !IS_ERR(p);
+
+		if (there)
+			page_put(p);
+		else if (PTR_ERR(p) != -ENODATA)
+			return PTR_ERR(p);
+		if (there != hole)
+			return at;
+	}
+	return hole ? (int64_t)size : -ENXIO;
+}
+
+static int64_t regular_lseek(struct file *f, int64_t off, int whence)
+{
+	struct pagecache *c = f->inode->ops->cache(f->inode);
+	int64_t size;
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	size = atomic_load(&c->size_bytes);
+	switch (whence) {
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		if (__builtin_add_overflow(off, (int64_t)f->pos, &off))
+			return -EOVERFLOW;
+		break;
+	case SEEK_END:
+		if (__builtin_add_overflow(off, size, &off))
+			return -EOVERFLOW;
+		break;
+	case SEEK_DATA:
+	case SEEK_HOLE:
+		if (off < 0)
+			return -ENXIO;
+		off = seek_data(c, off, whence == SEEK_HOLE);
+		if (off < 0)
+			return off;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (off < 0)
+		return -EINVAL;
+	f->pos = off;
+	return off;
+}
+
+static int regular_fsync(struct file *f) { return 0; } /* memory: nothing is further away */
+
+static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
+{
+	struct inode *inode = f->inode;
+	uint32_t seals = atomic_load(&inode->seals);
+	struct pagecache *c;
+	uint64_t size, end = off + len;
+	int r = 0;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	if ((mode & FALLOC_FL_PUNCH_HOLE) && mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	mutex_lock(&inode->write_lock);
+	c = inode->ops->cache(inode);
+	if (IS_ERR(c)) {
+		r = PTR_ERR(c);
+		goto out;
+	}
+	size = atomic_load(&c->size_bytes);
+	if (((seals & F_SEAL_WRITE) && (mode & ~FALLOC_FL_KEEP_SIZE)) ||
+	    ((seals & F_SEAL_GROW) && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {
+		r = -EPERM;
+		goto out;
+	}
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		r = pagecache_punch(c, off, MIN(end, ALIGN_UP(size, PAGE_SIZE)));
+	if (!r && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
+		r = pagecache_truncate(c, end);
+	if (!r && !(mode & FALLOC_FL_PUNCH_HOLE)) {
+		uint64_t last = MIN(end, ALIGN_UP(atomic_load(&c->size_bytes), PAGE_SIZE));
+
+		for (uint64_t at = ALIGN_DOWN(off, PAGE_SIZE); at < last; at += PAGE_SIZE) {
+			struct page *p = pagecache_get(c, at / PAGE_SIZE, PAGECACHE_CREATE);
+
+			if (IS_ERR(p)) {
+				r = PTR_ERR(p);
+				if (end > size && !(mode & FALLOC_FL_KEEP_SIZE))
+					pagecache_truncate(c, size);
+				break;
+			}
+			page_put(p);
+		}
+	}
+	if (!r)
+		inode_touch(inode, true);
+out:
+	mutex_unlock(&inode->write_lock);
+	return r;
+}
+
+const struct file_ops regular_file_ops = {
+	.read = regular_read,
+	.write = regular_write,
+	.lseek = regular_lseek,
+	.map = regular_map,
+	.fsync = regular_fsync,
+	.allocate = regular_allocate,
+};
