@@ -1,0 +1,56 @@
+/*
+ * kernel/linux/dispatch.c - from the entry stub to a handler, and back to the application.
+ */
+#include "linux/dispatch.h"
+#include "core/sched.h"
+#include "cpu.h"
+#include "linux/signal.h"
+#include "linux/syscall.h"
+#include "linux/task.h"
+#include "linux/trace.h"
+
+void syscall_dispatch(struct regs *r)
+{
+	struct thread *t = current;
+	uint64_t nr = r->orig_rax;
+	long result = -ENOSYS;
+
+	if (unlikely(!(r->r11 & RFLAGS_IF))) {
+		/* The application ran with interrupts off: it executed cli. */
+		r->rflags |= RFLAGS_IF;
+		signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+		r->vector = 0;
+		return;
+	}
+	t->syscall_nr = (int)nr;
+	if (likely(nr < SYSCALL_LIMIT && syscall_table[nr])) {
+		if (unlikely(trace_syscalls))
+			result = trace_call(r, syscall_table[nr]);
+		else
+			result = syscall_table[nr]((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8,
+						   (long)r->r9);
+	} else {
+		trace_unknown(nr);
+	}
+	r->rax = (uint64_t)result;
+	t->syscall_nr = -1;
+	/* A handler that was interrupted needs exit_work() even if somebody else took the signal. */
+	if (unlikely((unsigned long)-result - ERESTARTSYS <= ERESTART_RESTARTBLOCK - ERESTARTSYS))
+		atomic_fetch_or(&t->work, WORK_SIGNAL);
+	if (unlikely(this_cpu()->need_resched)) {
+		irq_disable();
+		if (this_cpu()->need_resched)
+			sched_preempt();
+		irq_enable();
+	}
+}
+
+void exit_work(struct regs *r, bool from_syscall)
+{
+	uint32_t work = atomic_load(&current->work);
+
+	if (work & WORK_EXIT)
+		thread_exit_app(0);
+	if (work & (WORK_SIGNAL | WORK_RESTORE_MASK))
+		signal_deliver(r, from_syscall);
+}

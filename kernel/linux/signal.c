@@ -1,0 +1,466 @@
+/*
+ * kernel/linux/signal.c - sending, queueing and delivering; see signal.h.
+ *
+ * A sender puts a record into the thread's or the process's queue, marks a thread that can take it with
+ * WORK_SIGNAL, wakes it from an interruptible sleep and, if it runs on another CPU, interrupts it there. The
+ * thread looks at its queues on its way back to the application.
+ *
+ * Stopping (SIGSTOP, SIGTSTP ...) is not done: with one application per machine there is nobody to continue
+ * it. The stop signals are ignored by default (docs/caveats.md).
+ */
+#include "core/log.h"
+#include "core/sched.h"
+#include "cpu.h"
+#include "lib/string.h"
+#include "linux/process.h"
+#include "linux/signal_private.h"
+#include "linux/syscall.h"
+#include "linux/task.h"
+#include "linux/timers.h"
+#include "mm/mm.h"
+
+#define QUEUE_LIMIT 4096
+#define SIG_DFL_ADDR 0
+#define SIG_IGN_ADDR 1
+
+#define DEFAULT_IGNORED (SIGSET_BIT(SIGCHLD) | SIGSET_BIT(SIGURG) | SIGSET_BIT(SIGWINCH) | SIGSET_BIT(SIGCONT) | \
+			 SIGSET_BIT(SIGSTOP) | SIGSET_BIT(SIGTSTP) | SIGSET_BIT(SIGTTIN) | SIGSET_BIT(SIGTTOU))
+#define SYNCHRONOUS (SIGSET_BIT(SIGSEGV) | SIGSET_BIT(SIGBUS) | SIGSET_BIT(SIGILL) | SIGSET_BIT(SIGTRAP) | \
+		     SIGSET_BIT(SIGFPE) | SIGSET_BIT(SIGSYS))
+
+static void queue_init(struct signal_queue *q)
+{
+	q->pending = 0;
+	q->count = 0;
+	list_init(&q->records);
+}
+
+static void queue_flush(struct signal_queue *q, uint64_t which)
+{
+	struct queued_signal *s, *tmp;
+
+	list_for_each_safe(s, tmp, &q->records, link) {
+		if (which & SIGSET_BIT(s->info.si_signo)) {
+			list_del(&s->link);
+			q->count--;
+			kfree(s);
+		}
+	}
+	q->pending &= ~which;
+}
+
+struct signal_actions *signal_actions_new(void)
+{
+	struct signal_actions *a = kzalloc(sizeof(*a));
+
+	if (!a)
+		return NULL;
+	mutex_init(&a->lock, "signals");
+	queue_init(&a->shared);
+	waitq_init(&a->waiters);
+	return a;
+}
+
+void signal_actions_free(struct signal_actions *a)
+{
+	queue_flush(&a->shared, ~0ull);
+	kfree(a);
+}
+
+int signal_thread_init(struct thread *t, const struct thread *parent)
+{
+	struct signal_state *s = kzalloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	queue_init(&s->queue);
+	s->alt_flags = SS_DISABLE;
+	if (parent)
+		s->blocked = atomic_load(&parent->signals->blocked);
+	t->signals = s;
+	return 0;
+}
+
+void signal_thread_free(struct thread *t)
+{
+	queue_flush(&t->signals->queue, ~0ull);
+	kfree(t->signals);
+	t->signals = NULL;
+}
+
+void signal_exec(struct process *p)
+{
+	mutex_lock(&p->actions->lock);
+	for (int i = 0; i < 64; i++) {
+		struct kernel_sigaction *k = &p->actions->act[i];
+		uaddr_t keep = k->handler == SIG_IGN_ADDR ? SIG_IGN_ADDR : SIG_DFL_ADDR;
+		*k = (struct kernel_sigaction){ .handler = keep };
+	}
+	mutex_unlock(&p->actions->lock);
+}
+
+void signal_info(siginfo_t *info, int sig, int code)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->si_code = code;
+}
+
+uint64_t sigmask_get(const struct thread *t) { return t->signals ? atomic_load(&t->signals->blocked) : 0; }
+
+bool signal_deliverable(struct thread *t)
+{
+	uint64_t blocked = atomic_load(&t->signals->blocked);
+	return (t->signals->queue.pending | t->process->actions->shared.pending) & ~blocked;
+}
+
+bool signal_pending(void)
+{
+	struct thread *t = current;
+	uint32_t work = atomic_load(&t->work);
+
+	if (!t->process || !(work & (WORK_SIGNAL | WORK_EXIT)))
+		return false;
+	return (work & WORK_EXIT) || signal_deliverable(t);
+}
+
+static void notice(struct thread *t)
+{
+	atomic_fetch_or(&t->work, WORK_SIGNAL);
+	if (!thread_wake_interruptible(t))
+		thread_kick(t);
+}
+
+static bool ignored(const struct signal_actions *a, int sig)
+{
+	uaddr_t h = a->act[sig - 1].handler;
+	return h == SIG_IGN_ADDR || (h == SIG_DFL_ADDR && (DEFAULT_IGNORED & SIGSET_BIT(sig)));
+}
+
+static int queue_add(struct signal_queue *q, int sig, const siginfo_t *info)
+{
+	if (sig < 32 && (q->pending & SIGSET_BIT(sig)))
+		return 0;
+	if (q->count >= QUEUE_LIMIT && sig >= 32)
+		return -EAGAIN;
+	struct queued_signal *s = kmalloc_flags(sizeof(*s), ALLOC_RESERVE);
+	if (!s && sig >= 32)
+		return -EAGAIN;
+	if (s) {
+		if (info) {
+			s->info = *info;
+			s->info.si_signo = sig;
+		} else {
+			signal_info(&s->info, sig, SI_USER);
+			struct process *p = current->process;
+			s->info.si_pid = p ? p->pid : 0;
+		}
+		list_push_back(&q->records, &s->link);
+		q->count++;
+	}
+	q->pending |= SIGSET_BIT(sig);
+	return 0;
+}
+
+static void wake_signal_waiters(struct signal_actions *a) { waitq_wake_all(&a->waiters, 1 /* EPOLLIN */); }
+
+int signal_send_thread(struct thread *t, int sig, const siginfo_t *info)
+{
+	struct process *p = t->process;
+	int r = 0;
+
+	if (sig < 0 || sig > 64)
+		return -EINVAL;
+	if (sig == 0 || !p || !t->signals)
+		return 0;
+	if (sig == SIGKILL) {
+		process_kill(p, SIGKILL);
+		return 0;
+	}
+	mutex_lock(&p->actions->lock);
+	if (!ignored(p->actions, sig) || (atomic_load(&t->signals->blocked) & SIGSET_BIT(sig))) {
+		r = queue_add(&t->signals->queue, sig, info);
+		if (r == 0) {
+			wake_signal_waiters(p->actions);
+			notice(t);
+		}
+	}
+	mutex_unlock(&p->actions->lock);
+	return r;
+}
+
+int signal_send_process(struct process *p, int sig, const siginfo_t *info)
+{
+	struct thread *t, *chosen = NULL;
+	int r = 0;
+
+	if (sig < 0 || sig > 64)
+		return -EINVAL;
+	if (sig == 0)
+		return 0;
+	if (sig == SIGKILL) {
+		process_kill(p, SIGKILL);
+		return 0;
+	}
+	mutex_lock(&process_list_lock);
+	mutex_lock(&p->actions->lock);
+	bool all_blocked = true;
+	list_for_each(t, &p->threads, process_link) {
+		if (!t->signals || (atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)))
+			continue;
+		all_blocked = false;
+		/* The sender itself if it can take it, else the eldest. */
+		if (!chosen || t == current)
+			chosen = t;
+	}
+	if (!ignored(p->actions, sig) || all_blocked) {
+		r = queue_add(&p->actions->shared, sig, info);
+		if (r == 0) {
+			wake_signal_waiters(p->actions);
+			if (chosen)
+				notice(chosen);
+		}
+	}
+	mutex_unlock(&p->actions->lock);
+	mutex_unlock(&process_list_lock);
+	return r;
+}
+
+void signal_raise_current(int sig) { signal_send_thread(current, sig, NULL); }
+
+/* Takes the first pending signal of `set`: synchronous ones, then the lowest number. Lock held. */
+static bool take(struct signal_queue *q, uint64_t set, siginfo_t *info)
+{
+	uint64_t ready = q->pending & set;
+	struct queued_signal *s;
+
+	if (!ready)
+		return false;
+	int sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
+	bool found = false, more = false;
+	struct queued_signal *tmp;
+	list_for_each_safe(s, tmp, &q->records, link) {
+		if (s->info.si_signo != sig)
+			continue;
+		if (found) {
+			more = true;
+			break;
+		}
+		found = true;
+		*info = s->info;
+		list_del(&s->link);
+		q->count--;
+		kfree(s);
+	}
+	if (!found)
+		signal_info(info, sig, SI_USER);
+	if (!more)
+		q->pending &= ~SIGSET_BIT(sig);
+	if (info->si_code == SI_TIMER)
+		timer_signal_taken(current->process, info);
+	return true;
+}
+
+bool signal_dequeue(uint64_t set, siginfo_t *info)
+{
+	struct signal_actions *a = current->process->actions;
+
+	mutex_lock(&a->lock);
+	bool found = take(&current->signals->queue, set, info) || take(&a->shared, set, info);
+	mutex_unlock(&a->lock);
+	return found;
+}
+
+uint64_t signal_pending_set(uint64_t set)
+{
+	return (current->signals->queue.pending | current->process->actions->shared.pending) & set;
+}
+
+struct waitq *signal_waitq(struct process *p) { return &p->actions->waiters; }
+struct mutex *signal_lock(struct process *p) { return &p->actions->lock; }
+
+void signal_sets(struct thread *t, uint64_t out[5])
+{
+	struct signal_actions *a = t->process->actions;
+
+	memset(out, 0, 5 * sizeof(out[0]));
+	mutex_lock(&a->lock);
+	if (t->signals) {
+		out[0] = t->signals->queue.pending;
+		out[2] = atomic_load(&t->signals->blocked);
+	}
+	out[1] = a->shared.pending;
+	for (int i = 0; i < 64; i++) {
+		if (a->act[i].handler == SIG_IGN_ADDR)
+			out[3] |= 1ull << i;
+		else if (a->act[i].handler != SIG_DFL_ADDR)
+			out[4] |= 1ull << i;
+	}
+	mutex_unlock(&a->lock);
+}
+
+void signal_set_blocked(uint64_t mask)
+{
+	struct thread *t = current;
+
+	atomic_store(&t->signals->blocked, mask & ~SIGSET_UNMASKABLE);
+	atomic_fetch_or(&t->work, WORK_SIGNAL); /* something may have become deliverable */
+}
+
+int sigmask_swap_user(uaddr_t set, size_t setsize)
+{
+	uint64_t mask;
+
+	if (!set)
+		return 0;
+	if (setsize != 8)
+		return -EINVAL;
+	if (get_user(mask, set))
+		return -EFAULT;
+	current->signals->saved_mask = atomic_load(&current->signals->blocked);
+	atomic_fetch_or(&current->work, WORK_RESTORE_MASK);
+	signal_set_blocked(mask);
+	return 0;
+}
+
+void sigmask_restore(void)
+{
+	struct thread *t = current;
+
+	if (!(atomic_load(&t->work) & WORK_RESTORE_MASK))
+		return;
+	atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK);
+	signal_set_blocked(t->signals->saved_mask);
+}
+
+_Noreturn static void die(int sig)
+{
+	log_info("process %d (%s): thread %d ended by signal %d", current->process->pid, current->process->comm,
+		 current->tid, sig);
+	process_kill(current->process, sig);
+	thread_exit_app(sig);
+}
+
+void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trapno, uint64_t error)
+{
+	struct thread *t = current;
+	struct signal_actions *a = t->process->actions;
+	siginfo_t info;
+
+	bool off = !irqs_enabled();
+	irq_enable();
+	signal_info(&info, sig, code);
+	info.si_addr = (void *)addr;
+	log_debug("thread %d: signal %d code %d at %#lx, address %#lx, rsp %#lx", t->tid, sig, code, r->rip, addr, r->rsp);
+	t->signals->fault_trapno = trapno;
+	t->signals->fault_error = error;
+	if (trapno == 14)
+		t->signals->fault_address = addr;
+	mutex_lock(&a->lock);
+	if ((atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)) || a->act[sig - 1].handler == SIG_IGN_ADDR) {
+		/* A fault cannot wait: blocked or ignored, it kills. */
+		a->act[sig - 1].handler = SIG_DFL_ADDR;
+		atomic_fetch_and(&t->signals->blocked, ~SIGSET_BIT(sig));
+	}
+	int r2 = queue_add(&t->signals->queue, sig, &info);
+	(void)r2; /* a standard signal is always recorded */
+	atomic_fetch_or(&t->work, WORK_SIGNAL);
+	mutex_unlock(&a->lock);
+	if (off)
+		irq_disable();
+}
+
+int signal_fpe_code(unsigned vector)
+{
+	uint32_t mxcsr;
+	uint16_t sw;
+
+	if (vector == 19) {
+		__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+		mxcsr &= ~(mxcsr >> 7) & 0x3f;
+		sw = (uint16_t)mxcsr;
+	} else {
+		uint16_t cw;
+		__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
+		sw &= ~cw & 0x3f;
+	}
+	if (sw & 1)
+		return FPE_FLTINV;
+	if (sw & 4)
+		return FPE_FLTDIV;
+	if (sw & 8)
+		return FPE_FLTOVF;
+	if (sw & 16)
+		return FPE_FLTUND;
+	return FPE_FLTRES;
+}
+
+/* What a system call that was interrupted answers now that we know what interrupted it. */
+static void resolve_restart(struct regs *r, bool handler_runs, uint64_t sa_flags)
+{
+	long err = -(long)r->rax;
+
+	if (r->orig_rax == (uint64_t)-1 || err < ERESTARTSYS || err > ERESTART_RESTARTBLOCK)
+		return;
+	r->vector = 0;
+	if (handler_runs && (err == ERESTARTNOHAND || err == ERESTART_RESTARTBLOCK ||
+			     (err == ERESTARTSYS && !(sa_flags & SA_RESTART)))) {
+		r->rax = (uint64_t)-EINTR;
+		return;
+	}
+	r->rax = err == ERESTART_RESTARTBLOCK ? 219 : r->orig_rax;
+	r->rip -= 2;
+	r->orig_rax = (uint64_t)-1;
+}
+
+void signal_deliver(struct regs *r, bool from_syscall)
+{
+	struct thread *t = current;
+	struct signal_state *s = t->signals;
+	struct signal_actions *a = t->process->actions;
+
+	atomic_fetch_and(&t->work, ~(uint32_t)WORK_SIGNAL);
+	for (;;) {
+		siginfo_t info;
+		struct kernel_sigaction act;
+
+		mutex_lock(&a->lock);
+		uint64_t can = ~atomic_load(&s->blocked);
+		bool found = take(&s->queue, can & SYNCHRONOUS, &info) || take(&s->queue, can, &info) ||
+			     take(&a->shared, can, &info);
+		if (!found) {
+			mutex_unlock(&a->lock);
+			break;
+		}
+		int sig = info.si_signo;
+		act = a->act[sig - 1];
+		if (act.handler > SIG_IGN_ADDR && (act.flags & SA_RESETHAND))
+			a->act[sig - 1].handler = SIG_DFL_ADDR;
+		mutex_unlock(&a->lock);
+
+		if (act.handler == SIG_IGN_ADDR)
+			continue;
+		if (act.handler == SIG_DFL_ADDR) {
+			if (DEFAULT_IGNORED & SIGSET_BIT(sig))
+				continue;
+			die(sig);
+		}
+		resolve_restart(r, true, act.flags);
+		uint64_t mask = atomic_load(&s->blocked);
+		if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)
+			mask = s->saved_mask;
+		r->vector = 0;
+		if (sigframe_push(r, sig, &act, &info, mask) != 0) {
+			log_info("thread %d: no room on the stack (%#lx) for the handler of signal %d", t->tid, r->rsp, sig);
+			die(SIGSEGV);
+		}
+		r->orig_rax = (uint64_t)-1; /* nothing to restart below this frame any more */
+		uint64_t block = atomic_load(&s->blocked) | act.mask;
+		if (!(act.flags & SA_NODEFER))
+			block |= SIGSET_BIT(sig);
+		atomic_store(&s->blocked, block & ~SIGSET_UNMASKABLE);
+	}
+	resolve_restart(r, false, 0);
+	if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)
+		signal_set_blocked(s->saved_mask);
+}

@@ -1,0 +1,63 @@
+/*
+ * kernel/linux/signal_private.h - shared by signal.c, sigcalls.c and the frame code of arch.
+ */
+#ifndef IBRIK_LINUX_SIGNAL_PRIVATE_H
+#define IBRIK_LINUX_SIGNAL_PRIVATE_H
+
+#include "core/mutex.h"
+#include "core/waitq.h"
+#include "linux/signal.h"
+
+/* sigaltstack(2) */
+#define SS_ONSTACK 1
+#define SS_DISABLE 2
+
+struct kernel_sigaction { /* as rt_sigaction(2) has it on x86-64 */
+	uaddr_t handler;
+	uint64_t flags;
+	uaddr_t restorer;
+	uint64_t mask;
+};
+
+struct queued_signal {
+	struct list link;
+	siginfo_t info;
+};
+
+struct signal_queue {
+	uint64_t pending;       /* bit for each signal that waits */
+	struct list records;    /* in order of arrival; a standard signal may have none (no memory) */
+	unsigned count;
+};
+
+struct signal_actions {
+	struct mutex lock;
+	struct kernel_sigaction act[64];
+	struct signal_queue shared;
+	struct waitq waiters;   /* signalfd and sigtimedwait */
+};
+
+/* Of a thread. `blocked` is written by the thread itself only. */
+struct signal_state {
+	_Atomic uint64_t blocked;
+	uint64_t saved_mask;    /* valid with WORK_RESTORE_MASK */
+	struct signal_queue queue;
+	uaddr_t alt_base;
+	uint64_t alt_size;
+	uint32_t alt_flags;     /* SS_DISABLE, SS_AUTODISARM */
+	/* restart_syscall: an interrupted relative sleep */
+	uint64_t restart_deadline_ns;
+	uaddr_t restart_remaining;
+	/* of the last fault, for the next frame */
+	uint64_t fault_trapno, fault_error, fault_address;
+};
+
+/* arch: puts a frame on the application's stack and makes r enter the handler. 0 or -EFAULT. */
+int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, const siginfo_t *info, uint64_t mask);
+/* arch: undoes it. 0 or -EFAULT (the caller raises SIGSEGV). */
+int sigframe_pop(struct regs *r);
+/* Is the application's stack pointer on the alternate stack? */
+bool sigstack_active(const struct signal_state *s, uaddr_t sp);
+void signal_set_blocked(uint64_t mask);
+
+#endif
