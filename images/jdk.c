@@ -1,0 +1,171 @@
+/*
+ * images/jdk.c - the container of a JDK, made once by jdk.sh and kept in the cache.
+ *
+ * Theory:    a JDK is 200 MB, so it is packed and hashed once. Its file name in the cache holds
+ *            a hash of the recipe (jdk.sh and base.sh) or, for a folder, of what is in the folder:
+ *            when either changes, another file is made. It is written beside its place and
+ *            renamed, under a lock, so that commands running at once share one.
+ * Interface: jdk_open()
+ * Errors:    all end the command with one line
+ */
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "xxh64.h"
+
+static bool is_number(const char *text)
+{
+	return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* The name of the container: of the release and the recipe, or of the folder's content. */
+static char *cache_name(const char *which, enum compress compress)
+{
+	const char *suffix = compress == COMPRESS_GZIP ? "-gzip" : "";
+	char *recipe = data_file("jdk.sh", true), *base = data_file("base.sh", true);
+	size_t recipe_bytes, base_bytes;
+	char *text = read_whole(recipe, &recipe_bytes), *base_text = read_whole(base, &base_bytes);
+	uint64_t hash = xxh64(text, recipe_bytes, xxh64(base_text, base_bytes, IBRIK_VERSION));
+
+	if (is_number(which))
+		return format("jdk-%s-%08x%s.img", which, (unsigned)hash, suffix);
+
+	if (access(which, R_OK | X_OK) < 0)
+		die(STATUS_ERROR, "--jdk %s: %s", which, strerror(errno));
+	if (access(format("%s/bin/java", which), X_OK) < 0 || access(format("%s/release", which), R_OK) < 0)
+		die(STATUS_ERROR, "--jdk %s: not a JDK: bin/java or the file release is missing", which);
+
+	char *argv[] = { recipe, "id", (char *)which, NULL };
+	int status;
+	char *id = command_output(argv, &status), *real = realpath(which, NULL);
+
+	id[strcspn(id, "\n")] = 0;
+	if (status || strlen(id) != 16 || !real)
+		die(STATUS_ERROR, "--jdk %s: cannot read the folder", which);
+	return format("jdk-%s-%s-%08x%s.img", strrchr(real, '/') + 1, id, (unsigned)hash, suffix);
+}
+
+/* The lines of a settings file become records. */
+static void read_lines(struct settings *settings, char *lines)
+{
+	for (char *line = lines, *next; *line; line = next) {
+		char *equals;
+
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		equals = strchr(line, '=');
+		if (!equals)
+			continue;
+		*equals = 0;
+		if (settings_add(settings, line, equals + 1))
+			die(STATUS_ERROR, "the JDK's settings are too large");
+	}
+}
+
+static void jdk_make(const char *which, const char *file, enum compress compress)
+{
+	char *work = format("%s/jdk.XXXXXX", cache_dir());
+	char *out, *squashfs, *made, *root, *label;
+	struct settings settings = { 0 };
+	struct stat status;
+	int fd, layer;
+
+	/* We hold the lock, so what another command left behind has no owner. */
+	char *remove_stale[] = { "find", cache_dir(), "-maxdepth", "1", "-name", "jdk.??????", "-exec", "rm", "-rf", "{}", "+", NULL };
+
+	command_run(remove_stale);
+	/* Its own folder in the cache: a temporary file system may be too small for a JDK. */
+	if (!mkdtemp(work))
+		die(STATUS_ERROR, "cannot make a folder in %s: %s", cache_dir(), strerror(errno));
+	out = format("%s/out", work);
+	root = format("%s/root", out);
+	squashfs = format("%s/squashfs", work);
+	made = format("%s/container", work);
+	char *argv[] = { data_file("jdk.sh", true), is_number(which) ? "debian" : "folder", (char *)which, out, NULL };
+	char *remove_work[] = { "rm", "-rf", work, NULL };
+
+	if (is_number(which))
+		progress("fetching OpenJDK %s and its libraries (done once, kept in %s)", which, cache_dir());
+	else
+		progress("packing the JDK in %s (done once, kept in %s)", which, cache_dir());
+	pid_t helper = fork(); /* so that the folder goes even when a step dies */
+	if (helper < 0)
+		die(STATUS_ERROR, "cannot start a helper: %s", strerror(errno));
+	if (helper == 0) {
+		make_dirs(out);
+		command_run(argv);
+		read_lines(&settings, read_whole(format("%s/settings", out), NULL));
+		char *stamp = format("%s%s/release", root, settings_get(&settings, "java.home"));
+		if (stat(stamp, &status) < 0)
+			die(STATUS_ERROR, "%s is missing in the packed JDK", stamp);
+		layer_pack(root, squashfs, status.st_mtime, false, compress);
+		layer = open(squashfs, O_RDONLY | O_CLOEXEC);
+		fd = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (layer < 0 || fd < 0 || fstat(layer, &status) < 0)
+			die(STATUS_ERROR, "cannot write %s: %s", made, strerror(errno));
+		label = read_whole(format("%s/version", out), NULL);
+		label[strcspn(label, "\n")] = 0;
+		label = format("jdk-%.35s", label);
+		struct part parts[] = {
+			{ .type = IBRIK_SETTINGS, .name = "settings", .fd = -1, .data = settings.records, .length = settings.bytes },
+			{ .type = IBRIK_LAYER, .name = label, .mount = "/", .fd = layer, .length = (uint64_t)status.st_size },
+		};
+		container_write(fd, made, 0, parts, 2, NULL, 0);
+		if (fsync(fd) < 0 || close(fd) < 0 || rename(made, file) < 0)
+			die(STATUS_ERROR, "cannot write %s: %s", file, strerror(errno));
+		exit(0);
+	}
+	int ended = -1;
+	while (waitpid(helper, &ended, 0) < 0 && errno == EINTR)
+		;
+	command_run(remove_work);
+	if (ended)
+		exit(STATUS_ERROR); /* the helper has said why */
+}
+
+void jdk_check(const char *which)
+{
+	if (is_number(which) && strcmp(which, "17") != 0 && strcmp(which, "21") != 0 && strcmp(which, "25") != 0)
+		die(STATUS_ERROR, "--jdk %s: ibrik fetches the JDKs 17, 21 and 25; another one is taken from a folder", which);
+}
+
+void jdk_open(struct jdk *jdk, const char *which, enum compress compress)
+{
+	struct settings settings = { 0 };
+	struct ibrik_section *section;
+	char *file, *lock, *why;
+	int fd;
+
+	jdk_check(which);
+	file = format("%s/%s", cache_dir(), cache_name(which, compress));
+	if (access(file, R_OK) < 0) {
+		lock = format("%s/jdk.lock", cache_dir());
+		fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0 || flock(fd, LOCK_EX) < 0)
+			die(STATUS_ERROR, "cannot lock %s: %s", lock, strerror(errno));
+		if (access(file, R_OK) < 0)
+			jdk_make(which, file, compress);
+		close(fd);
+	}
+	if (container_open(&jdk->container, file, &why) < 0)
+		die(STATUS_ERROR, "the cached JDK %s cannot be used (%s): remove it and try again", file, why);
+	section = container_find(&jdk->container, IBRIK_SETTINGS, 0);
+	if (section) {
+		settings.records = section_read(&jdk->container, section);
+		settings.bytes = section->length;
+	}
+	if (!section || !settings_get(&settings, "java.home") || !settings_get(&settings, "java.release"))
+		die(STATUS_ERROR, "the cached JDK %s cannot be used (no settings): remove it and try again", file);
+	jdk->home = xstrdup(settings_get(&settings, "java.home"));
+	jdk->release = (unsigned)atoi(settings_get(&settings, "java.release"));
+}

@@ -1,0 +1,170 @@
+/*
+ * images/layer.c - folders staged file by file, and squashfs files made of them.
+ *
+ * Theory:    mksquashfs packs a folder as it is, so what goes into a layer is first copied into
+ *            a temporary folder with permissions that do not depend on the user's umask. One time
+ *            stamp for all files makes the same input give the same bytes: SOURCE_DATE_EPOCH, which is
+ *            read once and taken out of the environment.
+ * Interface: stage_file(), stage_tree(), layer_pack(), source_date(), guest_path_check()
+ * Errors:    all end the command with one line
+ */
+#include "tool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "size.h"
+
+void guest_path_check(const char *path, const char *what)
+{
+	const char *at = path;
+
+	if (*path != '/')
+		die(STATUS_ERROR, "%s: the path in the guest must begin with /: '%s'", what, path);
+	if (strlen(path) >= 176)
+		die(STATUS_ERROR, "%s: the path in the guest is longer than 175 bytes: '%s'", what, path);
+	while ((at = strstr(at, "/.."))) {
+		if (at[3] == '/' || !at[3])
+			die(STATUS_ERROR, "%s: the path in the guest must not hold '..': '%s'", what, path);
+		at += 3;
+	}
+}
+
+/* A folder of the staged tree, readable whatever the umask. */
+static void stage_dirs(const char *root, const char *guest)
+{
+	char *path = format("%s%s", root, guest);
+
+	make_dirs(path);
+	for (char *end = path + strlen(path); end > path + strlen(root); end = strrchr(path, '/')) {
+		*end = 0;
+		chmod(path, 0755);
+	}
+	free(path);
+}
+
+static void stage_parent(const char *root, const char *guest)
+{
+	char *parent = xstrdup(guest), *slash = strrchr(parent, '/');
+
+	*slash = 0;
+	stage_dirs(root, parent);
+	free(parent);
+}
+
+void stage_file(const char *root, const char *host, const char *guest)
+{
+	char *path = format("%s%s", root, guest);
+	struct stat status;
+	int from, to;
+
+	from = open(host, O_RDONLY | O_CLOEXEC);
+	if (from < 0 || fstat(from, &status) < 0)
+		die(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_ERROR, "cannot read %s: %s", host, strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		die(STATUS_ERROR, "%s is not a regular file", host);
+	stage_parent(root, guest);
+	to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	if (to < 0)
+		die(STATUS_ERROR, "cannot stage %s as %s: %s", host, guest, strerror(errno));
+	copy_range(from, 0, to, 0, (uint64_t)status.st_size, host);
+	if (fchmod(to, status.st_mode & 0100 ? 0755 : 0644) < 0 || close(to) < 0)
+		die(STATUS_ERROR, "cannot stage %s as %s: %s", host, guest, strerror(errno));
+	close(from);
+	free(path);
+}
+
+void stage_tree(const char *root, const char *host, const char *guest)
+{
+	struct stat status;
+	struct dirent **entries;
+	int count;
+
+	if (stat(host, &status) < 0)
+		die(STATUS_ERROR, "cannot read %s: %s", host, strerror(errno));
+	if (!S_ISDIR(status.st_mode)) {
+		stage_file(root, host, guest);
+		return;
+	}
+	if (strcmp(guest, "/") != 0)
+		stage_dirs(root, guest);
+	count = scandir(host, &entries, NULL, alphasort);
+	if (count < 0)
+		die(STATUS_ERROR, "cannot read %s: %s", host, strerror(errno));
+	for (int i = 0; i < count; i++) {
+		const char *name = entries[i]->d_name;
+		char *from, *to, target[4096];
+		ssize_t length;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		from = format("%s/%s", host, name);
+		to = format("%s/%s", strcmp(guest, "/") == 0 ? "" : guest, name);
+		length = readlink(from, target, sizeof(target) - 1);
+		if (length >= 0) { /* links inside a tree stay links */
+			char *link = format("%s%s", root, to);
+
+			target[length] = 0;
+			unlink(link);
+			if (symlink(target, link) < 0)
+				die(STATUS_ERROR, "cannot stage %s: %s", from, strerror(errno));
+			free(link);
+		} else if (lstat(from, &status) == 0 && !S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
+			say("%s is left out: neither a file, a folder nor a link", from);
+		} else {
+			stage_tree(root, from, to);
+		}
+		free(from);
+		free(to);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+int64_t source_date(int64_t otherwise)
+{
+	static int64_t given = -2; /* -2 not read yet, -1 none */
+
+	if (given == -2) {
+		const char *text = getenv("SOURCE_DATE_EPOCH");
+		uint64_t time;
+
+		given = -1;
+		if (text && *text) {
+			if (number_parse(text, 0, UINT32_MAX, &time))
+				die(STATUS_ERROR, "SOURCE_DATE_EPOCH is not a time in seconds: '%s'", text);
+			given = (int64_t)time;
+		}
+		/* mksquashfs refuses its own options for times beside the variable. */
+		unsetenv("SOURCE_DATE_EPOCH");
+	}
+	return given >= 0 ? given : otherwise;
+}
+
+void layer_pack(const char *root, const char *file, int64_t time, bool all_times, enum compress compress)
+{
+	static const char *const always[] = { "-noappend", "-quiet", "-no-progress", "-all-root", "-no-xattrs",
+		                              "-processors", "2", "-comp", "gzip", "-mkfs-time" };
+	static const char *const stored[] = { "-noI", "-noD", "-noF", "-noX" };
+	char *date = format("%lld", (long long)time);
+	struct strings argv = { 0 };
+
+	strings_add(&argv, "mksquashfs");
+	strings_add(&argv, root);
+	strings_add(&argv, file);
+	for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
+		strings_add(&argv, always[i]);
+	strings_add(&argv, date);
+	if (all_times) {
+		strings_add(&argv, "-all-time");
+		strings_add(&argv, date);
+	}
+	for (size_t i = 0; compress == COMPRESS_NONE && i < sizeof(stored) / sizeof(*stored); i++)
+		strings_add(&argv, stored[i]);
+	command_run(argv.items);
+}
