@@ -1,0 +1,99 @@
+#!/bin/bash
+# Every wrong input gives one clear line and its status, and starts nothing.
+. "$(dirname "$0")/fake/lib.sh"
+PATH=$PWD/tests/cli/fake:$PATH
+export FAKE_GUEST='echo started >&2; exit 1'
+make_kernel "$T/kernel"
+make_jar "$T/good.jar" 17 'Main-Class: Main'
+make_jar "$T/nomain.jar" 17 'X: y'
+make_jar "$T/missing.jar" 17 'Main-Class: other.Class'
+printf 'not a jar at all\n' > "$T/text.jar"
+head -c 300 "$T/good.jar" > "$T/short.jar"
+printf '#!/bin/sh\n' > "$T/script"; chmod +x "$T/script"
+printf '\177ELFjunk' > "$T/broken"; chmod +x "$T/broken"
+printf 'x' > "$T/plain"
+mkdir "$T/folder"
+
+try() { local name=$1 want=$2 text=$3; shift 3; run_ibrik run --accel tcg "$@"; says "$name" "$want" "$text"; }
+try not-a-jar 125 "not a jar" "$T/text.jar"
+try jar-cut-short 125 "not a jar" "$T/short.jar"
+try no-main-class 125 "no Main-Class" "$T/nomain.jar"
+try missing-class 125 "other.Class is not in it" "$T/missing.jar"
+try no-such-jar 127 "No such file" "$T/nothing.jar"
+try folder-as-jar 125 "Is a directory" "$T/folder"
+try wrong-jdk-folder 125 "not a JDK" --jdk "$T/folder" "$T/good.jar"
+try no-jdk-folder 125 "No such file" --jdk "$T/nothing" "$T/good.jar"
+try unknown-jdk 125 "17, 21 and 25" --jdk 11 "$T/good.jar"
+if make_jar "$T/newer.jar" 17 'Main-Class: Main'; then
+	# Class file version 69 is Java 25: written over the version in the stored class.
+	(cd "$T" && printf '\000\000\000\105' | dd of=classes/Main.class bs=1 seek=4 conv=notrunc status=none &&
+		jar --create --file newer.jar --manifest manifest -C classes Main.class)
+	try jdk-older-than-the-classes 125 "needs Java 25 (class file version 69)" --jdk 17 "$T/newer.jar"
+	(cd "$T" && printf '\000\000\000\172' | dd of=classes/Main.class bs=1 seek=4 conv=notrunc status=none &&
+		jar --create --file newer.jar --manifest manifest -C classes Main.class)
+	try newer-than-every-jdk 125 "needs Java 78" "$T/newer.jar"
+fi
+try unknown-option 125 "unknown option '--frobnicate'" --frobnicate "$T/good.jar"
+try unknown-letter 125 "unknown option '-q'" -q "$T/good.jar"
+try memory-is-no-size 125 "no size" -m lots "$T/good.jar"
+try memory-too-small 125 "out of range" -m 1M "$T/good.jar"
+try cpus-zero 125 "1 to 255" --cpus 0 "$T/good.jar"
+try cpus-text 125 "1 to 255" --cpus two "$T/good.jar"
+try option-without-value 125 "takes a value" --memory
+try env-without-name 125 "NAME=VALUE" -e =x "$T/good.jar"
+try env-file-missing 125 "No such file" --env-file "$T/nothing" "$T/good.jar"
+try volume-without-guest 125 "HOST:GUEST" -v "$T/folder" "$T/good.jar"
+try volume-writable 125 "read-only" -v "$T/folder:/v:rw" "$T/good.jar"
+try volume-missing 125 "No such file" -v "$T/nothing:/v" "$T/good.jar"
+try volume-relative 125 "begin with /" -v "$T/folder:v" "$T/good.jar"
+try file-with-dots 125 "'..'" --file "$T/plain:/a/../b" "$T/good.jar"
+try workdir-relative 125 "begin with /" -w here "$T/good.jar"
+try unknown-accel 125 "auto, kvm, tcg" --accel xen "$T/good.jar"
+try unknown-machine 125 "microvm, q35, pc" --machine vax "$T/good.jar"
+try log-not-writable 125 "No such file" --log "$T/nothing/log" "$T/good.jar"
+try quote-not-closed 125 "not closed" --jvm-opts '-Dx="a b' "$T/good.jar"
+try cp-without-main 125 "--cp goes with --main" --cp "$T/good.jar" "$T/good.jar"
+try main-not-in-cp 125 "is in none of" --main Nope --cp "$T/good.jar"
+try main-and-exec 125 "only one of" --main Main --cp "$T/good.jar" --exec /bin/true
+try nothing-to-run 125 "what shall I run"
+try program-missing 127 "No such file" --exec "$T/nothing"
+try program-not-executable 126 "not executable" --exec "$T/plain"
+try program-is-a-folder 126 "is a folder" --exec "$T/folder"
+try program-is-a-script 126 "is a script" --exec "$T/script"
+try program-is-broken 126 "not a program" --exec "$T/broken"
+try kernel-missing 125 "No such file" --kernel "$T/nothing" --exec /bin/true
+
+cut() { local name=$1 want=$2 text=$3; shift 3; run_ibrik "$@"; says "$name" "$want" "$text"; }
+cut no-command 125 "no command"
+cut unknown-command 125 "unknown command 'fly'" fly
+cut deploy-says-so 125 "deploy" deploy x
+cut kernel-is-no-kernel 125 "no x86-64 ELF kernel" build --kernel "$T/plain" --exec /bin/true -o "$T/x.img"
+check no-image-after-a-failure [ ! -e "$T/x.img" ]
+cut output-is-a-folder 125 "not a regular file" build --kernel "$T/kernel" --exec /bin/true -o "$T/folder"
+cut words-after-the-jar 125 "stand after --" build "$T/good.jar" word
+cut inspect-nothing 127 "no such file" inspect "$T/nothing"
+cut inspect-a-jar 125 "not an ibrik image" inspect "$T/good.jar"
+
+SOURCE_DATE_EPOCH=yesterday cut bad-source-date 125 "SOURCE_DATE_EPOCH" build --kernel "$T/kernel" --exec /bin/true -o "$T/x.img"
+
+# Images: cut short, flipped bytes.
+run_ibrik build --kernel "$T/kernel" --exec /bin/true -o "$T/a.img"
+check image-builds [ $status = 0 ]
+head -c 100000 "$T/a.img" > "$T/cut.img"
+try image-cut-short 125 "cut short" "$T/cut.img"
+head -c 4100 "$T/a.img" > "$T/cut.img"
+try image-without-header 125 "not an ibrik image" "$T/cut.img"
+flip() { # OFFSET: a copy with one byte changed
+	cp "$T/a.img" "$T/flip.img"
+	printf '\377' | dd of="$T/flip.img" bs=1 seek="$1" conv=notrunc status=none
+}
+flip 4300
+try header-flipped 125 "header is damaged" "$T/flip.img"
+flip 65540
+try kernel-flipped 125 "kernel in the image is damaged" "$T/flip.img"
+app=$("$IBRIK" inspect --no-files "$T/a.img" | sed -n 's/^layer: *app .* at \([0-9]*\),.*/\1/p')
+flip $((app + 12345))
+run_ibrik inspect --verify "$T/flip.img"
+says verify-names-the-block 125 "block 3 "
+try jdk-for-an-image 125 "ibrik build" --jdk 17 "$T/a.img"
+finish

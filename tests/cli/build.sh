@@ -1,0 +1,82 @@
+#!/bin/bash
+# `ibrik build` and `inspect`: settings, reproducible images, sizes. Needs the cached JDK or the network.
+. "$(dirname "$0")/fake/lib.sh"
+make_kernel "$T/kernel"
+make_jar "$T/app.jar" 17 'Main-Class: Main'
+build() { run_ibrik build --kernel "$T/kernel" "$@"; }
+holds() { grep -q -F -e "$2" <<< "$1"; }
+
+build "$T/app.jar" -o "$T/a.img" -e A=1 -e B=two --jvm-opts '-Xmx64m -Dx="a b"' -w /tmp --name box -- one 'two words'
+check build [ "$status,$out,$err" = "0,," ]
+inspected=$("$IBRIK" inspect --verify "$T/a.img")
+check inspect-verifies holds "$inspected" "is as it was written"
+check inspect-jdk holds "$inspected" "(Java 17)"
+check inspect-command holds "$inspected" "/bin/java -Xmx64m '-Dx=a b' -jar /app/app.jar one 'two words'"
+check inspect-environment holds "$inspected" "  B=two"
+check inspect-workdir holds "$inspected" "workdir:     /tmp"
+check files-certificates holds "$inspected" "/etc/ssl/certs/java/cacerts"
+check files-time-zones holds "$inspected" "/usr/share/zoneinfo/Europe/Berlin"
+check files-name-service holds "$inspected" "/etc/nsswitch.conf"
+check files-cds-of-the-jdk holds "$inspected" "lib/server/classes.jsa"
+
+# The same inputs give the same bytes, whatever the time and the umask.
+export SOURCE_DATE_EPOCH=1700000000
+build "$T/app.jar" -o "$T/b.img"
+touch "$T/app.jar"
+(umask 077; cp "$T/app.jar" "$T/copy.jar")
+mkdir "$T/other"
+mv "$T/copy.jar" "$T/other/app.jar"
+(umask 077; timeout 60 "$IBRIK" build --kernel "$T/kernel" "$T/other/app.jar" -o "$T/c.img")
+check reproducible cmp -s "$T/b.img" "$T/c.img"
+unset SOURCE_DATE_EPOCH
+
+# Small and quick.
+head -c 10000000 /dev/urandom > "$T/classes/blob"
+jar --create --file "$T/large.jar" --manifest "$T/manifest" -C "$T/classes" .
+start=$(date +%s%N)
+build "$T/large.jar" -o "$T/large.img"
+took=$((($(date +%s%N) - start) / 1000000))
+check "10-MB-jar-in-2-s" [ $status = 0 -a $took -lt 2000 ]
+layer=$("$IBRIK" inspect --no-files "$T/large.img" | sed -n 's/^layer: *jdk-17[^ ]* *\([0-9]*\) bytes.*/\1/p')
+beyond=$(($(stat -c %s "$T/large.img") - layer - $(stat -c %s "$T/large.jar") - $(stat -c %s "$T/kernel")))
+check "at-most-1-MiB-beyond-jdk-jar-and-kernel" [ $beyond -lt $((1 << 20)) ]
+
+# Class-Path of the manifest comes along; the environment: file, then command line.
+mkdir "$T/lib"
+cp "$T/app.jar" "$T/lib/dep.jar"
+jar --create --file "$T/cp.jar" --manifest <(printf 'Main-Class: Main\nClass-Path: lib/dep.jar lib/absent.jar ../outside.jar\n') -C "$T/classes" Main.class
+printf '# comment\nA=file\n\nC=from file\nHOME\n' > "$T/env"
+cache=${IBRIK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ibrik}
+HOME=/home/me IBRIK_CACHE=$cache timeout 60 "$IBRIK" build --kernel "$T/kernel" --env-file "$T/env" -e A=line "$T/cp.jar" -o "$T/d.img"
+inspected=$("$IBRIK" inspect "$T/d.img")
+check class-path holds "$inspected" "/app/lib/dep.jar"
+check env-file holds "$inspected" "'C=from file'"
+check env-from-here holds "$inspected" "HOME=/home/me"
+check env-line-wins [ "$(grep -c '^  A=' <<< "$inspected")" = 1 ]
+check env-line-value holds "$inspected" "  A=line"
+
+build --main Main --cp "$T/app.jar:$T/lib/dep.jar" --file "$T/env:/etc/app/env" --file "$T/lib:/data" -o "$T/e.img"
+inspected=$("$IBRIK" inspect "$T/e.img")
+check main-and-cp holds "$inspected" "-cp /app/cp/app.jar:/app/cp/dep.jar Main"
+check file holds "$inspected" "/etc/app/env"
+check file-folder holds "$inspected" "/data/dep.jar"
+
+build --compress gzip --exec /bin/ls -o "$T/gz.img" -- -l
+build --exec /bin/ls -o "$T/ls.img" -- -l
+check gzip-is-smaller [ "$(stat -c %s "$T/gz.img")" -lt "$(stat -c %s "$T/ls.img")" ]
+inspected=$("$IBRIK" inspect --verify "$T/ls.img")
+check exec-command holds "$inspected" "ls -l"
+check exec-libraries holds "$inspected" "/usr/lib/x86_64-linux-gnu/libc.so.6"
+check exec-loader-cache holds "$inspected" "/etc/ld.so.cache"
+
+if command -v qemu-img > /dev/null; then
+	run_ibrik convert "$T/ls.img" "$T/ls.qcow2"
+	qemu-img convert -O raw "$T/ls.qcow2" "$T/back.img" && truncate -s "$(stat -c %s "$T/ls.img")" "$T/back.img"
+	check convert-qcow2 cmp -s "$T/ls.img" "$T/back.img"
+fi
+check version [ "$("$IBRIK" --version | cut -d' ' -f1)" = ibrik ]
+for command in "" run build inspect convert; do
+	# shellcheck disable=SC2086
+	check "help${command:+-$command}" [ -n "$("$IBRIK" $command --help | grep '^usage: ibrik')" ]
+done
+finish

@@ -1,0 +1,264 @@
+/*
+ * tests/guest/memory.c - memory accounting: what is used is counted, what is given back is free again.
+ */
+#include "harness.h"
+#include <dirent.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define RW (PROT_READ | PROT_WRITE)
+#define MIB (1l << 20)
+
+/* A field of /proc/meminfo or /proc/self/status in KiB; -1 when it is not there. */
+static long field(const char *path, const char *name)
+{
+	static char text[65536];
+	char *at;
+
+	if (read_file(path, text, sizeof(text)) < 0)
+		return -1;
+	for (at = text; at; at = strchr(at, '\n')) {
+		if (*at == '\n')
+			at++;
+		if (!strncmp(at, name, strlen(name)) && at[strlen(name)] == ':')
+			return strtol(at + strlen(name) + 1, NULL, 10);
+	}
+	return -1;
+}
+
+static long available(void)
+{
+	return field("/proc/meminfo", "MemAvailable");
+}
+
+static long rss(void)
+{
+	long pages[2] = { 0 };
+	char text[200];
+
+	if (read_file("/proc/self/statm", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%ld %ld", &pages[0], &pages[1]) != 2)
+		FAIL("/proc/self/statm cannot be read");
+	return pages[1] * 4;
+}
+
+TEST(meminfo_has_the_fields_java_and_tools_read)
+{
+	static const char *const names[] = { "MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached",
+					     "SwapTotal", "SwapFree", "Hugepagesize", "HugePages_Total" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		CHECK_MSG(field("/proc/meminfo", names[i]) >= 0, "no %s", names[i]);
+	CHECK(field("/proc/meminfo", "MemFree") <= field("/proc/meminfo", "MemTotal"));
+	CHECK(available() <= field("/proc/meminfo", "MemTotal"));
+	CHECK_EQ(field("/proc/meminfo", "Hugepagesize"), 2048);
+}
+
+TEST(sysconf_and_sysinfo_agree_with_meminfo)
+{
+	struct sysinfo si;
+
+	CHECK_OK(sysinfo(&si));
+	CHECK_EQ(si.totalram * si.mem_unit / 1024, field("/proc/meminfo", "MemTotal"));
+	CHECK_EQ(sysconf(_SC_PHYS_PAGES) * 4, field("/proc/meminfo", "MemTotal"));
+	CHECK(sysconf(_SC_AVPHYS_PAGES) > 0);
+	CHECK_EQ(sysconf(_SC_PAGESIZE), 4096);
+}
+
+TEST(rss_follows_touch_and_release)
+{
+	long before = rss();
+	char *p = mmap(NULL, 32 * MIB, RW, ANON, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(madvise(p, 32 * MIB, MADV_NOHUGEPAGE));
+	CHECK_MSG(rss() - before < 4096, "RSS grew by %ld KiB before any touch", rss() - before);
+	memset(p, 1, 32 * MIB);
+	CHECK_MSG(labs(rss() - before - 32768) < 2048, "RSS grew by %ld KiB", rss() - before);
+	CHECK_OK(madvise(p, 16 * MIB, MADV_DONTNEED));
+	CHECK_MSG(labs(rss() - before - 16384) < 2048, "RSS is %ld KiB above", rss() - before);
+	CHECK_OK(munmap(p, 32 * MIB));
+	CHECK_MSG(rss() - before < 2048, "RSS stays %ld KiB above", rss() - before);
+	CHECK(field("/proc/self/status", "VmRSS") > 0);
+	CHECK(field("/proc/self/status", "VmHWM") >= 32768);
+}
+
+TEST(vmsize_follows_mappings)
+{
+	long before = field("/proc/self/status", "VmSize");
+	char *p = mmap(NULL, 64 * MIB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+
+	CHECK(before > 0);
+	CHECK_EQ(field("/proc/self/status", "VmSize") - before, 65536);
+	CHECK_OK(munmap(p, 64 * MIB));
+	CHECK_EQ(field("/proc/self/status", "VmSize"), before);
+}
+
+/*
+ * Repeats a piece of work and checks that available memory does not shrink from one round to the next. Other programs
+ * may take memory meanwhile (on the host): only a loss in each of three attempts is one.
+ */
+static void no_leak(void (*work)(void), int rounds, long tolerance_kib)
+{
+	long before, after = 0;
+
+	for (int i = 0; i < 3; i++)
+		work(); /* caches and pools fill */
+	for (int attempt = 0; attempt < 3; attempt++) {
+		before = available();
+		for (int i = 0; i < rounds; i++)
+			work();
+		/* Pages may come back with a delay (RCU, other CPUs). */
+		for (int i = 0; i < 20; i++) {
+			after = available();
+			if (before - after <= tolerance_kib)
+				return;
+			sleep_ms(50);
+		}
+	}
+	FAIL("%ld KiB are gone after %d rounds", before - after, rounds);
+}
+
+/* Other programs run on the host at the same time: the tolerance is far above noise, far below a leak. */
+#define TOLERANCE (48 * 1024)
+
+static void map_and_unmap(void)
+{
+	char *p = map_anon(4096, RW);
+
+	memset(p, 1, 4096 * PAGE);
+	CHECK_OK(munmap(p, 4096 * PAGE));
+}
+
+TEST_SLOW(mapping_and_unmapping_leaks_nothing, 60)
+{
+	no_leak(map_and_unmap, 30, TOLERANCE);
+}
+
+static void *nothing(void *arg)
+{
+	char frame[10000];
+
+	memset(frame, 1, sizeof(frame));
+	return frame[5] ? arg : NULL;
+}
+
+static void threads_come_and_go(void)
+{
+	pthread_t threads[20];
+
+	for (int i = 0; i < 20; i++)
+		threads[i] = thread_start(nothing, NULL);
+	for (int i = 0; i < 20; i++)
+		pthread_join(threads[i], NULL);
+}
+
+TEST_SLOW(threads_that_end_leak_nothing, 60)
+{
+	no_leak(threads_come_and_go, 100, TOLERANCE);
+}
+
+static void files_come_and_go(void)
+{
+	static char data[1 << 20];
+	int fd = open(scratch("leak"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	CHECK(fd >= 0);
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(write(fd, data, sizeof(data)), (long)sizeof(data));
+	close(fd);
+	CHECK_OK(unlink(scratch("leak")));
+}
+
+TEST_SLOW(files_in_tmp_that_are_removed_leak_nothing, 60)
+{
+	no_leak(files_come_and_go, 30, TOLERANCE);
+}
+
+static void protect_pieces(void)
+{
+	char *p = map_anon(2048, RW);
+
+	for (int i = 0; i < 2048; i += 2) {
+		p[i * PAGE] = 1;
+		CHECK_OK(mprotect(p + i * PAGE, PAGE, PROT_READ));
+	}
+	CHECK_OK(munmap(p, 2048 * PAGE));
+}
+
+TEST_SLOW(splitting_areas_leaks_nothing, 60)
+{
+	no_leak(protect_pieces, 60, TOLERANCE);
+}
+
+static void sparse_touch(void)
+{
+	/* One page in each gigabyte: page tables dominate, and have to be given back. */
+	size_t size = 1ul << 40;
+	char *p = mmap(NULL, size, RW, ANON | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(madvise(p, size, MADV_NOHUGEPAGE));
+	for (size_t at = 0; at < size; at += 1ul << 30)
+		p[at] = 1;
+	CHECK_OK(munmap(p, size));
+}
+
+TEST_SLOW(page_tables_are_given_back, 60)
+{
+	no_leak(sparse_touch, 20, TOLERANCE);
+}
+
+TEST(free_memory_shrinks_by_what_is_touched)
+{
+	long used = 0;
+
+	/* Others may give memory back meanwhile (on the host): one of a few attempts must show it. */
+	for (int attempt = 0; attempt < 8 && used <= 64 * 1024; attempt++) {
+		long before = available();
+		char *p = mmap(NULL, 128 * MIB, RW, ANON, -1, 0);
+
+		CHECK(p != MAP_FAILED);
+		memset(p, 1, 128 * MIB);
+		used = before - available();
+		CHECK_OK(munmap(p, 128 * MIB));
+	}
+	CHECK_MSG(used > 64 * 1024, "128 MiB cost %ld KiB", used);
+}
+
+TEST(stacks_cost_what_is_touched)
+{
+	enum { N = 64 };
+	long before, used;
+	char *stacks[N];
+
+	before = available();
+	for (int i = 0; i < N; i++) {
+		stacks[i] = mmap(NULL, 8 * MIB, RW, ANON | MAP_STACK | MAP_NORESERVE, -1, 0);
+		CHECK(stacks[i] != MAP_FAILED);
+		stacks[i][8 * MIB - 1] = 1;
+	}
+	used = before - available();
+	CHECK_MSG(used < 192 * 1024, "%d idle stacks of 8 MiB cost %ld KiB", N, used);
+	for (int i = 0; i < N; i++)
+		CHECK_OK(munmap(stacks[i], 8 * MIB));
+}
+
+TEST(the_address_space_limit_is_enomem)
+{
+	struct rlimit old, low;
+	void *p;
+	int err;
+
+	CHECK_OK(getrlimit(RLIMIT_AS, &old));
+	low = (struct rlimit){ (rlim_t)(field("/proc/self/status", "VmSize") + 65536) * 1024, old.rlim_max };
+	CHECK_OK(setrlimit(RLIMIT_AS, &low));
+	p = mmap(NULL, 256 * MIB, RW, ANON, -1, 0);
+	err = errno;
+	CHECK_OK(setrlimit(RLIMIT_AS, &old));
+	CHECK(p == MAP_FAILED);
+	CHECK_EQ(err, ENOMEM);
+}
+
+TEST_MAIN("memory")

@@ -1,0 +1,26 @@
+/** The methods of tests/java/jni/jnitests.c. */
+final class Native {
+	static {
+		String path = System.getProperty("jni");
+		if (path == null)
+			throw new Checks.Skip("the property jni does not name the library");
+		System.load(path);
+	}
+
+	private Native() {
+	}
+
+	static native int add(int a, int b);
+
+	static native int call(Runnable runnable);
+
+	static native int callAndClear(Runnable runnable);
+
+	static native void throwNew(String text);
+
+	static native long sum(int[] array);
+
+	static native java.nio.ByteBuffer buffer(int size);
+
+	static native void poke(long address);
+}

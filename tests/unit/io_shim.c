@@ -1,0 +1,137 @@
+/*
+ * tests/unit/io_shim.c - files, descriptors, process and signals for the tests of the stream objects. See
+ * io_shim.h; it uses no header of the C library.
+ */
+#include "io_shim.h"
+#include "core/log.h"
+#include "linux/process.h"
+#include "linux/signal.h"
+#include "mm/mm.h"
+
+#define MAX_FDS 1024
+
+_Atomic int io_sigpipes;
+struct mutex process_list_lock = MUTEX_INIT("process list");
+static struct process process = {
+	.pid = 42,
+	.lock = MUTEX_INIT("process"),
+	.threads = LIST_INIT(process.threads),
+	.rlimits[RLIMIT_NOFILE].cur = MAX_FDS,
+};
+static struct mutex fds_lock = MUTEX_INIT("descriptors");
+static struct file *fds[MAX_FDS];
+static char the_inode;
+
+struct process *io_process(void) { return &process; }
+struct thread *thread_find(int tid) { return NULL; }
+
+/* --- files --------------------------------------------------------------------------------------- */
+
+struct file *file_new_anon(const char *name, uint32_t mode, const struct file_ops *ops, unsigned flags,
+			   void *priv)
+{
+	struct file *f = kzalloc(sizeof(*f));
+
+	if (!f)
+		return ERR_PTR(-ENFILE);
+	f->refs = 1;
+	f->flags = flags;
+	f->ops = ops;
+	f->inode = (struct inode *)&the_inode;
+	f->priv = priv;
+	list_init(&f->epolls);
+	return f;
+}
+
+void file_get(struct file *f) { atomic_fetch_add(&f->refs, 1); }
+
+void file_put(struct file *f)
+{
+	if (atomic_fetch_sub(&f->refs, 1) != 1)
+		return;
+	if (!list_empty(&f->epolls))
+		epoll_file_release(f);
+	if (f->ops->release)
+		f->ops->release(f);
+	kfree(f);
+}
+
+struct file *fd_get(int fd)
+{
+	struct file *f = NULL;
+
+	mutex_lock(&fds_lock);
+	if (fd >= 0 && fd < MAX_FDS && fds[fd]) {
+		f = fds[fd];
+		file_get(f);
+	}
+	mutex_unlock(&fds_lock);
+	return f;
+}
+
+int fd_install(struct file *f, int min, bool cloexec)
+{
+	int fd;
+
+	mutex_lock(&fds_lock);
+	for (fd = min; fd < MAX_FDS && fds[fd]; fd++)
+		;
+	if (fd < MAX_FDS)
+		fds[fd] = f;
+	mutex_unlock(&fds_lock);
+	return fd < MAX_FDS ? fd : -EMFILE;
+}
+
+int fd_close(int fd)
+{
+	struct file *f = NULL;
+
+	mutex_lock(&fds_lock);
+	if (fd >= 0 && fd < MAX_FDS) {
+		f = fds[fd];
+		fds[fd] = NULL;
+	}
+	mutex_unlock(&fds_lock);
+	if (!f)
+		return -EBADF;
+	file_put(f);
+	return 0;
+}
+
+int io_close(int fd) { return fd_close(fd); }
+
+void io_flags(int fd, unsigned flags)
+{
+	struct file *f = fd_get(fd);
+
+	f->flags = flags;
+	file_put(f);
+}
+
+ssize_t io_read(int fd, void *buf, size_t len)
+{
+	struct file *f = fd_get(fd);
+	ssize_t n = f && f->ops->read ? f->ops->read(f, U(buf), len, 0) : -EBADF;
+
+	if (f)
+		file_put(f);
+	return n;
+}
+
+ssize_t io_write(int fd, const void *buf, size_t len)
+{
+	struct file *f = fd_get(fd);
+	ssize_t n = f && f->ops->write ? f->ops->write(f, U(buf), len, 0) : -EBADF;
+
+	if (f)
+		file_put(f);
+	return n;
+}
+
+/* --- the rest ------------------------------------------------------------------------------------ */
+
+int sigmask_swap_user(uaddr_t set, size_t setsize) { return 0; }
+void sigmask_restore(void) {}
+void signal_raise_current(int sig) { atomic_fetch_add(&io_sigpipes, sig == SIGPIPE); }
+
+void log_print(int level, const char *fmt, ...) {}

@@ -1,0 +1,314 @@
+/*
+ * tests/unit/mm_area_test.c - the tree of areas and the changes of a range, against a plain array of pages: random edits,
+ * searches, gaps, merging, accounting, and every allocation failing once.
+ */
+// sources: mm/area.c mm/change.c
+// flags: -ffreestanding
+#include "mm/internal.h"
+#include "lib/string.h"
+
+int printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void *malloc(size_t n);
+void *calloc(size_t n, size_t size);
+void free(void *p);
+_Noreturn void exit(int status);
+_Noreturn void abort(void);
+
+#define BASE 0x100000000ull
+#define PAGES 600u
+
+/* --- what lies below ---------------------------------------------------------------------------------------- */
+static long live;        /* objects allocated and not freed */
+static long fail_after = -1;
+static bool held;
+static int64_t charged;
+static struct rcu_head *later;
+
+void *kmalloc(size_t size)
+{
+	if (fail_after >= 0 && fail_after-- == 0) {
+		fail_after = 0;
+		return NULL;
+	}
+	live++;
+	return malloc(size);
+}
+
+void *kzalloc(size_t size)
+{
+	void *p = kmalloc(size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+void kfree(void *p)
+{
+	if (p)
+		live--;
+	free(p);
+}
+
+void mutex_lock(struct mutex *m) { held |= m == &areas_lock; }
+void mutex_unlock(struct mutex *m) { held &= m != &areas_lock; }
+bool mutex_held(const struct mutex *m) { return m != &areas_lock || held; }
+void file_get(struct file *f) { (void)f; }
+void file_put(struct file *f) { (void)f; }
+int commit_charge(struct mm *mm, uint64_t npages) { (void)mm; charged += (int64_t)npages; return 0; }
+void commit_uncharge(struct mm *mm, uint64_t npages) { (void)mm; charged -= (int64_t)npages; }
+
+void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
+{
+	head->fn = fn;
+	head->next = later;
+	later = head;
+}
+
+static void grace_period(void)
+{
+	while (later) {
+		struct rcu_head *h = later;
+
+		later = h->next;
+		h->fn(h);
+	}
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+	printf("not ok panic %s\n", format);
+	abort();
+}
+
+/* --- the model ------------------------------------------------------------------------------------------------- */
+static struct mm mm;
+static unsigned char model[PAGES]; /* 0: nothing, else 1 + prot, with 8 for charged */
+static uint64_t seed = 88172645463325252ull;
+
+static uint64_t next_random(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % below;
+}
+
+#define CHECK(cond)                                                                              \
+	do {                                                                                     \
+		if (!(cond)) {                                                                   \
+			printf("not ok mm_area %s:%d: %s\n", __FILE__, __LINE__, #cond);         \
+			exit(1);                                                                 \
+		}                                                                                \
+	} while (0)
+
+static uaddr_t address(unsigned page) { return BASE + (uaddr_t)page * PAGE_SIZE; }
+
+/* Gives [first, end) areas of that kind, or none for 0. 0 or -ENOMEM. */
+static int edit(unsigned first, unsigned end, unsigned what)
+{
+	struct area_change c;
+	int r;
+
+	mutex_lock(&areas_lock);
+	r = change_begin(&c, &mm, address(first), address(end));
+	if (!r && what) {
+		struct area_desc d = { .start = address(first), .end = address(end), .prot = (uint16_t)(what & 7) - 1,
+				       .kind = what & 8 ? AREA_CHARGED : 0, .flags = 0x22 };
+
+		r = change_add(&c, &d);
+	}
+	if (r)
+		change_cancel(&c);
+	else
+		r = change_publish(&c);
+	if (!r) {
+		change_finish(&c);
+		memset(model + first, (int)what, end - first);
+	}
+	mutex_unlock(&areas_lock);
+	grace_period();
+	return r;
+}
+
+static unsigned what_of(const struct area *a)
+{
+	return (a->d.prot + 1u) | (a->d.kind & AREA_CHARGED ? 8 : 0);
+}
+
+/* The tree holds what the model says, in areas as long as can be; answers their number. */
+static unsigned compare(void)
+{
+	struct area_node *root = atomic_load(&area_root);
+	uaddr_t at = 0;
+	unsigned n = 0, p = 0;
+	int64_t want_charge = 0, pages = 0;
+	struct area *a, *before = NULL;
+
+	while ((a = area_at_or_after(root, at))) {
+		CHECK(a->d.start >= at && a->d.end > a->d.start);
+		CHECK(area_before(root, a->d.start) == before);
+		CHECK(!atomic_load(&a->dead) && a->mm == &mm);
+		for (; address(p) < a->d.start; p++)
+			CHECK(model[p] == 0);
+		for (; p < PAGES && address(p) < a->d.end; p++) {
+			CHECK(model[p] == what_of(a));
+			CHECK(area_at_or_after(root, address(p)) == a);
+		}
+		/* Equal neighbours are one area. */
+		if (before && before->d.end == a->d.start)
+			CHECK(what_of(before) != what_of(a));
+		before = a;
+		at = a->d.end;
+		n++;
+	}
+	for (; p < PAGES; p++)
+		CHECK(model[p] == 0);
+	for (p = 0; p < PAGES; p++) {
+		want_charge += model[p] & 8 ? 1 : 0;
+		pages += model[p] != 0;
+	}
+	CHECK(charged == want_charge);
+	CHECK((int64_t)mm.total_pages == pages);
+	CHECK(mm.map_count == n);
+	return n;
+}
+
+static void gaps(void)
+{
+	struct area_node *root = atomic_load(&area_root);
+
+	for (int i = 0; i < 4; i++) {
+		unsigned len = 1 + (unsigned)next_random(40), align = 1u << next_random(4), best = PAGES;
+		unsigned lo = (unsigned)next_random(PAGES / 2), hi = PAGES - (unsigned)next_random(PAGES / 4);
+		uaddr_t got = area_gap_find(root, address(lo), address(hi), len * PAGE_SIZE, align * PAGE_SIZE);
+
+		/* The highest place by looking at every page. */
+		for (unsigned start = lo; start + len <= hi; start++) {
+			bool fits = address(start) % (align * PAGE_SIZE) == 0;
+
+			for (unsigned p = start; fits && p < start + len; p++)
+				fits = model[p] == 0;
+			if (fits)
+				best = start;
+		}
+		CHECK(got == (best == PAGES ? 0 : address(best)));
+	}
+}
+
+static void empty(void)
+{
+	CHECK(edit(0, PAGES, 0) == 0);
+	CHECK(compare() == 0);
+}
+
+static void random_edits(void)
+{
+	unsigned most = 0;
+
+	for (int i = 0; i < 6000; i++) {
+		unsigned first = (unsigned)next_random(PAGES), len = 1 + (unsigned)next_random(next_random(10) ? 8 : 200);
+		unsigned end = MIN(first + len, PAGES), n;
+
+		CHECK(edit(first, end, next_random(3) ? 1 + (unsigned)next_random(4) + 8 * (unsigned)next_random(2) : 0) == 0);
+		n = compare();
+		most = MAX(most, n);
+		gaps();
+	}
+	CHECK(most > 50);
+	empty();
+	printf("ok random_edits_agree_with_a_model\n");
+}
+
+static void growth(void)
+{
+	/* A heap that is committed piece by piece is one area; one that is protected in stripes is many. */
+	for (unsigned p = 0; p < PAGES; p++)
+		CHECK(edit(p, p + 1, 4) == 0);
+	CHECK(compare() == 1);
+	for (unsigned p = 0; p < PAGES; p += 2)
+		CHECK(edit(p, p + 1, 2) == 0);
+	CHECK(compare() == PAGES);
+	for (unsigned p = PAGES; p-- > 0;)
+		CHECK(edit(p, p + 1, 3) == 0);
+	CHECK(compare() == 1);
+	empty();
+	printf("ok neighbours_melt_into_one_area\n");
+}
+
+static void failures(void)
+{
+	unsigned char before[PAGES];
+	unsigned tried = 0;
+
+	for (int i = 0; i < 400; i++)
+		edit((unsigned)next_random(PAGES - 8), PAGES - (unsigned)next_random(4), 1 + (unsigned)next_random(4));
+	for (int i = 0; i < 300; i++) {
+		unsigned first = (unsigned)next_random(PAGES - 40), end = first + 1 + (unsigned)next_random(40);
+		unsigned what = (unsigned)next_random(5) + 8 * (unsigned)next_random(2);
+		long had = live;
+
+		if (what == 8)
+			what = 0;
+		memcpy(before, model, PAGES);
+		for (long n = 0;; n++) {
+			int r;
+
+			fail_after = n;
+			r = edit(first, end, what);
+			if (fail_after > 0 || (fail_after == -1)) {
+				fail_after = -1;
+				CHECK(r == 0);
+				break;
+			}
+			fail_after = -1;
+			if (!r)
+				break;
+			/* It failed: nothing has changed, nothing has leaked. */
+			CHECK(r == -ENOMEM && live == had && !memcmp(before, model, PAGES));
+			compare();
+			tried++;
+		}
+		compare();
+	}
+	CHECK(tried > 300);
+	empty();
+	printf("ok a_failed_allocation_changes_nothing\n");
+}
+
+static void others(void)
+{
+	static struct mm other;
+	struct area_change c;
+	struct area_desc d = { .start = address(10), .end = address(20), .prot = 1 };
+
+	/* One tree for all address spaces: a range that another mm owns is refused. */
+	mutex_lock(&areas_lock);
+	CHECK(change_begin(&c, &other, d.start, d.end) == 0 && change_add(&c, &d) == 0 && change_publish(&c) == 0);
+	change_finish(&c);
+	CHECK(change_begin(&c, &mm, address(15), address(30)) == -EEXIST);
+	CHECK(change_begin(&c, &mm, address(20), address(30)) == 0);
+	d.start = address(20);
+	d.end = address(30);
+	CHECK(change_add(&c, &d) == 0 && change_publish(&c) == 0);
+	change_finish(&c);
+	/* Neighbours of different owners stay two. */
+	CHECK(area_at_or_after(atomic_load(&area_root), address(19))->d.end == address(20));
+	CHECK(change_begin(&c, &other, address(10), address(20)) == 0 && change_publish(&c) == 0);
+	change_finish(&c);
+	CHECK(change_begin(&c, &mm, address(20), address(30)) == 0 && change_publish(&c) == 0);
+	change_finish(&c);
+	mutex_unlock(&areas_lock);
+	grace_period();
+	CHECK(compare() == 0);
+	printf("ok areas_of_another_mm_are_refused\n");
+}
+
+int main(void)
+{
+	random_edits();
+	growth();
+	failures();
+	others();
+	CHECK(live == 0);
+	printf("ok nothing_leaks\n");
+	return 0;
+}
