@@ -1,0 +1,188 @@
+# ibrik: build, run, test. `make help` lists the targets.
+#
+# Everything is built into build/. Sources are found by folder: a new .c file in a
+# room is compiled without a line here. The kernel is built with KERNEL_CFLAGS,
+# the host command with HOST_CFLAGS.
+
+BUILD   := build
+ARCH    := x86_64
+CC      := gcc
+APP     ?= $(BUILD)/hello.jar
+PREFIX  ?= /usr/local
+V       ?= 0
+Q       := $(if $(filter 0,$(V)),@)
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+# --- kernel -----------------------------------------------------------------
+KERNEL_DIRS := kernel/arch/$(ARCH) kernel/core kernel/linux kernel/fs kernel/net \
+               kernel/drivers kernel/lib mm balloon jvm
+KERNEL_SRCS := $(foreach d,$(KERNEL_DIRS),$(wildcard $(d)/*.c $(d)/*.S))
+KERNEL_OBJS := $(patsubst %,$(BUILD)/kernel/%.o,$(KERNEL_SRCS))
+KERNEL_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wmissing-prototypes -Wstrict-prototypes -Wimplicit-fallthrough \
+	-ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-common \
+	-fno-strict-aliasing -fno-delete-null-pointer-checks -fwrapv \
+	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-jump-tables \
+	-ffunction-sections -fdata-sections -nostdinc \
+	-isystem $(shell $(CC) -print-file-name=include) \
+	-idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -dumpmachine) -I. -Ikernel -Ikernel/arch/$(ARCH) \
+	-DIBRIK_VERSION_TEXT='"$(VERSION)"' $(KERNEL_EXTRA)
+KERNEL_LDS := kernel/arch/$(ARCH)/kernel.lds
+
+# zlib's inflate, from its upstream source: never committed, pinned by its hash. The sources expect a C
+# library only by name, so the kernel's own string.h is put in front of them.
+ZLIB_SHA256 := 71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
+ZLIB := $(BUILD)/third_party/zlib
+ZLIB_OBJS := $(patsubst %,$(ZLIB)/%.o,inflate inftrees inffast adler32 zutil)
+ZLIB_FLAGS := -DZ_SOLO -DNO_GZIP -DHAVE_MEMCPY -include kernel/lib/string.h
+KERNEL_THIRD_PARTY := $(ZLIB_OBJS)
+
+.PHONY: all kernel tool run test matrix bench fuzz install clean help deps
+all: kernel tool
+
+kernel: $(BUILD)/ibrik.elf
+
+$(BUILD)/kernel/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/kernel/%.S.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLER__ -MMD -MP -c $< -o $@
+
+-include $(KERNEL_OBJS:.o=.d)
+
+# The vDSO is code of the application, an ELF shared object of its own inside the kernel.
+VDSO_FLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fPIC -fno-stack-protector \
+	-fcf-protection=none -fno-jump-tables -fasynchronous-unwind-tables -mgeneral-regs-only -Ikernel -shared -nostdlib \
+	-Wl,-T,kernel/vdso/vdso.lds -Wl,-soname,linux-vdso.so.1 -Wl,-z,defs -Wl,--hash-style=both -Wl,--eh-frame-hdr \
+	-Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -s
+
+$(BUILD)/kernel/vdso.so: kernel/vdso/vdso.c kernel/vdso/data.h kernel/vdso/vdso.lds Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VDSO_FLAGS) $< -o $@
+
+$(BUILD)/kernel/kernel/linux/vdso_image.S.o: $(BUILD)/kernel/vdso.so
+$(BUILD)/kernel/kernel/linux/vdso_image.S.o: KERNEL_CFLAGS += -DVDSO_FILE='"$(BUILD)/kernel/vdso.so"'
+
+$(ZLIB)/zlib.h: images/apt.sh
+	@mkdir -p $(BUILD)/third_party
+	$(Q)file=$$(images/apt.sh source host $(BUILD)/third_party zlib 'zlib_*.orig.tar.*' $(ZLIB_SHA256)) && \
+		rm -rf $(ZLIB) && mkdir -p $(ZLIB) && tar -xf "$$file" -C $(ZLIB) --strip-components=1
+	@touch $@
+
+$(ZLIB_OBJS): $(ZLIB)/%.o: $(ZLIB)/zlib.h Makefile
+	$(Q)$(CC) $(filter-out -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes,$(KERNEL_CFLAGS)) \
+		-w $(ZLIB_FLAGS) -c $(ZLIB)/$*.c -o $@
+
+$(BUILD)/kernel/kernel/lib/inflate.c.o: $(ZLIB)/zlib.h
+$(BUILD)/kernel/kernel/lib/inflate.c.o: KERNEL_CFLAGS += -DZ_SOLO -isystem $(ZLIB)
+
+# --- tests ------------------------------------------------------------------
+# make test T=pattern runs a part: a family, family:name, or a topic of the ABI.
+test:
+	@tests/deps.sh test
+	@$(MAKE) --no-print-directory all
+	@tests/run suite "$(T)"
+
+fuzz:
+	@tests/deps.sh test
+	@tests/run fuzz "$(T)"
+
+matrix:
+	@tests/deps.sh matrix
+	@$(MAKE) --no-print-directory all
+	@tests/matrix
+
+# make bench SUITE=boot|syscall|switch|memory: beside a Linux guest, into build/bench/.
+bench:
+	@tests/deps.sh bench
+	@$(MAKE) --no-print-directory all
+	@bench/run $(SUITE)
+
+# Two links: the first gives the addresses, from which the table of symbols for backtraces is made; the
+# table lies behind all code, so that the second link does not move a function.
+LINK := $(CC) -nostdlib -static -no-pie -Wl,-T,$(KERNEL_LDS) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	-Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+
+$(BUILD)/kernel/stage1.elf: $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) $(KERNEL_LDS)
+	$(Q)$(LINK) $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) -o $@
+
+$(BUILD)/kernel/symbols.S: $(BUILD)/kernel/stage1.elf kernel/arch/symbols.awk
+	$(Q)nm -n $< | awk -f kernel/arch/symbols.awk > $@
+
+$(BUILD)/ibrik.debug.elf: $(BUILD)/kernel/symbols.S
+	$(Q)$(CC) -c $< -o $(BUILD)/kernel/symbols.o
+	$(Q)$(LINK) $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) $(BUILD)/kernel/symbols.o -o $@
+
+$(BUILD)/ibrik.elf: $(BUILD)/ibrik.debug.elf
+	$(Q)strip -s -o $@ $<
+
+# --- the host command -------------------------------------------------------
+HOST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE
+TOOL_OBJS := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard images/*.c))
+TOOL_DATA := $(BUILD)/boot.bin $(patsubst images/%,$(BUILD)/%,$(wildcard images/*.sh images/*.py))
+
+tool: $(BUILD)/ibrik $(TOOL_DATA)
+
+$(BUILD)/tool/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+-include $(TOOL_OBJS:.o=.d)
+
+$(BUILD)/ibrik: $(TOOL_OBJS)
+	$(Q)$(CC) $(TOOL_OBJS) -lz -o $@
+
+$(filter %.sh %.py,$(TOOL_DATA)): $(BUILD)/%: images/%
+	@mkdir -p $(BUILD)
+	$(Q)install -m 755 $< $@
+
+BOOT_CFLAGS := -m32 --param=min-pagesize=0 -march=i386 -Os -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+
+$(BUILD)/boot.bin: images/boot/start.S images/boot/load.c images/boot/boot.lds images/xxh64.c images/format.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BOOT_CFLAGS) -Wl,-T,images/boot/boot.lds $(filter %.S %.c,$^) -o $(BUILD)/boot.elf
+	$(Q)objcopy -O binary $(BUILD)/boot.elf $@
+
+$(BUILD)/hello.jar: images/examples/hello/Hello.java images/examples/hello/manifest
+	@mkdir -p $(BUILD)/hello
+	$(Q)javac --release 17 -d $(BUILD)/hello $<
+	$(Q)jar --create --file $@ --manifest images/examples/hello/manifest -C $(BUILD)/hello .
+
+deps:
+	@tests/deps.sh run
+
+# Everything from nothing: packages, kernel and command, then the application.
+run:
+	@tests/deps.sh run
+	@$(MAKE) -s --no-print-directory all $(APP)
+	@$(BUILD)/ibrik run $(RUN_OPTIONS) $(APP) $(ARGS)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ibrik
+	install -m 755 $(BUILD)/ibrik $(DESTDIR)$(PREFIX)/bin/ibrik
+	install -m 644 $(BUILD)/ibrik.elf $(BUILD)/ibrik.debug.elf $(TOOL_DATA) $(DESTDIR)$(PREFIX)/lib/ibrik
+	chmod 755 $(DESTDIR)$(PREFIX)/lib/ibrik/*.sh
+
+help:
+	@echo 'make            build the kernel and the command into $(BUILD)/'
+	@echo 'make run        install what is needed, then boot the example; APP=path/to.jar ARGS="..." another'
+	@echo 'make test       the suite; T=name runs a part'
+	@echo 'make matrix     every combination, resumable; rows in docs/matrix.tsv'
+	@echo 'make bench      measurements into docs/benchmarks.md'
+	@echo 'make fuzz       the fuzzers'
+	@echo 'make install    PREFIX=/usr/local: bin/ibrik and lib/ibrik/'
+	@echo 'make clean      remove $(BUILD)/'
+
+clean:
+	rm -rf $(BUILD)
+
+# docs/abi.md is made from the list of system calls; `make abi` after changing it.
+abi:
+	$(Q)awk -f kernel/linux/abi.awk /usr/include/$(shell $(CC) -dumpmachine)/asm/unistd_64.h \
+		kernel/linux/syscalls.def > docs/abi.md
+.PHONY: abi
