@@ -405,7 +405,6 @@ enum fault_result mm_fault(struct mm *mm, uaddr_t addr, enum fault_access access
 	struct page *page = NULL;
 	enum fault_result r;
 	unsigned tries = 0;
-	bool settled = false;
 
 	addr = ALIGN_DOWN(addr, PAGE_SIZE);
 	if (!mm || addr >= UADDR_END)
@@ -416,13 +415,6 @@ enum fault_result mm_fault(struct mm *mm, uaddr_t addr, enum fault_access access
 			/* Other threads may be about to free memory. */
 			reclaim_wake();
 			sleep_ns(OOM_PAUSE_NS);
-			continue;
-		}
-		if ((r == FAULT_MAPERR || r == FAULT_ACCERR) && !settled && !mutex_held(&areas_lock)) {
-			/* Before the application is told: once more, behind whatever change is under way. */
-			settled = true;
-			mutex_lock(&areas_lock);
-			mutex_unlock(&areas_lock);
 			continue;
 		}
 		if (r != FAULT_RETRY)

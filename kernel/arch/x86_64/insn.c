@@ -229,11 +229,17 @@ static bool diverts(const uint8_t *code)
 	return false;
 }
 
+#define FAR_BACK 24 /* bytes within which nearly all code falls into step */
+
 bool insn_falls_through_likely(const uint8_t *code, unsigned at)
 {
 	unsigned hits = 0, tried = 0;
 
-	if (at < 16)
+	/*
+	 * Chains that begin far back must all agree. No instruction is longer than 15 bytes, so one begins among the
+	 * first 15 starts, and the chain from there is the true one: it finds out a byte that is a tail.
+	 */
+	if (at < INSN_WINDOW - 1)
 		return false;
 	for (unsigned start = 0; start + 12 <= at; start++) {
 		unsigned p = start, last = start;
@@ -250,12 +256,18 @@ bool insn_falls_through_likely(const uint8_t *code, unsigned at)
 			uint8_t long_enough[32] = { 0 };
 			for (unsigned i = 0; i < 16 && p + i <= at; i++)
 				long_enough[i] = code[p + i];
-			if (insn_length(long_enough, sizeof(long_enough)) > at - p)
+			if (insn_length(long_enough, sizeof(long_enough)) > at - p) {
+				if (start + FAR_BACK <= at)
+					return false;
 				tried++;
+			}
 			continue;
 		}
 		tried++;
-		hits += p == at && !diverts(code + last);
+		if (p == at && !diverts(code + last))
+			hits++;
+		else if (start + FAR_BACK <= at)
+			return false;
 	}
 	return tried >= 3 && hits * 10 >= tried * 9;
 }

@@ -11,9 +11,11 @@ unsigned insn_length(const uint8_t *code, unsigned n);
 /*
  * Does the one-byte instruction at code[at] begin an instruction, rather than being the tail of another one, and does
  * the instruction before it fall through to it (it is no call, jump, return or trap)?
- * Decodes from many earlier starting points; x86 code falls into step within a few instructions, so nearly
- * all of them agree. The answer is a strong likelihood, no proof. At least 16 bytes must lie before `at`, else false.
+ * Decodes from many earlier starting points; x86 code falls into step within a few instructions, so they
+ * agree. One that is doubtful is answered with false. Only data between the instructions, or an instruction that the decoder does not
+ * know, right before `at` could make a tail look like a beginning. Fewer than INSN_WINDOW bytes up to and with `at`: false.
  */
+#define INSN_WINDOW 48
 bool insn_falls_through_likely(const uint8_t *code, unsigned at);
 
 #endif

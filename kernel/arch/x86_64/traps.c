@@ -162,13 +162,11 @@ static bool is_software_interrupt(const struct regs *r)
  */
 static bool halted_by_application(const struct regs *r)
 {
-	uint8_t code[48];
+	uint8_t code[INSN_WINDOW];
 	unsigned n = sizeof(code);
 
 	if (r->rip < UADDR_MIN || copy_from_user(code + n - 1, r->rip - 1, 1) != 0 || code[n - 1] != 0xf4)
 		return false;
-	/* As far back as the same page goes. */
-	n = (unsigned)MIN((uint64_t)n, ((r->rip - 1) & (PAGE_SIZE - 1)) + 1);
 	/* Compiled Java methods lie behind data, which means nothing as code: only programs and libraries are judged. */
 	return copy_from_user(code, r->rip - n, n) == 0 && insn_falls_through_likely(code, n - 1) &&
 	       mm_is_program_text(r->rip - 1);
