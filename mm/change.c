@@ -194,6 +194,9 @@ int change_publish(struct area_change *c)
 	area_edit_publish(&edit);
 	for (a = c->old; a; a = a->next)
 		atomic_store_explicit(&a->dead, true, memory_order_release);
+	/* The walk that follows skips regions that look empty without their mutex: it must not look before the areas are
+	 * seen dead. The other half of the pair is area_lives() in fault.c. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (c->charge < 0)
 		commit_uncharge(c->mm, (uint64_t)-c->charge);
 	c->mm->total_pages += (uint64_t)total;

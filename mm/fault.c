@@ -121,6 +121,16 @@ static pte_t *entry_get(uaddr_t addr, struct page **table_page)
 	return &table[pt_index(addr, 1)];
 }
 
+/*
+ * Is the area still the valid one? Leaf mutex held, and the region's pmd no longer empty: then either this sees `dead`, or
+ * the walk of the change that killed the area sees the pmd and waits for the mutex.
+ */
+static bool area_lives(const struct area *a)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return !atomic_load_explicit(&a->dead, memory_order_acquire);
+}
+
 static bool huge_mapped(uaddr_t addr)
 {
 	pte_t *pmd = pt_pmd_find(addr);
@@ -196,12 +206,17 @@ static enum fault_result anon_huge(struct area *a, uaddr_t addr)
 		return FAULT_RETRY;
 	mutex_lock(leaf);
 	pmd = pt_pmd_get(addr);
-	if (pmd && !pte_load(pmd) && !region_is_edge(region) &&
-	    !atomic_load_explicit(&a->dead, memory_order_acquire)) {
-		entry_set_anon(a, region, pmd, p, PT_ENTRIES);
-		stat_add(STAT_ANON_HUGE, PT_ENTRIES);
-		p = NULL;
-		r = FAULT_OK;
+	if (pmd && !pte_load(pmd) && !region_is_edge(region)) {
+		/* Not present, but not empty either: a walk that comes now waits for the mutex. */
+		pte_store(pmd, PTE_NONE);
+		if (area_lives(a)) {
+			entry_set_anon(a, region, pmd, p, PT_ENTRIES);
+			stat_add(STAT_ANON_HUGE, PT_ENTRIES);
+			p = NULL;
+			r = FAULT_OK;
+		} else {
+			pte_store(pmd, 0);
+		}
 	}
 	mutex_unlock(leaf);
 	if (p)
@@ -226,11 +241,11 @@ static enum fault_result anon_slow(struct area *a, uaddr_t addr, enum fault_acce
 	if (!*page)
 		return FAULT_OOM;
 	mutex_lock(leaf);
-	if (atomic_load_explicit(&a->dead, memory_order_acquire)) {
+	e = area_lives(a) ? entry_get(addr, &table_page) : NULL;
+	if (!area_lives(a)) {
 		r = FAULT_RETRY;
 		goto out;
 	}
-	e = entry_get(addr, &table_page);
 	if (!e && huge_mapped(addr)) {
 		entry_refresh(a, addr, pt_pmd_find(addr), access);
 	} else if (!e) {
@@ -317,11 +332,11 @@ static enum fault_result file_fault(struct area *a, uaddr_t addr, enum fault_acc
 	}
 
 	mutex_lock(leaf);
-	if (atomic_load_explicit(&a->dead, memory_order_acquire) || !page_current(a, addr, p)) {
+	e = area_lives(a) ? entry_get(addr, &table_page) : NULL;
+	if (!area_lives(a) || !page_current(a, addr, p)) {
 		r = FAULT_RETRY;
 		goto out;
 	}
-	e = entry_get(addr, &table_page);
 	if (!e) {
 		r = FAULT_OOM;
 		goto out;

@@ -192,5 +192,8 @@ int mm_areas_each(struct mm *mm, int (*emit)(const struct area_info *a, void *ar
 /* Room of arch, used by mm: drops translations of [start, end) on every CPU that could hold them and
  * returns when all have acknowledged; sleeps. */
 void tlb_shootdown(uintptr_t start, uintptr_t end);
+/* The same before page tables of the range are freed: idle CPUs too. A CPU that is about to drop everything when it leaves idle
+ * may still walk a cached table ahead of time and set an accessed bit there (Intel SDM vol. 3, 4.10.2.3 and 4.10.3.2). */
+void tlb_shootdown_tables(uintptr_t start, uintptr_t end);
 
 #endif

@@ -68,7 +68,9 @@ static void batch_flush(struct zap_batch *b)
 {
 	struct page *p, *next;
 
-	if (b->lo < b->hi)
+	if (!list_empty(&b->tables))
+		tlb_shootdown_tables(b->lo, b->hi);
+	else if (b->lo < b->hi)
 		tlb_shootdown(b->lo, b->hi);
 	list_for_each_safe(p, next, &b->anon, link) {
 		list_del(&p->link);

@@ -69,12 +69,15 @@ void rcu_synchronize(void)
 
 void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
 {
+	struct rcu_head *first = atomic_load_explicit(&callbacks, memory_order_relaxed);
+
 	head->fn = fn;
-	head->next = atomic_load_explicit(&callbacks, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak(&callbacks, &head->next, head))
-		;
+	do
+		head->next = first;
+	while (!atomic_compare_exchange_weak(&callbacks, &first, head));
+	/* From here on the head may be gone. */
 	struct thread *t = atomic_load(&callback_thread);
-	if (!head->next && t)
+	if (!first && t)
 		thread_wake(t);
 }
 

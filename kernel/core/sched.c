@@ -95,6 +95,8 @@ static void kick(struct cpu *c)
 		apic_send_ipi(c->apic_id, VEC_IPI);
 }
 
+static void program_timer(struct cpu *c);
+
 static void inbox_post(struct thread *t)
 {
 	if (atomic_exchange(&t->inbox_queued, 1))
@@ -109,10 +111,14 @@ static void inbox_post(struct thread *t)
 	if (c == this_cpu()) {
 		/* Queueing it decides whether it should run at once. From an interrupt, and for the running thread
 		 * itself, that is left to the next switch. */
-		if (!c->in_irq && t != current)
+		if (!c->in_irq && t != current) {
 			sched_drain_inbox();
-		else
+			/* Somebody may wait now: the slice must end. */
+			if (!c->need_resched)
+				program_timer(c);
+		} else {
 			c->need_resched = true;
+		}
 	} else if (!head || atomic_load(&c->idle_state) != CPU_BUSY) {
 		kick(c);
 	}
@@ -315,6 +321,7 @@ static void schedule(bool voluntary)
 		if (!(atomic_load(&prev->affinity) & 1ull << c->id)) {
 			/* Put on its queue by the CPU that gets it, after the switch: see schedule_tail. */
 			prev->on_runq = false;
+			prev->evicted = true;
 		} else {
 			enqueue(c, prev);
 		}
@@ -367,9 +374,9 @@ void schedule_tail(struct thread *prev)
 		while (!atomic_compare_exchange_weak(&dead_threads, &prev->dead_next, prev))
 			;
 		thread_wake(reaper);
-	} else if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE && !prev->on_runq &&
-		   atomic_load(&prev->cpu) == c->id && !(atomic_load(&prev->affinity) & 1ull << c->id)) {
-		activate(c, prev);
+	} else if (prev->evicted) {
+		prev->evicted = false;
+		activate(c, prev); /* the mask may allow this CPU again by now */
 	}
 }
 

@@ -114,3 +114,10 @@ void tlb_shootdown(uintptr_t start, uintptr_t end)
 
 	call_cpus(flush_one, &f, start < UADDR_END, true);
 }
+
+void tlb_shootdown_tables(uintptr_t start, uintptr_t end)
+{
+	struct flush f = { start, end };
+
+	call_cpus(flush_one, &f, false, true);
+}

@@ -161,7 +161,7 @@ void pt_prune(void)
 	if (list_empty(&gone))
 		return;
 	/* Processors cache the way through the upper levels too. */
-	tlb_shootdown(UADDR_MIN, UADDR_END);
+	tlb_shootdown_tables(UADDR_MIN, UADDR_END);
 	list_for_each_safe(p, next, &gone, link) {
 		list_del(&p->link);
 		pt_table_free(p);

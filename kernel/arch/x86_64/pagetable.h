@@ -115,7 +115,7 @@ static inline pte_t *pt_table(const pte_t *pmd)
 struct page *pt_table_alloc(unsigned alloc_flags);
 void pt_table_free(struct page *table);
 void pt_table_set(pte_t *pmd, struct page *table);
-/* Takes the table away from the pmd; it may be freed after tlb_shootdown(). */
+/* Takes the table away from the pmd; it may be freed after tlb_shootdown_tables(). */
 struct page *pt_table_take(pte_t *pmd);
 static inline struct page *pt_table_page(const pte_t *table) { return virt_to_page((void *)table); }
 /* Frees the empty upper levels of the application's half. Only while nothing can fault there. */
