@@ -6,6 +6,7 @@
  * docs/caveats.md says what cannot be contained.
  */
 #include "harness.h"
+#include <sys/time.h>
 #include <fenv.h>
 
 static char *fresh_page;
@@ -64,6 +65,33 @@ static void privileged(void (*run)(void *), char *at)
 		privileged(do_##NAME, fault_at_##NAME);                                            \
 	}
 PRIVILEGED(hlt)
+
+/* glibc's _exit has a hlt that is jumped over: an interrupt that comes right behind it means nothing. */
+static void loop_over_hlt(long rounds)
+{
+	__asm__ volatile(".p2align 4; 1: mov %0, %%rax; mov %%rax, %%rdx; jmp 2f; mov %%edx, %%eax; add $1, %%eax; nop; hlt; "
+			 "2: dec %0; jnz 1b" : "+r"(rounds) : : "rax", "rdx", "memory");
+}
+
+static void on_tick(int sig)
+{
+	(void)sig;
+}
+
+TEST(a_hlt_that_is_jumped_over_is_none)
+{
+	struct itimerval every = { { 0, 500 }, { 0, 500 } }, never = { 0 };
+	struct timespec start, now;
+
+	signal(SIGALRM, on_tick);
+	CHECK_EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		loop_over_hlt(100000);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 500);
+	CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+}
 
 TEST(cli_is_a_segmentation_fault)
 {

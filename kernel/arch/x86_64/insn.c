@@ -271,3 +271,28 @@ bool insn_falls_through_likely(const uint8_t *code, unsigned at)
 	}
 	return tried >= 3 && hits * 10 >= tried * 9;
 }
+
+static int32_t load32(const uint8_t *p)
+{
+	return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+}
+
+bool insn_jump_to(const uint8_t *code, unsigned n, uint64_t at, uint64_t target)
+{
+	for (unsigned i = 0; i + 2 <= n; i++) {
+		uint8_t op = code[i];
+
+		/* jmp, jcc, loop and jrcxz with 8 bits; then jmp and call, and jcc with 32 */
+		if (op == 0xeb || (op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0) {
+			if (at + i + 2 + (uint64_t)(int64_t)(int8_t)code[i + 1] == target)
+				return true;
+		} else if ((op & 0xfe) == 0xe8 && i + 5 <= n) {
+			if (at + i + 5 + (uint64_t)(int64_t)load32(code + i + 1) == target)
+				return true;
+		} else if (op == 0x0f && (code[i + 1] & 0xf0) == 0x80 && i + 6 <= n) {
+			if (at + i + 6 + (uint64_t)(int64_t)load32(code + i + 2) == target)
+				return true;
+		}
+	}
+	return false;
+}

@@ -17,5 +17,11 @@ unsigned insn_length(const uint8_t *code, unsigned n);
  */
 #define INSN_WINDOW 48
 bool insn_falls_through_likely(const uint8_t *code, unsigned at);
+/*
+ * Is there a direct jump or call to `target` in code[0..n), which lies at address `at`? Every byte is taken for the beginning
+ * of an instruction, so none is missed, and data may be taken for one. Jumps that are cut off at the end are not seen.
+ */
+bool insn_jump_to(const uint8_t *code, unsigned n, uint64_t at, uint64_t target);
+#define INSN_JUMP_MAX 6 /* bytes of the longest of them */
 
 #endif

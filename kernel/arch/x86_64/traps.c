@@ -23,6 +23,10 @@
 #define ERROR_USER 4
 #define ERROR_FETCH 16
 
+/* How far from a hlt a jump to the instruction behind it is looked for: what a function or its cold part spans. */
+#define JUMP_SEARCH MIB(1)
+#define SEARCH_STEP 512u
+
 struct ex_entry {
 	uint64_t at, fixup;
 };
@@ -155,10 +159,29 @@ static bool is_software_interrupt(const struct regs *r)
 }
 
 /*
+ * Is there a direct jump to `target` nearby? Pages that are not there are passed over: what has just been executed is.
+ */
+static bool reached_by_jump(uaddr_t target)
+{
+	uint8_t code[SEARCH_STEP + INSN_JUMP_MAX - 1];
+	uaddr_t from = target > JUMP_SEARCH + UADDR_MIN ? target - JUMP_SEARCH : UADDR_MIN;
+
+	/* A step never begins in one page and ends in another. */
+	for (uaddr_t at = ALIGN_DOWN(from, SEARCH_STEP); at < target + JUMP_SEARCH; at += SEARCH_STEP) {
+		size_t n = sizeof(code) - copy_from_user_partial(code, at, sizeof(code));
+
+		if (insn_jump_to(code, (unsigned)n, at, target))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Did an interrupt end a `hlt` of the application? On Linux that instruction is SIGSEGV; here it halts the CPU, and the
- * first interrupt finds RIP behind it. A byte 0xf4 before RIP may also be the tail of another instruction (a short
- * backward jump), so the code around it decides. A hlt behind a call or jump is one that compilers put where control
- * never comes (HotSpot does, and jumps to what follows it): such a one is not counted.
+ * first interrupt finds RIP behind it. Nothing else tells of the halt, so this must be right about two things. The byte 0xf4
+ * before RIP must be an instruction and no tail (a displacement of -12): the code around it decides. And control must have come
+ * through it: C libraries put a hlt behind a call or a system call that never returns, and what follows is the target of
+ * a jump (glibc's _exit begins there). Whatever is doubtful counts as a pause.
  */
 static bool halted_by_application(const struct regs *r)
 {
@@ -167,9 +190,15 @@ static bool halted_by_application(const struct regs *r)
 
 	if (r->rip < UADDR_MIN || copy_from_user(code + n - 1, r->rip - 1, 1) != 0 || code[n - 1] != 0xf4)
 		return false;
-	/* Compiled Java methods lie behind data, which means nothing as code: only programs and libraries are judged. */
-	return copy_from_user(code, r->rip - n, n) == 0 && insn_falls_through_likely(code, n - 1) &&
-	       mm_is_program_text(r->rip - 1);
+	/* Where functions begin nobody comes from above. Compiled Java methods lie behind data, which means nothing as code: only
+	 * programs and libraries are judged. */
+	if (r->rip % 16 == 0 || copy_from_user(code, r->rip - n, n) != 0 || !insn_falls_through_likely(code, n - 1) ||
+	    !mm_is_program_text(r->rip - 1))
+		return false;
+	irq_enable();
+	bool jump = reached_by_jump(r->rip);
+	irq_disable();
+	return !jump;
 }
 
 void trap_handler(struct regs *r)
