@@ -58,8 +58,10 @@ guest_wanted() {
 # Does the pattern name something inside the family?
 guest_asked() {
 	wanted guest "$1" && return
-	[ -x "$GUEST_DIR/futex" ] || guest_build >/dev/null 2>&1
-	[[ $PATTERN != *:* ]] && [ -n "$(guest_wanted | head -n 1)" ]
+	[[ $PATTERN != *:* ]] || return
+	# The programs know their cases; those that are older than their source know the old ones.
+	guest_build >/dev/null 2>&1
+	[ -n "$(guest_wanted | head -n 1)" ]
 }
 
 guest_host() {

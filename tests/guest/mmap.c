@@ -606,6 +606,50 @@ TEST(part_of_a_large_page_goes_while_the_rest_is_touched)
 	CHECK_OK(munmap(area, 8 * huge));
 }
 
+/* Another thread's access may be half way through its fault while the memory goes: nothing of it may stay behind. */
+struct target {
+	char *at;
+	int zeros;
+	_Atomic bool stop;
+};
+
+static void *fill_again_and_again(void *arg)
+{
+	struct target *t = arg;
+
+	while (!t->stop)
+		if (read(t->zeros, t->at, 1) != 1 && errno != EFAULT)
+			return "read";
+	return NULL;
+}
+
+TEST(memory_touched_while_it_is_unmapped_is_gone)
+{
+	const size_t huge = 2ul << 20;
+	char *area = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct target t = { .zeros = open("/dev/zero", O_RDONLY) };
+	pthread_t thread;
+	void *failed;
+
+	CHECK(area != MAP_FAILED);
+	CHECK(t.zeros >= 0);
+	/* Alone in its page table, which goes with it each time. */
+	t.at = (char *)(((unsigned long)area + huge - 1) & ~(huge - 1));
+	thread = thread_start(fill_again_and_again, &t);
+	for (int i = 0; i < 3000; i++) {
+		CHECK(mmap(t.at, 16 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == t.at);
+		for (int k = i % 50; k > 0; k--)
+			__asm__ volatile("pause");
+		CHECK(mmap(t.at, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == t.at);
+		CHECK_MSG(!readable(t.at), "round %d", i);
+	}
+	t.stop = true;
+	CHECK_EQ(pthread_join(thread, &failed), 0);
+	CHECK(!failed);
+	CHECK_OK(close(t.zeros));
+	CHECK_OK(munmap(area, 2 * huge));
+}
+
 TEST(mremap_checks_its_arguments)
 {
 	char *p = map_anon(2, RW), *q = map_anon(2, RW);
