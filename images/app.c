@@ -5,7 +5,7 @@
  * In the guest the application lies in /app: the jar under its own name with the jars of its
  * Class-Path beside it, or the entries of --cp in /app/cp.
  *
- * Interface: app_check(), app_make(), settings_of_options(), volumes_make()
+ * Interface: app_check(), app_make(), settings_of_options(), hosts_make(), volumes_make()
  * Errors:    all end the command with one line, before anything is started
  */
 #include "tool.h"
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,26 +41,92 @@ static void split_pair(const char *pair, const char *option, char **host, char *
 		die(STATUS_ERROR, "%s %s: %s", option, *host, strerror(errno));
 }
 
-/* The jars that a manifest's Class-Path names, relative to the jar, and theirs in turn. */
+/* The byte that the two hexadecimal digits at `at` stand for, or -1. */
+static int hex_byte(const char *at)
+{
+	char digits[3] = { at[0], at[0] ? at[1] : 0, 0 };
+
+	return strspn(digits, "0123456789abcdefABCDEF") == 2 ? (int)strtol(digits, NULL, 16) : -1;
+}
+
+/*
+ * An entry of a Class-Path is a URL, and java resolves it against the folder of its jar: %XX is a
+ * byte, "file:" may stand in front. The answer is a path without "." and "..", or NULL for what java
+ * ignores: another protocol.
+ */
+static char *class_path_entry(const char *entry, const char *folder)
+{
+	char *decoded = xalloc(strlen(entry) + 1), *to = decoded, *path, *rest, *out;
+
+	if (strncasecmp(entry, "file:", 5) == 0) {
+		entry += 5;
+		if (strncmp(entry, "//", 2) == 0) /* an empty host */
+			entry += 2;
+	} else if (strchr(entry, ':')) {
+		return NULL;
+	}
+	while (*entry) {
+		int byte = *entry == '%' ? hex_byte(entry + 1) : -1;
+
+		*to++ = byte > 0 ? (char)byte : *entry;
+		entry += byte > 0 ? 3 : 1;
+	}
+	path = format("%s/%s", *decoded == '/' ? "" : folder, decoded);
+	out = xstrdup("");
+	for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest)) {
+		if (strcmp(part, "..") != 0 && strcmp(part, ".") != 0)
+			out = format("%s/%s", out, part);
+		else if (part[1] && *out)
+			*strrchr(out, '/') = 0;
+	}
+	return *out ? out : xstrdup("/");
+}
+
+/* The folder that the entries of a jar's Class-Path are relative to: java follows links first. */
+static char *class_path_folder(const char *jar_path)
+{
+	char *folder = realpath(jar_path, NULL);
+
+	if (!folder)
+		die(STATUS_ERROR, "cannot read %s: %s", jar_path, strerror(errno));
+	*strrchr(folder, '/') = 0;
+	return folder;
+}
+
+/* A folder that is `folder` or holds it. */
+static bool holds_folder(const char *path, const char *folder)
+{
+	size_t bytes = strcmp(path, "/") == 0 ? 0 : strlen(path);
+
+	return strncmp(path, folder, bytes) == 0 && (folder[bytes] == '/' || !folder[bytes]);
+}
+
+/*
+ * The jars and folders that a manifest's Class-Path names, and those of these jars in turn, each where java will
+ * look for it in the guest. The jar's own folder and those above it are not taken: they may hold anything.
+ */
 static void stage_class_path(const char *root, const char *jar_path, const char *guest, const char *class_path, int depth)
 {
-	char *host_folder = xstrdup(jar_path), *guest_folder = xstrdup(guest), *copy = xstrdup(class_path), *rest;
-	char *slash = strrchr(host_folder, '/');
+	char *host_folder = class_path_folder(jar_path), *guest_folder = xstrdup(guest), *copy = xstrdup(class_path), *rest;
 
-	if (slash)
-		*slash = 0;
 	*strrchr(guest_folder, '/') = 0;
 	for (char *entry = strtok_r(copy, " ", &rest); entry; entry = strtok_r(NULL, " ", &rest)) {
-		char *host = format("%s/%s", slash ? host_folder : ".", entry), *to = format("%s/%s", guest_folder, entry);
-		char *placed = format("%s%s", root, to);
-		size_t length = strlen(entry);
+		char *host = class_path_entry(entry, host_folder), *to = class_path_entry(entry, guest_folder);
 		struct stat status;
 		struct jar jar;
+		size_t length;
 
-		if (*entry == '/' || strchr(entry, ':') || strstr(entry, "..") || stat(host, &status) < 0 || access(placed, F_OK) == 0)
+		if (!host || stat(host, &status) < 0)
 			continue;
+		if (S_ISDIR(status.st_mode) ? holds_folder(host, host_folder) : access(stage_path(root, to), F_OK) == 0)
+			continue;
+		if (guest_hides(to)) {
+			say("%s: the entry %s of its Class-Path is left out: the guest has a file system of its own there", jar_path, entry);
+			continue;
+		}
 		stage_tree(root, host, to);
-		if (S_ISREG(status.st_mode) && length > 4 && strcmp(entry + length - 4, ".jar") == 0 && depth < 8) {
+		length = strlen(host);
+		if (S_ISREG(status.st_mode) && length > 4 && strcmp(host + length - 4, ".jar") == 0 && depth < 8) {
 			jar_read(host, &jar);
 			if (jar.class_path)
 				stage_class_path(root, host, to, jar.class_path, depth + 1);
@@ -77,7 +144,7 @@ static unsigned folder_class_release(const char *folder, const char *class_name)
 	for (char *at = path + strlen(folder) + 1; at < path + strlen(path) - 6; at++)
 		if (*at == '.')
 			*at = '/';
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return 0;
 	if (read(fd, start, 8) != 8 || memcmp(start, "\xca\xfe\xba\xbe", 4) != 0)
@@ -99,7 +166,7 @@ static unsigned entry_class_release(const char *path, const char *class_name)
 static unsigned needed_release(const struct options *options, const struct jar *jar)
 {
 	unsigned release = 0;
-	char *copy, *rest, *folder, *slash;
+	char *copy, *rest;
 
 	if (options->main_class) {
 		if (strchr(options->main_class, '/') || !options->class_path.count)
@@ -111,13 +178,12 @@ static unsigned needed_release(const struct options *options, const struct jar *
 		return release;
 	}
 	release = jar_class_release(options->app, jar->main_class);
-	folder = xstrdup(options->app);
-	slash = strrchr(folder, '/');
-	if (slash)
-		*slash = 0;
 	copy = xstrdup(jar->class_path ? jar->class_path : "");
-	for (char *entry = strtok_r(copy, " ", &rest); entry && !release; entry = strtok_r(NULL, " ", &rest))
-		release = entry_class_release(format("%s/%s", slash ? folder : ".", entry), jar->main_class);
+	for (char *entry = strtok_r(copy, " ", &rest); entry && !release; entry = strtok_r(NULL, " ", &rest)) {
+		char *path = class_path_entry(entry, class_path_folder(options->app));
+
+		release = path ? entry_class_release(path, jar->main_class) : 0;
+	}
 	if (!release)
 		die(STATUS_ERROR, "%s: the Main-Class %s is not in it", options->app, jar->main_class);
 	return release;
@@ -231,6 +297,52 @@ static void add_env(struct settings *settings, const struct options *options)
 	}
 }
 
+/* Whether the host table knows the name: it is a word of a line behind the address. */
+static bool hosts_know(const char *hosts, const char *name)
+{
+	char *copy = xstrdup(hosts), *next = copy, *line, *rest;
+
+	while ((line = strsep(&next, "\n"))) {
+		line[strcspn(line, "#")] = 0;
+		strtok_r(line, " \t", &rest);
+		for (char *word; (word = strtok_r(NULL, " \t", &rest));)
+			if (strcasecmp(word, name) == 0)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * The host table with the machine's own name, which InetAddress.getLocalHost() looks up there. As in Debian it
+ * has the address 127.0.1.1; that line is replaced, the others stay.
+ */
+static char *hosts_with_name(const char *hosts, const char *name)
+{
+	char *copy = xstrdup(hosts), *next = copy, *line, *out = xstrdup("");
+
+	if (hosts_know(hosts, name))
+		return copy;
+	while ((line = strsep(&next, "\n")))
+		if (*line && !(strncmp(line, "127.0.1.1", 9) == 0 && strchr(" \t", line[9])))
+			out = format("%s%s\n", out, line);
+	return format("%s127.0.1.1 %s\n", out, name);
+}
+
+/* Puts the host table into the staged root: over that of --file or of base.sh, else over the container's below. */
+static void stage_hosts(const char *root, struct container *below, const char *name)
+{
+	char *path = stage_path(root, "/etc/hosts"), *hosts = NULL;
+
+	if (access(path, F_OK) == 0)
+		hosts = read_whole(path, NULL);
+	else if (below)
+		hosts = container_file(below, "etc/hosts");
+	hosts = hosts_with_name(hosts ? hosts : "127.0.0.1 localhost\n", name);
+	make_parent(path);
+	write_whole(path, hosts, strlen(hosts));
+	chmod(path, 0644);
+}
+
 void settings_of_options(struct settings *settings, const struct options *options)
 {
 	add_env(settings, options);
@@ -249,7 +361,7 @@ void settings_of_options(struct settings *settings, const struct options *option
 /* "HOST:GUEST[:ro]" */
 static void split_volume(const char *text, char **host, char **guest)
 {
-	char *mode;
+	char *mode, *real;
 
 	split_pair(text, "--volume", host, guest);
 	mode = strrchr(*guest, ':');
@@ -259,6 +371,11 @@ static void split_volume(const char *text, char **host, char **guest)
 			die(STATUS_ERROR, "--volume %s: only read-only volumes (:ro) are there", text);
 	}
 	guest_path_check(*guest, "--volume");
+	if (guest_hides(*guest) || !(*guest)[strspn(*guest, "/")])
+		die(STATUS_ERROR, "--volume %s: /, /proc, /sys and /dev in the guest are its own", text);
+	real = realpath(*host, NULL);
+	if (real && (strcmp(real, "/") == 0 || strcmp(real, "/proc") == 0 || strcmp(real, "/sys") == 0 || strcmp(real, "/dev") == 0))
+		die(STATUS_ERROR, "--volume %s: %s of this machine cannot be packed", text, real);
 }
 
 void app_check(const struct options *options)
@@ -320,6 +437,8 @@ void app_make(struct app *app, const struct options *options)
 
 		command_run(base);
 	}
+	if (options->name)
+		stage_hosts(app->root, app->java ? &app->jdk.container : NULL, options->name);
 	settings_of_options(&app->settings, options);
 	app->time = source_date(app->time);
 	if (options->cds && app->java && !program)
@@ -328,12 +447,31 @@ void app_make(struct app *app, const struct options *options)
 	layer_pack(app->root, app->layer, app->time, true, options->compress);
 }
 
+/* A squashfs file as a section. */
+static struct part part_of_layer(const char *file, const char *name, const char *mount, uint32_t flags)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		die(STATUS_ERROR, "cannot read %s: %s", file, strerror(errno));
+	return (struct part){ .type = IBRIK_LAYER, .flags = flags, .name = name, .mount = mount, .fd = fd, .length = (uint64_t)status.st_size };
+}
+
+void hosts_make(struct part *part, struct container *image, const char *name)
+{
+	char *root = format("%s/hosts", temp_dir()), *file = format("%s.squashfs", root);
+
+	stage_hosts(root, image, name);
+	layer_pack(root, file, source_date(0), true, COMPRESS_NONE);
+	*part = part_of_layer(file, "hosts", "/", 0);
+}
+
 unsigned volumes_make(struct part *parts, unsigned most, const struct options *options)
 {
 	for (size_t i = 0; i < options->volumes.count; i++) {
 		char *host, *guest, *root, *file;
 		struct stat status;
-		int fd;
 
 		split_volume(options->volumes.items[i], &host, &guest);
 		if (i >= most)
@@ -348,12 +486,7 @@ unsigned volumes_make(struct part *parts, unsigned most, const struct options *o
 			stage_file(root, host, guest);
 		}
 		layer_pack(root, file, source_date(0), false, COMPRESS_NONE);
-		fd = open(file, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || fstat(fd, &status) < 0)
-			die(STATUS_ERROR, "cannot read %s: %s", file, strerror(errno));
-		parts[i] = (struct part){ .type = IBRIK_LAYER, .flags = root == host ? IBRIK_LAYER_VOLUME : 0,
-			                  .name = format("volume %zu", i), .mount = root == host ? guest : "/",
-			                  .fd = fd, .length = (uint64_t)status.st_size };
+		parts[i] = part_of_layer(file, format("volume %zu", i), root == host ? guest : "/", root == host ? IBRIK_LAYER_VOLUME : 0);
 	}
 	return (unsigned)options->volumes.count;
 }

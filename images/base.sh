@@ -3,6 +3,8 @@
 # images/base.sh - the files every root needs beside its programs: accounts, names,
 # the host table, and the loader's cache.
 #
+# The host table knows the default host name, as Debian does; the command replaces that line for --name.
+#
 # Interface: base.sh ROOT    ROOT/usr/lib etc. are filled already; adds what is missing
 # Errors:    one line on standard error, exit 1. Needs no root.
 set -eu
@@ -42,6 +44,7 @@ services:  files
 END
 put etc/hosts <<-END
 127.0.0.1 localhost
+127.0.1.1 ibrik
 ::1 localhost ip6-localhost ip6-loopback
 END
 put etc/host.conf <<-END

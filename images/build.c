@@ -81,6 +81,8 @@ int command_build(int argc, char **argv)
 	boot = read_whole(data_file("boot.bin", true), &boot_bytes);
 	if (boot_bytes > IBRIK_DATA_OFFSET)
 		die(STATUS_ERROR, "the boot code is larger than its place");
+	if (app.java && jdk_damaged(&app.jdk))
+		exit(STATUS_ERROR);
 	if (app.java)
 		merge_jdk_settings(&settings, &app);
 	for (size_t at = 0, key_bytes; at < app.settings.bytes;) {

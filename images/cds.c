@@ -6,7 +6,7 @@
  *            and writes the archive when it ends: AppCDS on 17 and 21, the AOT cache on 25.
  *            A server ends by Ctrl-C, or by the SIGTERM that it gets after two minutes.
  *            The run happens in namespaces of its own, so it needs root or user namespaces; it
- *            gets no standard input and its output is dropped.
+ *            gets no standard input; of its output the end is shown when it leaves no archive.
  * Interface: cds_train()
  * Errors:    one line and status 125 when the run leaves no archive
  */
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define ARCHIVE "/app/classes.archive"
+#define SHOWN_LINES 20
 
 static void ignore(int number)
 {
@@ -33,6 +34,9 @@ static void java_command(struct strings *argv, struct app *app, const struct opt
 	const char *jar = settings_get(&app->settings, "java.jar"), *path = settings_get(&app->settings, "java.cp");
 
 	strings_add(argv, format("%s/bin/java", app->jdk.home));
+	/* An archive only fits a JVM with pointers of the same kind: on a large machine a share of its memory as the heap
+	 * (MaxRAMPercentage) would go without compressed ones. The machine that runs the image is small. */
+	strings_add(argv, "-XX:MaxRAM=4g");
 	for (size_t i = 0; i < options->jvm_opts.count; i++)
 		strings_add(argv, options->jvm_opts.items[i]);
 	strings_add(argv, format(app->jdk.release >= 25 ? "-XX:AOTCacheOutput=%s" : "-XX:ArchiveClassesAtExit=%s", ARCHIVE));
@@ -50,6 +54,19 @@ static void java_command(struct strings *argv, struct app *app, const struct opt
 		strings_add(argv, options->args.items[i]);
 }
 
+/* The last lines of what the run said: there the JVM tells why it made no archive. */
+static void show_end(const char *text)
+{
+	const char *at = text + strlen(text);
+	int lines = 0;
+
+	while (at > text && (lines += at[-1] == '\n') <= SHOWN_LINES)
+		at--;
+	fputs(at, stderr);
+	if (*at && text[strlen(text) - 1] != '\n')
+		fputc('\n', stderr);
+}
+
 void cds_train(struct app *app, const struct options *options)
 {
 	struct ibrik_section *layer = container_find(&app->jdk.container, IBRIK_LAYER, 0);
@@ -60,7 +77,7 @@ void cds_train(struct app *app, const struct options *options)
 	struct strings argv = { 0 };
 	struct sigaction before;
 	struct stat status;
-	char *errors;
+	char *errors, *output;
 	int ended;
 
 	if (app->jdk.release < 17)
@@ -83,15 +100,17 @@ void cds_train(struct app *app, const struct options *options)
 		strings_add(&argv, "-r");
 	for (const char *const *word = (const char *const[]){ "-m", "-p", "-n", "-f", "sh", "-c",
 	         "mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/dev\" && for f in null zero random urandom; do : > \"$0/dev/$f\" && mount --bind /dev/$f \"$0/dev/$f\" || exit; done; "
-	         "cd \"$0\" && exec timeout --foreground -s TERM -k 30 120 chroot . \"$@\" 2> \"$0.errors\"", root, NULL }; *word; word++)
+	         "dir=$1; shift; cd \"$0\" && exec timeout --foreground -s TERM -k 30 120 unshare --root=. --wd=\"$dir\" \"$@\" 2> \"$0.errors\"", root,
+	         options->workdir ? options->workdir : "/", NULL }; *word; word++)
 		strings_add(&argv, *word);
 	java_command(&argv, app, options);
 	sigaction(SIGINT, &(struct sigaction){ .sa_handler = ignore, .sa_flags = SA_RESTART }, &before);
-	free(command_output(argv.items, &ended));
+	output = command_output(argv.items, &ended);
 	sigaction(SIGINT, &before, NULL);
 	if (stat(made, &status) < 0) {
 		errors = format("%s.errors", root);
-		fputs(access(errors, R_OK) == 0 ? read_whole(errors, NULL) : "", stderr);
+		show_end(output);
+		show_end(access(errors, R_OK) == 0 ? read_whole(errors, NULL) : "");
 		die(STATUS_ERROR, "--cds: the training run left no archive; its status was %d", ended);
 	}
 	stage_file(app->root, made, ARCHIVE);

@@ -25,7 +25,8 @@
  * block of the section, the last block being padded with zeros. The table lies at
  * hash_offset, has (length + 4095) / 4096 entries of 8 bytes, and its own XXH64 is
  * root_hash. header_hash is the XXH64 of the 4096-byte page with header_hash taken
- * as zero. The kernel checks header and root hashes when it mounts, and each block
+ * as zero. boot_hash is the XXH64 of bytes 0-4095 and 8192-65535 in one, 0 where there is
+ * no boot code. The kernel checks header and root hashes when it mounts, and each block
  * when it is first read; `ibrik inspect --verify` checks all.
  * All numbers are little-endian.
  */
@@ -73,7 +74,8 @@ struct ibrik_header {
 	uint32_t priority;     /* 0 JDK, 10 application, 20 command line, 30 up: volumes */
 	uint64_t image_bytes;  /* the disk must be at least this large */
 	uint64_t header_hash;
-	uint64_t reserved[3];
+	uint64_t boot_hash;
+	uint64_t reserved[2];
 	struct ibrik_section sections[IBRIK_MAX_SECTIONS];
 };
 

@@ -4,9 +4,10 @@
  * Theory:    sections are written one after the other behind the header, each followed by
  *            its table of block hashes. A section that comes from another container brings its
  *            table along: hashes do not depend on where a section lies, so 200 MB of JDK are
- *            copied without being read by us. Opening trusts nothing: the header's hash,
+ *            copied without being hashed anew (`ibrik build` checks them, so that damage is not handed on). Opening trusts nothing: the header's hash,
  *            then every offset and length against the file, then each table's root hash.
- * Interface: container_write(), container_open(), container_find(), container_verify(), section_read()
+ * Interface: container_write(), container_open(), container_find(), container_verify(),
+ *            container_boot_verify(), section_read(), container_file()
  * Errors:    writing dies; opening returns -EINVAL and a line for people
  */
 #include "tool.h"
@@ -80,6 +81,31 @@ static uint64_t *hash_part(const struct part *part, const char *path)
 	return table;
 }
 
+#define BOOT_BYTES (IBRIK_DATA_OFFSET - IBRIK_BLOCK)
+#define BOOT_REST (IBRIK_HEADER_OFFSET + IBRIK_BLOCK) /* where the boot code goes on behind the header's page */
+
+/* The boot code's place in the image: it leaves out the header's page. `code` holds BOOT_BYTES. */
+static void boot_write(int fd, const unsigned char *code, const char *path)
+{
+	pwrite_all(fd, code, IBRIK_HEADER_OFFSET, 0, path);
+	pwrite_all(fd, code + IBRIK_HEADER_OFFSET, BOOT_BYTES - IBRIK_HEADER_OFFSET, BOOT_REST, path);
+}
+
+bool container_boot_verify(struct container *container)
+{
+	unsigned char *code;
+	bool whole;
+
+	if (!container->header.boot_hash)
+		return true;
+	code = xalloc(BOOT_BYTES);
+	pread_all(container->fd, code, IBRIK_HEADER_OFFSET, 0, container->path);
+	pread_all(container->fd, code + IBRIK_HEADER_OFFSET, BOOT_BYTES - IBRIK_HEADER_OFFSET, BOOT_REST, container->path);
+	whole = xxh64(code, BOOT_BYTES, 0) == container->header.boot_hash;
+	free(code);
+	return whole;
+}
+
 void container_write(int fd, const char *path, uint32_t priority, struct part *parts, unsigned nparts,
                      const void *boot, size_t boot_bytes)
 {
@@ -111,16 +137,19 @@ void container_write(int fd, const char *path, uint32_t priority, struct part *p
 		at = round_up(section->hash_offset + bytes, IBRIK_BLOCK);
 	}
 	header.image_bytes = at;
-	header.header_hash = header_hash(&header);
 	if (boot) {
-		/* The code leaves out the header's page, as the format says. */
+		/* boot.bin is laid out as the disk is, with a hole for the header. */
+		unsigned char *code = xalloc(BOOT_BYTES);
 		size_t first = boot_bytes < IBRIK_HEADER_OFFSET ? boot_bytes : IBRIK_HEADER_OFFSET;
 
-		pwrite_all(fd, boot, first, 0, path);
-		if (boot_bytes > IBRIK_HEADER_OFFSET + IBRIK_BLOCK)
-			pwrite_all(fd, (const char *)boot + IBRIK_HEADER_OFFSET + IBRIK_BLOCK,
-			           boot_bytes - IBRIK_HEADER_OFFSET - IBRIK_BLOCK, IBRIK_HEADER_OFFSET + IBRIK_BLOCK, path);
+		memcpy(code, boot, first);
+		if (boot_bytes > BOOT_REST)
+			memcpy(code + IBRIK_HEADER_OFFSET, (const char *)boot + BOOT_REST, boot_bytes - BOOT_REST);
+		header.boot_hash = xxh64(code, BOOT_BYTES, 0);
+		boot_write(fd, code, path);
+		free(code);
 	}
+	header.header_hash = header_hash(&header);
 	pwrite_all(fd, &header, sizeof(header), IBRIK_HEADER_OFFSET, path);
 	if (ftruncate(fd, (off_t)at) < 0)
 		die(STATUS_ERROR, "cannot write %s: %s", path, strerror(errno));
@@ -165,7 +194,7 @@ static char *header_check(const struct container *container)
 bool file_is_container(const char *path)
 {
 	char magic[8];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	bool is = fd >= 0 && pread(fd, magic, 8, IBRIK_HEADER_OFFSET) == 8 && memcmp(magic, IBRIK_MAGIC, 8) == 0;
 
 	if (fd >= 0)
@@ -180,7 +209,7 @@ int container_open(struct container *container, const char *path, char **why)
 
 	memset(container, 0, sizeof(*container));
 	container->path = path;
-	container->fd = open(path, O_RDONLY | O_CLOEXEC);
+	container->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (container->fd < 0 || fstat(container->fd, &status) < 0) {
 		*why = xstrdup(strerror(errno));
 		if (container->fd >= 0)
@@ -253,6 +282,27 @@ void *section_read(struct container *container, const struct ibrik_section *sect
 
 	pread_all(container->fd, data, section->length, section->offset, container->path);
 	return data;
+}
+
+char *container_file(struct container *container, const char *name)
+{
+	struct ibrik_section *layer;
+	unsigned nlayers = 0;
+
+	while (container_find(container, IBRIK_LAYER, nlayers))
+		nlayers++;
+	while (nlayers-- && (layer = container_find(container, IBRIK_LAYER, nlayers))) {
+		char *offset = format("%llu", (unsigned long long)layer->offset);
+		char *argv[] = { "sh", "-c", "exec 2> /dev/null; exec unsquashfs -cat -o \"$0\" \"$1\" \"$2\"", offset,
+			         (char *)container->path, (char *)name, NULL };
+		int status;
+		char *text = command_output(argv, &status);
+
+		if (!status && !(layer->flags & IBRIK_LAYER_VOLUME))
+			return text;
+		free(text);
+	}
+	return NULL;
 }
 
 void part_from_section(struct part *part, struct container *container, const struct ibrik_section *section)

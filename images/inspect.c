@@ -140,6 +140,11 @@ static int verify(struct container *image)
 	bool damaged = false;
 	int64_t block;
 
+	if (!container_boot_verify(image)) {
+		damaged = true;
+		say("%s: the boot code is damaged (bytes 0 to %d, %d to %d)", image->path, IBRIK_HEADER_OFFSET - 1,
+		    IBRIK_HEADER_OFFSET + IBRIK_BLOCK, IBRIK_DATA_OFFSET - 1);
+	}
 	for (unsigned i = 0; i < image->header.nsections; i++) {
 		const struct ibrik_section *section = &image->header.sections[i];
 
@@ -153,7 +158,8 @@ static int verify(struct container *image)
 			    (long long)block, (unsigned long long)(section->offset + (uint64_t)block * IBRIK_BLOCK));
 	}
 	if (!damaged)
-		printf("verified:    every block of %u sections is as it was written\n", image->header.nsections);
+		printf("verified:    every block of %u sections%s is as it was written\n", image->header.nsections,
+		       image->header.boot_hash ? " and the boot code" : "");
 	return damaged ? STATUS_ERROR : 0;
 }
 

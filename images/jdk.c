@@ -3,9 +3,9 @@
  *
  * Theory:    a JDK is 200 MB, so it is packed and hashed once. Its file name in the cache holds
  *            a hash of the recipe (jdk.sh and base.sh) or, for a folder, of what is in the folder:
- *            when either changes, another file is made. It is written beside its place and
+ *            when either changes, another file is made; a compressed one from the plain one. It is written beside its place and
  *            renamed, under a lock, so that commands running at once share one.
- * Interface: jdk_open()
+ * Interface: jdk_check(), jdk_open(), jdk_damaged()
  * Errors:    all end the command with one line
  */
 #include "tool.h"
@@ -72,7 +72,34 @@ static void read_lines(struct settings *settings, char *lines)
 	}
 }
 
-static void jdk_make(const char *which, const char *file, enum compress compress)
+/* The root folder and settings of a JDK whose container is there: only to pack them another way. */
+static void jdk_unpack(struct jdk *from, const char *out, struct settings *settings, char **label)
+{
+	struct ibrik_section *section = container_find(&from->container, IBRIK_SETTINGS, 0);
+	struct ibrik_section *layer = container_find(&from->container, IBRIK_LAYER, 0);
+	char *argv[] = { "unsquashfs", "-q", "-n", "-no-xattrs", "-d", format("%s/root", out), "-o",
+		         format("%llu", (unsigned long long)layer->offset), (char *)from->container.path, NULL };
+
+	command_run(argv);
+	settings->records = section_read(&from->container, section);
+	settings->bytes = section->length;
+	*label = xstrdup(layer->name);
+}
+
+/* The same from packages or a folder. */
+static void jdk_gather(const char *which, const char *out, struct settings *settings, char **label)
+{
+	char *argv[] = { data_file("jdk.sh", true), is_number(which) ? "debian" : "folder", (char *)which, (char *)out, NULL };
+
+	command_run(argv);
+	read_lines(settings, read_whole(format("%s/settings", out), NULL));
+	*label = read_whole(format("%s/version", out), NULL);
+	(*label)[strcspn(*label, "\n")] = 0;
+	*label = format("jdk-%.35s", *label);
+}
+
+/* Makes the container of a JDK, from the one in `from` if there is one. */
+static void jdk_make(const char *which, struct jdk *from, const char *file, enum compress compress)
 {
 	char *work = format("%s/jdk.XXXXXX", cache_dir());
 	char *out, *squashfs, *made, *root, *label;
@@ -91,10 +118,11 @@ static void jdk_make(const char *which, const char *file, enum compress compress
 	root = format("%s/root", out);
 	squashfs = format("%s/squashfs", work);
 	made = format("%s/container", work);
-	char *argv[] = { data_file("jdk.sh", true), is_number(which) ? "debian" : "folder", (char *)which, out, NULL };
 	char *remove_work[] = { "rm", "-rf", work, NULL };
 
-	if (is_number(which))
+	if (from)
+		progress("compressing the JDK %s (done once, kept in %s)", which, cache_dir());
+	else if (is_number(which))
 		progress("fetching OpenJDK %s and its libraries (done once, kept in %s)", which, cache_dir());
 	else
 		progress("packing the JDK in %s (done once, kept in %s)", which, cache_dir());
@@ -103,8 +131,10 @@ static void jdk_make(const char *which, const char *file, enum compress compress
 		die(STATUS_ERROR, "cannot start a helper: %s", strerror(errno));
 	if (helper == 0) {
 		make_dirs(out);
-		command_run(argv);
-		read_lines(&settings, read_whole(format("%s/settings", out), NULL));
+		if (from)
+			jdk_unpack(from, out, &settings, &label);
+		else
+			jdk_gather(which, out, &settings, &label);
 		char *stamp = format("%s%s/release", root, settings_get(&settings, "java.home"));
 		if (stat(stamp, &status) < 0)
 			die(STATUS_ERROR, "%s is missing in the packed JDK", stamp);
@@ -113,9 +143,6 @@ static void jdk_make(const char *which, const char *file, enum compress compress
 		fd = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (layer < 0 || fd < 0 || fstat(layer, &status) < 0)
 			die(STATUS_ERROR, "cannot write %s: %s", made, strerror(errno));
-		label = read_whole(format("%s/version", out), NULL);
-		label[strcspn(label, "\n")] = 0;
-		label = format("jdk-%.35s", label);
 		struct part parts[] = {
 			{ .type = IBRIK_SETTINGS, .name = "settings", .fd = -1, .data = settings.records, .length = settings.bytes },
 			{ .type = IBRIK_LAYER, .name = label, .mount = "/", .fd = layer, .length = (uint64_t)status.st_size },
@@ -139,22 +166,41 @@ void jdk_check(const char *which)
 		die(STATUS_ERROR, "--jdk %s: ibrik fetches the JDKs 17, 21 and 25; another one is taken from a folder", which);
 }
 
+bool jdk_damaged(struct jdk *jdk)
+{
+	int64_t block;
+
+	for (unsigned i = 0; i < jdk->container.header.nsections; i++)
+		if (container_verify(&jdk->container, &jdk->container.header.sections[i], &block) < 0) {
+			say("the cached JDK %s is damaged: remove it and try again", jdk->container.path);
+			return true;
+		}
+	return false;
+}
+
 void jdk_open(struct jdk *jdk, const char *which, enum compress compress)
 {
 	struct settings settings = { 0 };
 	struct ibrik_section *section;
+	struct jdk plain, *from = NULL;
 	char *file, *lock, *why;
 	int fd;
 
 	jdk_check(which);
 	file = format("%s/%s", cache_dir(), cache_name(which, compress));
 	if (access(file, R_OK) < 0) {
+		if (compress != COMPRESS_NONE) { /* before the lock, which it takes itself */
+			jdk_open(&plain, which, COMPRESS_NONE);
+			if (jdk_damaged(&plain))
+				exit(STATUS_ERROR);
+			from = &plain;
+		}
 		lock = format("%s/jdk.lock", cache_dir());
 		fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		if (fd < 0 || flock(fd, LOCK_EX) < 0)
 			die(STATUS_ERROR, "cannot lock %s: %s", lock, strerror(errno));
 		if (access(file, R_OK) < 0)
-			jdk_make(which, file, compress);
+			jdk_make(which, from, file, compress);
 		close(fd);
 	}
 	if (container_open(&jdk->container, file, &why) < 0)

@@ -5,7 +5,9 @@
  *            a temporary folder with permissions that do not depend on the user's umask. One time
  *            stamp for all files makes the same input give the same bytes: SOURCE_DATE_EPOCH, which is
  *            read once and taken out of the environment.
- * Interface: stage_file(), stage_tree(), layer_pack(), source_date(), guest_path_check()
+ *            Nothing may lie below /lib and the like: such a folder would hide the link of the JDK's
+ *            layer, and with it the C library. So their files go where the links point.
+ * Interface: stage_path(), stage_file(), stage_tree(), layer_pack(), source_date(), guest_path_check(), guest_hides()
  * Errors:    all end the command with one line
  */
 #include "tool.h"
@@ -35,15 +37,45 @@ void guest_path_check(const char *path, const char *what)
 	}
 }
 
+bool guest_hides(const char *path)
+{
+	static const char *const mounted[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < sizeof(mounted) / sizeof(*mounted); i++) {
+		size_t bytes = strlen(mounted[i]);
+
+		if (strncmp(path, mounted[i], bytes) == 0 && (path[bytes] == '/' || !path[bytes]))
+			return true;
+	}
+	return false;
+}
+
+char *stage_path(const char *root, const char *guest)
+{
+	static const char *const links[][2] = {
+		{ "/bin", "/usr/bin" }, { "/sbin", "/usr/sbin" }, { "/lib", "/usr/lib" }, { "/lib64", "/usr/lib64" }, { "/var/run", "/run" },
+	};
+
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		size_t bytes = strlen(links[i][0]);
+
+		if (strncmp(guest, links[i][0], bytes) == 0 && (guest[bytes] == '/' || !guest[bytes]))
+			return format("%s%s%s", root, links[i][1], guest + bytes);
+	}
+	return format("%s%s", root, guest);
+}
+
 /* A folder of the staged tree, readable whatever the umask. */
 static void stage_dirs(const char *root, const char *guest)
 {
-	char *path = format("%s%s", root, guest);
+	char *path = stage_path(root, guest);
 
 	make_dirs(path);
 	for (char *end = path + strlen(path); end > path + strlen(root); end = strrchr(path, '/')) {
+		const char *folder = path + strlen(root);
+
 		*end = 0;
-		chmod(path, 0755);
+		chmod(path, strcmp(folder, "/tmp") == 0 || strcmp(folder, "/var/tmp") == 0 ? 01777 : 0755);
 	}
 	free(path);
 }
@@ -59,11 +91,11 @@ static void stage_parent(const char *root, const char *guest)
 
 void stage_file(const char *root, const char *host, const char *guest)
 {
-	char *path = format("%s%s", root, guest);
+	char *path = stage_path(root, guest);
 	struct stat status;
 	int from, to;
 
-	from = open(host, O_RDONLY | O_CLOEXEC);
+	from = open(host, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
 	if (from < 0 || fstat(from, &status) < 0)
 		die(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_ERROR, "cannot read %s: %s", host, strerror(errno));
 	if (!S_ISREG(status.st_mode))
@@ -107,7 +139,7 @@ void stage_tree(const char *root, const char *host, const char *guest)
 		to = format("%s/%s", strcmp(guest, "/") == 0 ? "" : guest, name);
 		length = readlink(from, target, sizeof(target) - 1);
 		if (length >= 0) { /* links inside a tree stay links */
-			char *link = format("%s%s", root, to);
+			char *link = format("%s/%s", stage_path(root, strcmp(guest, "/") == 0 ? "" : guest), name);
 
 			target[length] = 0;
 			unlink(link);
@@ -148,7 +180,7 @@ int64_t source_date(int64_t otherwise)
 
 void layer_pack(const char *root, const char *file, int64_t time, bool all_times, enum compress compress)
 {
-	static const char *const always[] = { "-noappend", "-quiet", "-no-progress", "-all-root", "-no-xattrs",
+	static const char *const always[] = { "-noappend", "-quiet", "-no-progress", "-exit-on-error", "-all-root", "-no-xattrs",
 		                              "-processors", "2", "-comp", "gzip", "-mkfs-time" };
 	static const char *const stored[] = { "-noI", "-noD", "-noF", "-noX" };
 	char *date = format("%lld", (long long)time);

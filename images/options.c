@@ -226,6 +226,8 @@ static int take_option(struct parsed *parsed, int at, int argc, char **argv, boo
 		if (word[2])
 			value = word[2] == '=' ? word + 3 : word + 2;
 	}
+	if (!option && (parsed->options->exec || parsed->options->main_class))
+		die(STATUS_ERROR, "unknown option '%s'; put -- before the arguments of the application", name);
 	if (!option)
 		die(STATUS_ERROR, "unknown option '%s'; see 'ibrik %s --help'", name, run ? "run" : "build");
 	if (option->kind == FLAG || option->kind == HELP) {
@@ -238,6 +240,22 @@ static int take_option(struct parsed *parsed, int at, int argc, char **argv, boo
 		die(STATUS_ERROR, "%s takes a value: %s", name, option->value);
 	apply(parsed, option, name, value ? value : argv[at + 1], run);
 	return value ? 1 : 2;
+}
+
+/* Labels of letters, digits and hyphens, separated by dots; none begins or ends with a hyphen. */
+static bool is_host_name(const char *name)
+{
+	const char *letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+
+	for (;; name++) {
+		size_t bytes = strspn(name, letters);
+
+		if (!bytes || name[0] == '-' || name[bytes - 1] == '-')
+			return false;
+		name += bytes;
+		if (*name != '.')
+			return !*name;
+	}
 }
 
 static void check(struct options *options, bool run)
@@ -253,8 +271,8 @@ static void check(struct options *options, bool run)
 		die(STATUS_ERROR, "--cp goes with --main CLASS");
 	if (options->cds && (options->exec || options->runs.count))
 		die(STATUS_ERROR, "--cds is for Java applications");
-	if (options->name && (strlen(options->name) > 64 || !*options->name))
-		die(STATUS_ERROR, "--name: a host name has 1 to 64 bytes");
+	if (options->name && (strlen(options->name) > 64 || !is_host_name(options->name)))
+		die(STATUS_ERROR, "--name: '%s' is no host name: 1 to 64 letters, digits, hyphens and dots", options->name);
 	if (options->kernel_opts && strchr(options->kernel_opts, '\n'))
 		die(STATUS_ERROR, "--kernel-opts: a newline cannot be passed on");
 }
@@ -272,6 +290,7 @@ void options_parse(struct options *options, bool run, int argc, char **argv)
 			at++;
 			if (run && !options->app && !options->main_class && !options->exec && !options->runs.count && at < argc) {
 				options->app = argv[at++];
+				break; /* "--" only ended the options: the image keeps its arguments */
 			}
 			options->has_args = true;
 			break;

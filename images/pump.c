@@ -89,6 +89,12 @@ static void tell_guest(struct pump *pump, const char *line)
 		log_line(pump, "ibrik: not delivered: ", line);
 }
 
+/* A line that somebody asked for by trace=syscalls or boot.trace (kernel/linux/trace.c, kernel/core/options.c), not a warning. */
+static bool is_trace(int level, const char *text)
+{
+	return level == 4 && (*text == '[' || strncmp(text, "boot: ", 6) == 0);
+}
+
 /* A line of the kernel log: "LEVEL[SECONDS.MICROSECONDS] text"; the level may stand in angle brackets. */
 static void take_com1(struct pump *pump, char *line)
 {
@@ -103,7 +109,9 @@ static void take_com1(struct pump *pump, char *line)
 		text = text ? text + 1 + (text[1] == ' ') : at + 1;
 	}
 	if (level <= 4) {
-		say("%s", text);
+		if (pump->machine->log_fd < 0 || !is_trace(level, text))
+			say("%s", text);
+		pump->machine->damage_told |= strstr(text, "is damaged") != NULL;
 	} else if (*line) {
 		free(pump->last[pump->last_count % LAST_LINES]);
 		pump->last[pump->last_count++ % LAST_LINES] = xstrdup(line);
@@ -129,6 +137,7 @@ static void take_control(struct pump *pump, char *line)
 	} else if (sscanf(line, "fail %d %n", &status, &length) == 1 && length) {
 		pump->status = status >= 125 && status <= 127 ? status : STATUS_ERROR;
 		pump->kill_at = now_ns() + LINGER_NS;
+		pump->machine->damage_told |= strstr(line, "is damaged") != NULL;
 		say("%s", line + length);
 	} else if (sscanf(line, "ran %d %d", &length, &status) == 2 && status && length >= 0 &&
 	           (size_t)length < pump->options->runs.count) {

@@ -60,6 +60,13 @@ static char *image_kernel(struct container *image, const struct options *options
 	return path;
 }
 
+/* "--main CLASS app.img": the image became the first argument of a class of the JDK, which nobody means. */
+static void refuse_main_for_image(const struct options *options)
+{
+	if (options->main_class && !options->class_path.count && options->args.count && file_is_container(options->args.items[0]))
+		die(STATUS_ERROR, "--main cannot change the finished image %s; give it to 'ibrik build'", options->args.items[0]);
+}
+
 /* Options that only make sense when something is packed. */
 static void refuse_for_image(const struct options *options)
 {
@@ -81,10 +88,11 @@ int command_run_app(int argc, char **argv)
 	struct stat status;
 	unsigned nparts = 0;
 	char *kernel, *append, *why;
-	int layer;
+	int layer, ended;
 
 	options_parse(&options, true, argc, argv);
 	app_check(&options);
+	refuse_main_for_image(&options);
 	if (options.app && access(options.app, F_OK) < 0)
 		die(STATUS_NOT_FOUND, "%s: %s", options.app, strerror(errno));
 	if (options.app && access(options.app, R_OK) < 0)
@@ -96,6 +104,8 @@ int command_run_app(int argc, char **argv)
 			die(STATUS_ERROR, "%s: %s", options.app, why);
 		kernel = image_kernel(&image, &options);
 		settings_of_options(&settings, &options);
+		if (options.name)
+			hosts_make(&parts[nparts++], &image, options.name);
 		strings_add(&drives, options.app);
 		machine_open(&machine, &options);
 	} else {
@@ -120,5 +130,9 @@ int command_run_app(int argc, char **argv)
 	machine_start(&machine, &options, kernel, &drives, append);
 	if (!options.debug) /* QEMU has every file open */
 		temp_remove();
-	return machine_pump(&machine, &options);
+	ended = machine_pump(&machine, &options);
+	/* The kernel has said that bytes are wrong, but not whose: reading 200 MB is worth it only now. */
+	if (machine.damage_told && app.java)
+		jdk_damaged(&app.jdk);
+	return ended;
 }

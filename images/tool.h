@@ -109,10 +109,13 @@ int container_open(struct container *container, const char *path, char **why);
 struct ibrik_section *container_find(struct container *container, uint32_t type, unsigned index);
 /* Checks every block of a section: 0, or -EINVAL with *block the first that is wrong (-1: the table). */
 int container_verify(struct container *container, const struct ibrik_section *section, int64_t *block);
+bool container_boot_verify(struct container *container); /* the boot code; true when there is none */
 void *section_read(struct container *container, const struct ibrik_section *section);
 /* A section of an open container as a part to write elsewhere; the table goes along. */
 void part_from_section(struct part *part, struct container *container, const struct ibrik_section *section);
 bool file_is_container(const char *path);
+/* The text of a file in the merged layers, by its path without the first /; NULL when it is not there. */
+char *container_file(struct container *container, const char *name);
 
 /* layer.c: squashfs files from staged folders */
 void stage_file(const char *root, const char *host, const char *guest); /* one file, links followed */
@@ -121,6 +124,8 @@ void stage_tree(const char *root, const char *host, const char *guest); /* a fil
 void layer_pack(const char *root, const char *file, int64_t time, bool all_times, enum compress compress);
 int64_t source_date(int64_t otherwise);
 void guest_path_check(const char *path, const char *what); /* absolute, no "..", fits; dies */
+bool guest_hides(const char *path); /* the guest mounts a file system of its own over it */
+char *stage_path(const char *root, const char *guest); /* where a file of the guest is staged */
 
 /* elf.c: programs and their libraries */
 void program_stage(const char *root, const char *path, char **guest); /* dies with 126 or 127 */
@@ -142,6 +147,7 @@ struct jdk {
 	struct container container;
 };
 void jdk_check(const char *which); /* dies when it is a number that is not offered */
+bool jdk_damaged(struct jdk *jdk); /* says which file to remove when it is; reads all of it */
 void jdk_open(struct jdk *jdk, const char *which, enum compress compress); /* "17", "21", "25" or a folder */
 
 /* app.c: the application's layer and settings from the options */
@@ -156,6 +162,8 @@ struct app {
 void app_check(const struct options *options); /* what can be checked before anything is made */
 void app_make(struct app *app, const struct options *options);
 void settings_of_options(struct settings *settings, const struct options *options);
+/* A layer for a finished image whose name is changed: its host table with the new name. */
+void hosts_make(struct part *part, struct container *image, const char *name);
 /* Sections for the volumes: squashfs snapshots; returns how many were added. */
 unsigned volumes_make(struct part *parts, unsigned most, const struct options *options);
 
@@ -168,6 +176,7 @@ struct machine {
 	pid_t pid;
 	int stdin_fd, stdout_fd, stderr_fd, control_fd, com1_fd, errors_fd; /* our ends */
 	int log_fd;              /* --log, or -1 */
+	bool damage_told;        /* the kernel found wrong bytes on a disk */
 	bool kvm;
 };
 void machine_open(struct machine *machine, const struct options *options); /* dies early */

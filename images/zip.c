@@ -128,7 +128,7 @@ int zip_open(struct zip *zip, const char *path)
 	int error;
 
 	memset(zip, 0, sizeof(*zip));
-	zip->fd = open(path, O_RDONLY | O_CLOEXEC);
+	zip->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (zip->fd < 0)
 		return -errno;
 	if (fstat(zip->fd, &status) < 0)

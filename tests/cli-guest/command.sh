@@ -124,6 +124,10 @@ run_ibrik -e A=line "$T/a.img"
 check environment-of-the-line-wins [ "$out" = "line / ibrik" ]
 run_ibrik "$T/a.img" args x
 check arguments-of-the-line-win [ "$out" = "[x]" ]
+run_ibrik -- "$T/a.img"
+check two-hyphens-keep-its-arguments [ "$status,$out" = "0,image / ibrik" ]
+run_ibrik -- "$T/a.img" args y
+check arguments-behind-two-hyphens [ "$out" = "[y]" ]
 bios() { timeout 60 qemu-system-x86_64 -m 512 -drive file="$T/a.img",format=raw -display none -no-reboot -serial stdio < /dev/null > "$T/out" 2>&1; }
 bios
 check boots-by-itself-under-bios grep -q 'image / ibrik' "$T/out"

@@ -19,6 +19,7 @@ public class App {
 			System.out.println(store.size() > 100 ? "many" : "few " + store.size());
 			System.out.println(java.time.ZoneId.systemDefault());
 			break;
+		case "host": System.out.println(java.net.InetAddress.getLocalHost()); break;
 		case "wait":
 			Runtime.getRuntime().addShutdownHook(new Thread(() -> { System.out.println("hook"); System.out.flush(); }));
 			System.out.println("ready");
@@ -82,6 +83,32 @@ kill -TERM $pid
 wait $pid
 check shutdown-hook [ "$?,$(tail -n1 "$T/out")" = "143,hook" ]
 
+# The host name is known, by default and when it is given, for a finished image too.
+run_ibrik "$T/app.jar" host
+check host-name [ "$out" = "ibrik/127.0.1.1" ]
+timeout 60 "$IBRIK" build --name box "$T/app.jar" -o "$T/host.img" -- host
+run_ibrik "$T/host.img"
+check host-name-of-an-image [ "$out" = "box/127.0.1.1" ]
+run_ibrik --name other "$T/host.img"
+check host-name-given-for-an-image [ "$out" = "other/127.0.1.1" ]
+
+# The class is in a jar that the Class-Path names as a URL.
+mkdir -p "$T/bin" "$T/lib dir"
+cp "$T/app.jar" "$T/lib dir/app.jar"
+jar --create --file "$T/bin/start.jar" --manifest <(printf 'Main-Class: App\nClass-Path: ../lib%%20dir/app.jar\n') -C "$T" App.java
+run_ibrik "$T/bin/start.jar"
+check class-path-up-and-down [ "$status,$out" = "0,hello /" ]
+ln -s "lib dir" "$T/lib"
+jar --create --file "$T/bin/start.jar" --manifest <(printf 'Main-Class: App\nClass-Path: file:%s/lib/app.jar\n' "$T") -C "$T" App.java
+run_ibrik "$T/bin/start.jar"
+check class-path-absolute [ "$status,$out" = "0,hello /" ]
+
+# A training run that fails shows why; one works in the folder of -w.
+timeout 100 "$IBRIK" build --cds --jvm-opts -XX:+NoSuchOption "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
+check failed-training-run [ $? = 125 ]
+check failed-training-run-shows-why grep -q "Unrecognized VM option 'NoSuchOption'" "$T/err"
+timeout 100 "$IBRIK" build --cds -w /usr --jvm-opts '-Xlog:cds:file=here' "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
+check training-run-in-its-folder [ $? = 0 ]
 timeout 100 "$IBRIK" build --cds "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 run_ibrik --jvm-opts '-Xlog:class+load:file=/dev/stderr' "$T/cds.img"
 check cds-archive-is-used grep -q 'App source: shared objects file (top)' "$T/err"

@@ -34,6 +34,7 @@ if make_jar "$T/newer.jar" 17 'Main-Class: Main'; then
 	try newer-than-every-jdk 125 "needs Java 78" "$T/newer.jar"
 fi
 try unknown-option 125 "unknown option '--frobnicate'" --frobnicate "$T/good.jar"
+try unknown-option-of-a-program 125 "unknown option '-l'; put -- before" --exec /bin/ls -l
 try unknown-letter 125 "unknown option '-q'" -q "$T/good.jar"
 try memory-is-no-size 125 "no size" -m lots "$T/good.jar"
 try memory-too-small 125 "out of range" -m 1M "$T/good.jar"
@@ -45,9 +46,38 @@ try env-file-missing 125 "No such file" --env-file "$T/nothing" "$T/good.jar"
 try volume-without-guest 125 "HOST:GUEST" -v "$T/folder" "$T/good.jar"
 try volume-writable 125 "read-only" -v "$T/folder:/v:rw" "$T/good.jar"
 try volume-missing 125 "No such file" -v "$T/nothing:/v" "$T/good.jar"
+for place in / // /proc /sys/x /dev; do
+	try "volume-over-$place" 125 "are its own" -v "$T/folder:$place" "$T/good.jar"
+done
+for place in / /proc /sys/ /dev; do
+	try "volume-of-the-machine's-$place" 125 "cannot be packed" -v "$place:/v" "$T/good.jar"
+done
+# The superuser may read everything, so another user has to ask.
+mkdir "$T/secret"
+echo x > "$T/secret/file"
+chmod 0 "$T/secret/file"
+chmod 755 "$T"
+if [ "$(id -u)" != 0 ]; then
+	try volume-not-readable 125 "Failed to read file" -v "$T/secret:/v" --exec /bin/true
+elif setpriv --reuid 65534 --clear-groups test -x "$IBRIK"; then
+	timeout 60 setpriv --reuid 65534 --clear-groups "$IBRIK" run --accel tcg -v "$T/secret:/v" --exec /bin/true > "$T/out" 2> "$T/err"
+	status=$? err=$(cat "$T/err")
+	says volume-not-readable 125 "Failed to read file"
+else
+	echo "skip volume-not-readable the command lies where nobody else may read"
+fi
 try volume-relative 125 "begin with /" -v "$T/folder:v" "$T/good.jar"
 try file-with-dots 125 "'..'" --file "$T/plain:/a/../b" "$T/good.jar"
 try workdir-relative 125 "begin with /" -w here "$T/good.jar"
+for name in 'a b' a_b -x x- a..b .a '' "$(printf '%065d' 0)"; do
+	try "name-'${name:0:4}'" 125 "--name" --name "$name" --exec /bin/true
+done
+mkfifo "$T/fifo" "$T/fifo.img"
+try fifo-as-jar 125 "not a jar" "$T/fifo"
+try fifo-as-image 125 "not an ibrik image" "$T/fifo.img"
+try fifo-as-file 125 "not a regular file" --file "$T/fifo:/x" "$T/good.jar"
+try fifo-as-volume 125 "not a regular file" -v "$T/fifo:/x" --exec /bin/true
+try device-as-jar 125 "not a jar" /dev/zero
 try unknown-accel 125 "auto, kvm, tcg" --accel xen "$T/good.jar"
 try unknown-machine 125 "microvm, q35, pc" --machine vax "$T/good.jar"
 try log-not-writable 125 "No such file" --log "$T/nothing/log" "$T/good.jar"
@@ -72,6 +102,7 @@ check no-image-after-a-failure [ ! -e "$T/x.img" ]
 cut output-is-a-folder 125 "not a regular file" build --kernel "$T/kernel" --exec /bin/true -o "$T/folder"
 cut words-after-the-jar 125 "stand after --" build "$T/good.jar" word
 cut inspect-nothing 127 "no such file" inspect "$T/nothing"
+cut inspect-a-fifo 125 "not an ibrik image" inspect "$T/fifo"
 cut inspect-a-jar 125 "not an ibrik image" inspect "$T/good.jar"
 
 SOURCE_DATE_EPOCH=yesterday cut bad-source-date 125 "SOURCE_DATE_EPOCH" build --kernel "$T/kernel" --exec /bin/true -o "$T/x.img"
@@ -91,9 +122,15 @@ flip 4300
 try header-flipped 125 "header is damaged" "$T/flip.img"
 flip 65540
 try kernel-flipped 125 "kernel in the image is damaged" "$T/flip.img"
+for at in 3 450 8200 20000 65000; do
+	flip $at
+	run_ibrik inspect --verify "$T/flip.img"
+	says "boot-code-flipped-at-$at" 125 "the boot code is damaged"
+done
 app=$("$IBRIK" inspect --no-files "$T/a.img" | sed -n 's/^layer: *app .* at \([0-9]*\),.*/\1/p')
 flip $((app + 12345))
 run_ibrik inspect --verify "$T/flip.img"
 says verify-names-the-block 125 "block 3 "
 try jdk-for-an-image 125 "ibrik build" --jdk 17 "$T/a.img"
+try main-for-an-image 125 "--main cannot change" --main X "$T/a.img"
 finish

@@ -41,6 +41,47 @@ layer=$("$IBRIK" inspect --no-files "$T/large.img" | sed -n 's/^layer: *jdk-17[^
 beyond=$(($(stat -c %s "$T/large.img") - layer - $(stat -c %s "$T/large.jar") - $(stat -c %s "$T/kernel")))
 check "at-most-1-MiB-beyond-jdk-jar-and-kernel" [ $beyond -lt $((1 << 20)) ]
 
+# A damaged JDK in the cache is not handed on.
+mkdir "$T/cache"
+cp "${IBRIK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ibrik}"/jdk-17-????????.img "$T/cache"
+for file in "$T/cache"/*.img; do printf x | dd of="$file" bs=1 seek=100000000 conv=notrunc status=none; done
+IBRIK_CACHE=$T/cache build --jdk 17 "$T/app.jar" -o "$T/none.img"
+says damaged-jdk-in-the-cache 125 "the cached JDK $T/cache/jdk-17-"
+IBRIK_CACHE=$T/cache build --jdk 17 --compress gzip "$T/app.jar" -o "$T/none.img"
+says damaged-jdk-is-not-compressed 125 "the cached JDK $T/cache/jdk-17-"
+check no-image-of-a-damaged-jdk [ ! -e "$T/none.img" ]
+rm -r "$T/cache"
+
+# The entries of a Class-Path are URLs; where the guest's /lib is a link, the jar goes behind it.
+mkdir -p "$T/bin" "$T/url" "$T/etc"
+for jar in "$T/lib/up.jar" "$T/url/absolute.jar" "$T/url/file.jar" "$T/url/a b.jar" "$T/bin/c d.jar"; do cp "$T/app.jar" "$jar"; done
+echo x > "$T/bin/not-asked-for"
+echo x > "$T/etc/conf"
+jar --create --file "$T/empty.jar" -C "$T/classes" Main.class
+printf 'Main-Class: Main\nClass-Path: ../lib/up.jar c%%20d.jar file:%s\n /file.jar %s/absolute.jar file://%s/a%%20b.jar http://x/y.jar . ../etc/\n' \
+	"$T/url" "$T/url" "$T/url" > "$T/manifest"
+jar --create --file "$T/bin/urls.jar" --manifest "$T/manifest" -C "$T/lib" dep.jar
+build "$T/bin/urls.jar" -o "$T/urls.img"
+check class-path-of-urls [ "$status,$err" = "0," ]
+inspected=$("$IBRIK" inspect "$T/urls.img")
+for file in /usr/lib/up.jar "/app/c d.jar" "$T/url/file.jar" "$T/url/absolute.jar" "$T/url/a b.jar" /etc/conf; do
+	check "class-path-holds-${file##*/}" holds "$inspected" " $file"
+done
+check the-jar-s-folder-is-not-taken [ -z "$(grep not-asked-for <<< "$inspected")" ]
+check lib-stays-a-link [ -z "$(grep '^d.* /lib$' <<< "$inspected")" ]
+
+# The host table has the name of the machine.
+hosts() { unsquashfs -cat -o "$("$IBRIK" inspect --no-files "$1" | sed -n 's/^layer: *app .* at \([0-9]*\),.*/\1/p')" "$1" etc/hosts; }
+build --exec /bin/true -o "$T/hosts.img"
+check host-name-by-default [ "$(hosts "$T/hosts.img" | grep -w ibrik)" = "127.0.1.1 ibrik" ]
+build --exec /bin/true --name box.local -o "$T/hosts.img"
+check host-name-given [ "$(hosts "$T/hosts.img" | grep '127.0.1.1')" = "127.0.1.1 box.local" ]
+build "$T/app.jar" --name box -o "$T/hosts.img"
+check host-name-given-beside-a-jdk [ "$(hosts "$T/hosts.img" | tr '\n' ';')" = "127.0.0.1 localhost;::1 localhost ip6-localhost ip6-loopback;127.0.1.1 box;" ]
+printf '10.0.0.1 box other\n127.0.1.1 mine\n' > "$T/hosts"
+build --exec /bin/true --file "$T/hosts:/etc/hosts" --name box -o "$T/hosts.img"
+check host-table-that-knows-the-name [ "$(hosts "$T/hosts.img")" = "$(cat "$T/hosts")" ]
+
 # Class-Path of the manifest comes along; the environment: file, then command line.
 mkdir "$T/lib"
 cp "$T/app.jar" "$T/lib/dep.jar"
@@ -65,6 +106,7 @@ build --compress gzip --exec /bin/ls -o "$T/gz.img" -- -l
 build --exec /bin/ls -o "$T/ls.img" -- -l
 check gzip-is-smaller [ "$(stat -c %s "$T/gz.img")" -lt "$(stat -c %s "$T/ls.img")" ]
 inspected=$("$IBRIK" inspect --verify "$T/ls.img")
+check boot-code-is-verified holds "$inspected" "and the boot code is as it was written"
 check exec-command holds "$inspected" "ls -l"
 check exec-libraries holds "$inspected" "/usr/lib/x86_64-linux-gnu/libc.so.6"
 check exec-loader-cache holds "$inspected" "/etc/ld.so.cache"

@@ -39,6 +39,12 @@ check log-sets-its-level grep -q -x 'debugexit=1 log=info' "$T/arguments"
 run_fake --log "$T/log" --kernel-opts log=debug
 check log-level-given-wins grep -q -x 'debugexit=1 log=debug' "$T/arguments"
 
+# Lines that were asked for go to the log where there is one; warnings stay visible.
+FAKE_GUEST='echo "4[0.000100] [1 true] brk(0) = 4096 <0.000001>" >&$com1; echo "4[0.000200] boot:   1200 us (+3) threads" >&$com1; echo "4[0.000300] be warned" >&$com1; echo "exit 0" >&$control; exit 33'
+run_fake --log "$T/log" --kernel-opts 'trace=syscalls boot.trace'
+check trace-goes-to-the-log [ "$status,$err,$(grep -c 'brk(0)\|boot: ' "$T/log")" = "0,ibrik: be warned,2" ]
+run_fake --kernel-opts 'trace=syscalls boot.trace'
+check trace-without-a-log [ "$(grep -c '^ibrik: \(\[1 true\]\|boot: \)' "$T/err")" = 2 ]
 FAKE_GUEST='echo "<0>[1.000000] panic: page fault" >&$com1; echo "<0>[1.000001] rip 0" >&$com1; exit 35'
 run_fake
 check panic-is-125 [ "$status,$err" = "125,ibrik: panic: page fault
