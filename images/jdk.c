@@ -3,8 +3,9 @@
  *
  * Theory:    a JDK is 200 MB, so it is packed and hashed once. Its file name in the cache holds
  *            a hash of the recipe (jdk.sh and base.sh) or, for a folder, of what is in the folder:
- *            when either changes, another file is made; a compressed one from the plain one. It is written beside its place and
- *            renamed, under a lock, so that commands running at once share one.
+ *            when either changes, another file is made; a compressed one is made from the plain one.
+ *            It is written beside its place and renamed, under a lock, so that commands running
+ *            at once share one.
  * Interface: jdk_check(), jdk_open(), jdk_damaged()
  * Errors:    all end the command with one line
  */

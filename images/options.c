@@ -59,7 +59,7 @@ static const struct option table[] = {
 	{ "volume", 'v', LIST, AT(volumes), RUN, "HOST:GUEST[:ro]", "a read-only snapshot of a folder or file (repeat)", 0, 0 },
 	{ "accel", 0, ACCEL, AT(accel), RUN, "auto|kvm|tcg", "hardware virtualization or emulation (default auto)", 0, 0 },
 	{ "machine", 0, MACHINE, AT(machine), RUN, "microvm|q35|pc", "the machine QEMU provides (default microvm)", 0, 0 },
-	{ "log", 0, TEXT, AT(log), RUN, "FILE", "write the whole kernel log there (sets log=info)", 0, 0 },
+	{ "log", 0, TEXT, AT(log), RUN, "FILE", "write the whole kernel log there, traces only there (sets log=info)", 0, 0 },
 	{ "stop-timeout", 0, NUMBER, AT(stop_timeout), RUN, "SECONDS", "time to end after SIGTERM or SIGINT (default 10)", 0, 86400 },
 	{ "debug", 0, FLAG, AT(debug), RUN, NULL, "wait for gdb and print how to attach", 0, 0 },
 	{ "help", 'h', HELP, 0, BUILD | RUN, NULL, "this text", 0, 0 },

@@ -103,11 +103,21 @@ jar --create --file "$T/bin/start.jar" --manifest <(printf 'Main-Class: App\nCla
 run_ibrik "$T/bin/start.jar"
 check class-path-absolute [ "$status,$out" = "0,hello /" ]
 
+# A JDK damaged in the cache: the kernel finds it, the command says which file it is.
+mkdir "$T/cache"
+cp "${IBRIK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ibrik}"/jdk-17-????????.img "$T/cache"
+for file in "$T/cache"/*.img; do dd if=/dev/urandom of="$file" bs=1M seek=8 count=100 conv=notrunc status=none; done
+IBRIK_CACHE=$T/cache run_ibrik --jdk 17 "$T/app.jar"
+check damaged-jdk [ "$status" != 0 ]
+check damaged-jdk-is-named grep -q "^ibrik: the cached JDK $T/cache/jdk-17-.* is damaged: remove it" "$T/err"
+rm -r "$T/cache"
+
 # A training run that fails shows why; one works in the folder of -w.
 timeout 100 "$IBRIK" build --cds --jvm-opts -XX:+NoSuchOption "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 check failed-training-run [ $? = 125 ]
 check failed-training-run-shows-why grep -q "Unrecognized VM option 'NoSuchOption'" "$T/err"
-timeout 100 "$IBRIK" build --cds -w /usr --jvm-opts '-Xlog:cds:file=here' "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
+echo "-Dp=q" > "$T/options"
+timeout 100 "$IBRIK" build --cds -w /usr --file "$T/options:/usr/options" --jvm-opts @options "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 check training-run-in-its-folder [ $? = 0 ]
 timeout 100 "$IBRIK" build --cds "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 run_ibrik --jvm-opts '-Xlog:class+load:file=/dev/stderr' "$T/cds.img"

@@ -53,11 +53,11 @@ check no-image-of-a-damaged-jdk [ ! -e "$T/none.img" ]
 rm -r "$T/cache"
 
 # The entries of a Class-Path are URLs; where the guest's /lib is a link, the jar goes behind it.
-mkdir -p "$T/bin" "$T/url" "$T/etc"
+mkdir -p "$T/bin" "$T/lib" "$T/url" "$T/etc"
+cp "$T/app.jar" "$T/lib/dep.jar"
 for jar in "$T/lib/up.jar" "$T/url/absolute.jar" "$T/url/file.jar" "$T/url/a b.jar" "$T/bin/c d.jar"; do cp "$T/app.jar" "$jar"; done
 echo x > "$T/bin/not-asked-for"
 echo x > "$T/etc/conf"
-jar --create --file "$T/empty.jar" -C "$T/classes" Main.class
 printf 'Main-Class: Main\nClass-Path: ../lib/up.jar c%%20d.jar file:%s\n /file.jar %s/absolute.jar file://%s/a%%20b.jar http://x/y.jar . ../etc/\n' \
 	"$T/url" "$T/url" "$T/url" > "$T/manifest"
 jar --create --file "$T/bin/urls.jar" --manifest "$T/manifest" -C "$T/lib" dep.jar
@@ -83,8 +83,6 @@ build --exec /bin/true --file "$T/hosts:/etc/hosts" --name box -o "$T/hosts.img"
 check host-table-that-knows-the-name [ "$(hosts "$T/hosts.img")" = "$(cat "$T/hosts")" ]
 
 # Class-Path of the manifest comes along; the environment: file, then command line.
-mkdir "$T/lib"
-cp "$T/app.jar" "$T/lib/dep.jar"
 jar --create --file "$T/cp.jar" --manifest <(printf 'Main-Class: Main\nClass-Path: lib/dep.jar lib/absent.jar ../outside.jar\n') -C "$T/classes" Main.class
 printf '# comment\nA=file\n\nC=from file\nHOME\n' > "$T/env"
 cache=${IBRIK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ibrik}
