@@ -98,10 +98,10 @@ void cds_train(struct app *app, const struct options *options)
 	strings_add(&argv, "unshare");
 	if (geteuid() != 0)
 		strings_add(&argv, "-r");
-	for (const char *const *word = (const char *const[]){ "-m", "-p", "-n", "-f", "sh", "-c",
+	for (const char *const *word = (const char *const[]){ "-m", "-p", "-n", "-u", "-f", "sh", "-c",
 	         "mount -t proc proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/dev\" && for f in null zero random urandom; do : > \"$0/dev/$f\" && mount --bind /dev/$f \"$0/dev/$f\" || exit; done; "
-	         "dir=$1; shift; cd \"$0\" && exec timeout --foreground -s TERM -k 30 120 unshare --root=. --wd=\"$dir\" \"$@\" 2> \"$0.errors\"", root,
-	         options->workdir ? options->workdir : "/", NULL }; *word; word++)
+	         "dir=$1; hostname \"$2\"; shift 2; cd \"$0\" && exec timeout --foreground -s TERM -k 30 120 unshare --root=. --wd=\"$dir\" \"$@\" 2> \"$0.errors\"", root,
+	         options->workdir ? options->workdir : "/", options->name ? options->name : "ibrik", NULL }; *word; word++)
 		strings_add(&argv, *word);
 	java_command(&argv, app, options);
 	sigaction(SIGINT, &(struct sigaction){ .sa_handler = ignore, .sa_flags = SA_RESTART }, &before);

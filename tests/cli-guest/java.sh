@@ -61,6 +61,7 @@ public class Crash {
 	public static void main(String[] a) throws Exception {
 		var field = sun.misc.Unsafe.class.getDeclaredField("theUnsafe");
 		field.setAccessible(true);
+		System.err.println(java.net.InetAddress.getLocalHost());
 		((sun.misc.Unsafe) field.get(null)).putInt(16, 1);
 	}
 }
@@ -116,6 +117,9 @@ rm -r "$T/cache"
 timeout 100 "$IBRIK" build --cds --jvm-opts -XX:+NoSuchOption "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 check failed-training-run [ $? = 125 ]
 check failed-training-run-shows-why grep -q "Unrecognized VM option 'NoSuchOption'" "$T/err"
+timeout 100 "$IBRIK" build --cds --main Crash --cp "$T/classes" -o "$T/cds.img" 2> "$T/err"
+check training-run-without-archive [ $? = 125 ]
+check training-run-knows-its-host grep -q -x ibrik/127.0.1.1 "$T/err"
 echo "-Dp=q" > "$T/options"
 timeout 100 "$IBRIK" build --cds -w /usr --file "$T/options:/usr/options" --jvm-opts @options "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 check training-run-in-its-folder [ $? = 0 ]
