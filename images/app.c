@@ -331,16 +331,16 @@ static char *hosts_with_name(const char *hosts, const char *name)
 /* Puts the host table into the staged root: over that of --file or of base.sh, else over the container's below. */
 static void stage_hosts(const char *root, struct container *below, const char *name)
 {
-	char *path = stage_path(root, "/etc/hosts"), *hosts = NULL;
+	char *path = stage_path(root, "/etc/hosts"), *made = format("%s/host-table", temp_dir()), *hosts = NULL;
+	struct stat status;
 
-	if (access(path, F_OK) == 0)
+	if (lstat(path, &status) == 0 && S_ISREG(status.st_mode))
 		hosts = read_whole(path, NULL);
 	else if (below)
 		hosts = container_file(below, "etc/hosts");
 	hosts = hosts_with_name(hosts ? hosts : "127.0.0.1 localhost\n", name);
-	make_parent(path);
-	write_whole(path, hosts, strlen(hosts));
-	chmod(path, 0644);
+	write_whole(made, hosts, strlen(hosts));
+	stage_file(root, made, "/etc/hosts");
 }
 
 void settings_of_options(struct settings *settings, const struct options *options)
@@ -462,6 +462,8 @@ void hosts_make(struct part *part, struct container *image, const char *name)
 {
 	char *root = format("%s/hosts", temp_dir()), *file = format("%s.squashfs", root);
 
+	make_dirs(root);
+	chmod(root, 0755);
 	stage_hosts(root, image, name);
 	layer_pack(root, file, source_date(0), true, COMPRESS_NONE);
 	*part = part_of_layer(file, "hosts", "/", 0);
@@ -483,6 +485,7 @@ unsigned volumes_make(struct part *parts, unsigned most, const struct options *o
 		if (!S_ISDIR(status.st_mode)) { /* a single file is merged at its place */
 			root = format("%s/volume%zu", temp_dir(), i);
 			make_dirs(root);
+			chmod(root, 0755); /* it becomes the mode of / */
 			stage_file(root, host, guest);
 		}
 		layer_pack(root, file, source_date(0), false, COMPRESS_NONE);

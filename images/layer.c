@@ -65,11 +65,36 @@ char *stage_path(const char *root, const char *guest)
 	return format("%s%s", root, guest);
 }
 
+/*
+ * Staged links point to places of the guest, and following one here would end in the file system of this machine.
+ * A path that leads through a link is refused unless the link stays below its folder.
+ */
+static void refuse_links(const char *root, const char *path)
+{
+	char *prefix = xstrdup(path), target[4096];
+
+	for (char *end = strchr(prefix + strlen(root) + 1, '/'); end; end = strchr(end + 1, '/')) {
+		ssize_t length;
+
+		*end = 0;
+		length = readlink(prefix, target, sizeof(target) - 1);
+		if (length >= 0) {
+			target[length] = 0;
+			if (*target == '/' || strstr(target, ".."))
+				die(STATUS_ERROR, "cannot put %s into the image: %s is a link there", path + strlen(root), prefix + strlen(root));
+		}
+		*end = '/';
+	}
+	free(prefix);
+}
+
 /* A folder of the staged tree, readable whatever the umask. */
 static void stage_dirs(const char *root, const char *guest)
 {
-	char *path = stage_path(root, guest);
+	char *path = stage_path(root, guest), *inside = format("%s/", path);
 
+	refuse_links(root, inside);
+	free(inside);
 	make_dirs(path);
 	for (char *end = path + strlen(path); end > path + strlen(root); end = strrchr(path, '/')) {
 		const char *folder = path + strlen(root);
@@ -94,6 +119,7 @@ void stage_file(const char *root, const char *host, const char *guest)
 	char *path = stage_path(root, guest);
 	struct stat status;
 	int from, to;
+	char link;
 
 	from = open(host, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
 	if (from < 0 || fstat(from, &status) < 0)
@@ -101,6 +127,8 @@ void stage_file(const char *root, const char *host, const char *guest)
 	if (!S_ISREG(status.st_mode))
 		die(STATUS_ERROR, "%s is not a regular file", host);
 	stage_parent(root, guest);
+	if (readlink(path, &link, 1) >= 0)
+		unlink(path); /* the file takes its place */
 	to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 	if (to < 0)
 		die(STATUS_ERROR, "cannot stage %s as %s: %s", host, guest, strerror(errno));

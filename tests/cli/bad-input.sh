@@ -67,6 +67,10 @@ else
 	echo "skip volume-not-readable the command lies where nobody else may read"
 fi
 try volume-relative 125 "begin with /" -v "$T/folder:v" "$T/good.jar"
+mkdir -p "$T/links" "$T/outside"
+ln -s "$T/outside" "$T/links/out"
+try file-through-a-link 125 "/etc/out is a link" --file "$T/links:/etc" --file "$T/plain:/etc/out/deep/file" --exec /bin/true
+check file-through-a-link-goes-nowhere [ -z "$(ls -A "$T/outside")" ]
 try file-with-dots 125 "'..'" --file "$T/plain:/a/../b" "$T/good.jar"
 try workdir-relative 125 "begin with /" -w here "$T/good.jar"
 for name in 'a b' a_b -x x- a..b .a '' "$(printf '%065d' 0)"; do

@@ -80,6 +80,10 @@ build "$T/app.jar" --name box -o "$T/hosts.img"
 check host-name-given-beside-a-jdk [ "$(hosts "$T/hosts.img" | tr '\n' ';')" = "127.0.0.1 localhost;::1 localhost ip6-localhost ip6-loopback;127.0.1.1 box;" ]
 printf '10.0.0.1 box other\n127.0.1.1 mine\n' > "$T/hosts"
 build --exec /bin/true --file "$T/hosts:/etc/hosts" --name box -o "$T/hosts.img"
+mkdir "$T/tree"
+ln -s "$T/hosts" "$T/tree/hosts"
+build --exec /bin/true --file "$T/tree:/etc" --name new -o "$T/link.img"
+check host-table-that-is-a-link [ "$(hosts "$T/link.img" | tail -n1),$(grep -c new "$T/hosts")" = "127.0.1.1 new,0" ]
 check host-table-that-knows-the-name [ "$(hosts "$T/hosts.img")" = "$(cat "$T/hosts")" ]
 
 # Class-Path of the manifest comes along; the environment: file, then command line.
