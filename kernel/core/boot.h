@@ -38,8 +38,13 @@ uint64_t option_u64(const char *name, uint64_t fallback);
 void option_each(const char *name, void (*emit)(const char *value, void *arg), void *arg);
 /* Adds options from the image's settings, below those of the command line. */
 void option_add_image(const char *text);
+/* The image has been read: warns of options that nothing knows, or that came too late. */
+void options_complete(void);
 
-/* boot.trace: notes a point of the time line. Cheap; any context after the clock runs. */
+/*
+ * boot.trace: notes a point of the time line. Cheap; any context after the clock runs. Until options_complete()
+ * `what` must stay valid, because the image may ask for the time line later.
+ */
 void boot_mark(const char *what);
 
 #endif

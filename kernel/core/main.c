@@ -37,21 +37,28 @@ static int parse_level(const char *v)
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(v, names[i].name))
 			return names[i].level;
-	log_warn("option log=%s: not a level (emerg, err, warn, info, debug, or 0-7)", v);
-	return LOG_WARN;
+	return -1;
 }
 
-static void read_log_level(void)
+/* Once for the command line, as early as possible, and once more when the image's options are known. */
+static void read_log_level(bool complete)
 {
 	char v[16];
-	if (option_get("log", v, sizeof(v)))
-		log_level = parse_level(v);
+	int level;
+
+	if (!option_get("log", v, sizeof(v)))
+		return;
+	level = parse_level(v);
+	if (level >= 0)
+		log_level = level;
+	else if (complete)
+		log_warn("option log=%s: not a level (emerg, err, warn, info, debug, or 0-7)", v);
 }
 
 _Noreturn void kernel_main(void)
 {
 	serial_early_init();
-	read_log_level();
+	read_log_level(false);
 	log_info("ibrik %s, command line: %s", IBRIK_VERSION_TEXT, boot_info.cmdline);
 	mm_init(&boot_info);
 	acpi_init();
@@ -104,15 +111,12 @@ void kernel_init_thread(void *arg)
 	drivers_init();
 	boot_mark("drivers");
 	futex_init();
-	trace_init();
 	machine_control_start();
 	fs_init();
-	const char *opts = setting_get("kernel.opts");
-	if (opts) {
-		option_add_image(opts);
-		read_log_level();
-	}
-	boot_mark("file systems");
+	options_complete();
+	read_log_level(true);
+	trace_init();
+	boot_mark("options");
 	smp_wait();
 	boot_mark("CPUs");
 	panic_test();

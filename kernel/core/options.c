@@ -1,8 +1,8 @@
 /*
  * kernel/core/options.c - kernel options and the boot time line; see boot.h.
  *
- * Options are words of two texts: the image's (kernel.opts of its settings) and the command line. The
- * command line is searched first. No locking: texts do not change after boot.
+ * Options are words of two texts: the image's (kernel.opts of its settings) and the command line, which
+ * wins. No locking: texts do not change after boot.
  */
 #include "core/boot.h"
 #include "core/clock.h"
@@ -104,6 +104,37 @@ void option_each(const char *name, void (*emit)(const char *value, void *arg), v
 	find(boot_info.cmdline, name, emit_word, &e);
 }
 
+/* The one list of what the kernel knows. `early` are used before the image has been read. */
+static const struct {
+	const char *name;
+	bool early;
+} known[] = {
+	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "log", false }, { "mm.fail", false },
+	{ "panic.halt", false }, { "panic.test", false }, { "tmp.max", false }, { "trace", false },
+	{ "virtio_mmio.device", true },
+};
+
+static void check(const char *text, bool image)
+{
+	while (*text) {
+		size_t n = 0, name = 0;
+		unsigned i;
+
+		while (text[n] && text[n] != ' ' && text[n] != '\n' && text[n] != '\t')
+			n++;
+		while (name < n && text[name] != '=')
+			name++;
+		for (i = 0; i < ARRAY_SIZE(known); i++)
+			if (strlen(known[i].name) == name && strncmp(text, known[i].name, name) == 0)
+				break;
+		if (n && i == ARRAY_SIZE(known))
+			log_warn("unknown kernel option %.*s: ignored", (int)n, text);
+		else if (n && image && known[i].early)
+			log_warn("kernel option %.*s comes too late in an image: give it to `ibrik run`", (int)n, text);
+		text += n + (text[n] != 0);
+	}
+}
+
 void option_add_image(const char *text)
 {
 	size_t a = strlen(image_options), b = strlen(text);
@@ -119,12 +150,44 @@ void option_add_image(const char *text)
 	image_options = joined;
 }
 
-void boot_mark(const char *what)
+/* Marks from before the image's options were known: boot.trace may be one of them. */
+static struct mark {
+	uint64_t us;
+	const char *what;
+} kept[16];
+static unsigned nkept;
+static bool complete;
+
+static void mark_print(uint64_t us, const char *what)
 {
 	static uint64_t last;
+
+	log_print(LOG_WARN, "boot: %6lu us (+%lu) %s", us, us - last, what);
+	last = us;
+}
+
+static void kept_print(void)
+{
+	for (unsigned i = 0; i < nkept; i++)
+		mark_print(kept[i].us, kept[i].what);
+	nkept = 0;
+}
+
+void boot_mark(const char *what)
+{
 	uint64_t now = clock_monotonic_ns() / 1000;
 
-	if (option_flag("boot.trace"))
-		log_print(LOG_WARN, "boot: %6lu us (+%lu) %s", now, now - last, what);
-	last = now;
+	if (option_flag("boot.trace")) {
+		kept_print();
+		mark_print(now, what);
+	} else if (!complete && nkept < ARRAY_SIZE(kept)) {
+		kept[nkept++] = (struct mark){ now, what };
+	}
+}
+
+void options_complete(void)
+{
+	complete = true;
+	check(boot_info.cmdline, false);
+	check(image_options, true);
 }
