@@ -5,7 +5,8 @@
  * kept in a ring (the panic report prints the last ones) and written to the log consoles when
  * the level is at or below `log_level`. The form of a line stands in images/format.h.
  * panic() prints registers, backtrace, thread and the last lines, and ends the machine with
- * IBRIK_EXIT_PANIC; it never returns and needs no other CPU's progress.
+ * IBRIK_EXIT_PANIC; it never returns and needs no other CPU's progress. boot_fail() ends it in the same way
+ * with only one line, for what is no fault of the kernel, before machine_fail() can be used.
  */
 #ifndef IBRIK_CORE_LOG_H
 #define IBRIK_CORE_LOG_H
@@ -40,6 +41,8 @@ struct regs;
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void panic_regs(const struct regs *regs, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+_Noreturn void boot_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define assert(cond)                                                              \
 	do {                                                                      \

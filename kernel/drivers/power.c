@@ -5,7 +5,7 @@
  *            crudest: S5 through the PM1 control blocks, S5 through the sleep control register of a
  *            hardware-reduced machine, the keyboard controller's reset line, the FADT's reset register,
  *            a triple fault. Everything it touches was mapped by power_init(), so that it works in
- *            any context, also inside a panic.
+ *            any context, also inside a panic. Before power_init() it halts.
  * Interface: machine_power_off(), power_button_handler (device.h); acpi_enable_events() (acpi.h)
  * Locking:   none; the button's handler only posts a work.
  * Source:    ACPI Specification 6.5, sections 4.8.3 (fixed registers), 16.1.6 (S5), 4.8.3.7 (sleep
@@ -31,6 +31,7 @@
 void (*power_button_handler)(void);
 
 static void *sleep_control_map, *sleep_status_map, *reset_map;
+static bool ready;
 
 static void *register_map(const struct acpi_register *r)
 {
@@ -52,6 +53,7 @@ void power_init(void)
 	sleep_control_map = register_map(&f->sleep_control);
 	sleep_status_map = register_map(&f->sleep_status);
 	reset_map = register_map(&f->reset);
+	ready = true;
 }
 
 static bool is_port(const struct acpi_register *r)
@@ -83,6 +85,9 @@ void machine_power_off(void)
 	const struct acpi_private *p = &acpi_private;
 
 	irq_disable();
+	/* Before the tables have been read we cannot switch off, and a reset would boot into the same end for ever. */
+	if (!ready)
+		cpu_halt_forever();
 	if (p->have_fadt && p->s5.found) {
 		if (p->fadt.hardware_reduced || !is_port(&p->fadt.pm1a_control)) {
 			register_write8(&p->fadt.sleep_status, sleep_status_map, 1u << 7);

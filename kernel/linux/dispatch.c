@@ -16,9 +16,7 @@ void syscall_dispatch(struct regs *r)
 	long result = -ENOSYS;
 
 	if (unlikely(!(r->r11 & RFLAGS_IF))) {
-		/* The application ran with interrupts off: it executed cli. */
-		r->rflags |= RFLAGS_IF;
-		signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+		signal_interrupts_off(r);
 		r->vector = 0;
 		return;
 	}

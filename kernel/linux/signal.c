@@ -370,6 +370,13 @@ void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trap
 		irq_disable();
 }
 
+void signal_interrupts_off(struct regs *r)
+{
+	log_warn("thread %d (%s) ran with interrupts off (cli or popf): SIGSEGV", current->tid, current->name);
+	r->rflags |= RFLAGS_IF;
+	signal_fault(r, SIGSEGV, SI_KERNEL, r->rip, 13, 0);
+}
+
 int signal_fpe_code(unsigned vector)
 {
 	uint32_t mxcsr;

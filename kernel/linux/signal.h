@@ -38,6 +38,12 @@ int signal_send_process(struct process *p, int sig, const siginfo_t *info);
 void signal_raise_current(int sig);
 /* A fault of the application at frame r: forced. trapno and error go to the ucontext. */
 void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trapno, uint64_t error);
+/*
+ * The application executed cli. On Linux that instruction faults; here it is noticed at the next entry, with RIP somewhere
+ * behind it. Linux reports address 0, but then HotSpot would take a RIP in compiled code for an implicit null check and
+ * throw an exception there, so RIP is the address.
+ */
+void signal_interrupts_off(struct regs *r);
 int signal_fpe_code(unsigned vector);
 /* Fills info for a kernel-made signal. */
 void signal_info(siginfo_t *info, int sig, int code);

@@ -167,6 +167,7 @@ void cpu_init_boot(void)
 	boot_thread.refs = 1;
 	boot_thread.is_idle = true;
 	boot_thread.fpu_cpu = -1;
+	boot_thread.syscall_nr = -1;
 	boot_thread.preempt_count = 1;
 	strlcpy(boot_thread.name, "idle/0", sizeof(boot_thread.name));
 	c->idle = &boot_thread;

@@ -13,6 +13,7 @@
 #include "images/format.h"
 #include "io.h"
 #include "lib/string.h"
+#include "linux/trace.h"
 #include "mm/mm.h"
 #include "traps.h"
 
@@ -87,7 +88,8 @@ _Noreturn static void leave(void)
 	machine_power_off();
 }
 
-_Noreturn static void report(const struct regs *r, const char *fmt, va_list ap)
+/* The backtrace begins at the interrupted code if there is any, else at (rip, rbp). */
+_Noreturn static void report(const struct regs *r, uintptr_t rip, uintptr_t rbp, const char *fmt, va_list ap)
 {
 	char text[200];
 
@@ -100,15 +102,16 @@ _Noreturn static void report(const struct regs *r, const char *fmt, va_list ap)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	log_print(0, "panic: %s", text);
 	const struct thread *t = current;
-	log_print(0, "cpu %u, thread %d \"%s\"%s, ibrik %s", this_cpu()->id, t->tid, t->name,
-		  t->syscall_nr >= 0 ? " in a system call" : "", IBRIK_VERSION_TEXT);
-	if (t->syscall_nr >= 0)
-		log_print(0, "system call %d", t->syscall_nr);
+	log_print(0, "cpu %u, thread %d \"%s\", ibrik %s", this_cpu()->id, t->tid, t->name, IBRIK_VERSION_TEXT);
+	if (t->syscall_nr >= 0) {
+		const char *name = syscall_name((unsigned)t->syscall_nr);
+		log_print(0, "in system call %d (%s)", t->syscall_nr, name ? name : "unlisted");
+	}
 	if (r) {
 		print_regs(r);
 		backtrace_print(r->rip, r->rbp, 0);
 	} else {
-		backtrace_print((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0), 0);
+		backtrace_print(rip, rbp, 0);
 	}
 	log_print(0, "last lines of the log:");
 	log_replay(24, replay_line);
@@ -119,14 +122,27 @@ _Noreturn void panic(const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	report(NULL, fmt, ap);
+	uintptr_t *frame = __builtin_frame_address(0); /* the caller's rbp, then where it called us */
+	report(NULL, frame[1], frame[0], fmt, ap);
 }
 
 _Noreturn void panic_regs(const struct regs *regs, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	report(regs, fmt, ap);
+	report(regs, 0, 0, fmt, ap);
+}
+
+_Noreturn void boot_fail(const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_print(LOG_EMERG, "%s", text);
+	leave();
 }
 
 void panic_nmi(struct regs *r)

@@ -56,36 +56,9 @@ trap_stubs:
 	.set i, i + 1
 	.endr
 
-	.text
-	.balign 64
-	/* On the interrupt stack: vector, error, rip, cs, rflags, rsp, ss. */
-trap_common:
-	cld
-	push %rax
-	push %rcx
-	push %rdx
-	mov %gs:CPU_CURRENT, %rax
-	mov 64(%rsp), %rcx              /* interrupted RSP */
-	mov %rcx, %rdx
-	sub THREAD_KSTACK_BASE(%rax), %rdx
-	jb 2f
-	cmp $16384, %rdx
-	ja 2f
-	/* The kernel was interrupted. */
-	cmp $REGS_BYTES + KSTACK_MARGIN, %rdx
-	jb kernel_stack_overflow
-	and $~15, %rcx
-	sub $REGS_BYTES, %rcx
-	jmp 3f
-2:	/* Elsewhere among the kernel stacks: a push went down into the guard page. */
-	movabs $VMAP_BASE, %rdx
-	neg %rdx
-	add %rcx, %rdx
-	shr $VMAP_SHIFT, %rdx
-	jz kernel_stack_overflow
-	mov THREAD_KSTACK_TOP(%rax), %rcx
-	sub $REGS_BYTES, %rcx
-3:	mov %r15, 0(%rcx)
+	/* Fills struct regs at rcx from the interrupt stack as trap_common left it; rax is lost. */
+	.macro MOVE_FRAME
+	mov %r15, 0(%rcx)
 	mov %r14, 8(%rcx)
 	mov %r13, 16(%rcx)
 	mov %r12, 24(%rcx)
@@ -118,6 +91,38 @@ trap_common:
 	mov %rax, 152(%rcx)
 	mov 72(%rsp), %rax
 	mov %rax, 160(%rcx)
+	.endm
+
+	.text
+	.balign 64
+	/* On the interrupt stack: vector, error, rip, cs, rflags, rsp, ss. */
+trap_common:
+	cld
+	push %rax
+	push %rcx
+	push %rdx
+	mov %gs:CPU_CURRENT, %rax
+	mov 64(%rsp), %rcx              /* interrupted RSP */
+	mov %rcx, %rdx
+	sub THREAD_KSTACK_BASE(%rax), %rdx
+	jb 2f
+	cmp $16384, %rdx
+	ja 2f
+	/* The kernel was interrupted. */
+	cmp $REGS_BYTES + KSTACK_MARGIN, %rdx
+	jb kernel_stack_overflow
+	and $~15, %rcx
+	sub $REGS_BYTES, %rcx
+	jmp 3f
+2:	/* Elsewhere among the kernel stacks: a push went down into the guard page. */
+	movabs $VMAP_BASE, %rdx
+	neg %rdx
+	add %rcx, %rdx
+	shr $VMAP_SHIFT, %rdx
+	jz kernel_stack_overflow
+	mov THREAD_KSTACK_TOP(%rax), %rcx
+	sub $REGS_BYTES, %rcx
+3:	MOVE_FRAME
 	mov %rcx, %rsp
 	mov %rsp, %rdi
 	mov %rsp, %rbp
@@ -144,9 +149,11 @@ trap_return:
 	iretq
 
 kernel_stack_overflow:
-	mov 40(%rsp), %rdi
-	mov 64(%rsp), %rsi
-	mov 24(%rsp), %rdx
+	lea -REGS_BYTES(%rsp), %rcx     /* stays on the interrupt stack */
+	and $~15, %rcx
+	MOVE_FRAME
+	mov %rcx, %rsp
+	mov %rsp, %rdi
 	call trap_stack_overflow
 	ud2
 

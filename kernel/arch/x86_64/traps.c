@@ -213,10 +213,7 @@ void trap_handler(struct regs *r)
 			goto out;
 		}
 		if (!(r->rflags & RFLAGS_IF)) {
-			/* The application executed cli (or popf). On Linux that instruction faults; here it is noticed
-			 * at the next entry. */
-			r->rflags |= RFLAGS_IF;
-			signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+			signal_interrupts_off(r);
 			goto out;
 		}
 	}
@@ -269,9 +266,9 @@ out:
 	}
 }
 
-void trap_stack_overflow(uintptr_t rip, uintptr_t rsp, uint64_t vector)
+void trap_stack_overflow(struct regs *r)
 {
-	panic("kernel stack overflow in thread %s: rip %#lx rsp %#lx, vector %lu", current->name, rip, rsp, vector);
+	panic_regs(r, "kernel stack overflow in thread %s, vector %lu", current->name, r->vector);
 }
 
 extern size_t user_copy(void *dst, const void *src, size_t len);

@@ -9,7 +9,7 @@
 struct regs;
 
 void trap_handler(struct regs *r);
-_Noreturn void trap_stack_overflow(uintptr_t rip, uintptr_t rsp, uint64_t vector);
+_Noreturn void trap_stack_overflow(struct regs *r);
 void irq_dispatch(unsigned vector);
 /* Stops this CPU if another one panics. */
 void panic_nmi(struct regs *r);
