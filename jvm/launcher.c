@@ -126,7 +126,19 @@ static void java_command(struct strings *argv, const char *home)
 
 static int exit_code(int status) { return status & 127 ? 128 + (status & 127) : status >> 8 & 255; }
 
-static int fail_status(long err) { return err == -ENOENT || err == -ENOTDIR ? 127 : 126; }
+/* 127 and 126 say something about the program; that disk or memory fail us says nothing about it. */
+static int fail_status(long err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return 127;
+	case -EIO:
+	case -ENOMEM:
+		return 125;
+	}
+	return 126;
+}
 
 static const char *spawn_error(long err)
 {
@@ -203,6 +215,17 @@ static void run_record(const char *record, void *arg)
 	kfree(copy);
 }
 
+/* A JVM that cannot have its memory ends with words about its own internals: say what helps. */
+static void explain_refusal(void)
+{
+	struct mem_stats m;
+
+	mem_stats_get(&m);
+	if (m.refused_most)
+		log_warn("the JVM was refused %lu MiB: the machine has %lu MiB, give it more with -m (or lower -Xmx, -Xms)",
+			 (m.refused_most + MIB(1) - 1) / MIB(1), m.total / MIB(1));
+}
+
 _Noreturn void launcher_run(void)
 {
 	struct run_list list = { 0 };
@@ -226,5 +249,7 @@ _Noreturn void launcher_run(void)
 	int status = run(argv.v, list.env.v, list.workdir, true);
 	if (status < 0)
 		machine_fail(fail_status(status), "%s %s", argv.v[0], spawn_error(status));
+	if (home && status)
+		explain_refusal();
 	machine_exit(exit_code(status));
 }

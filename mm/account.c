@@ -25,6 +25,7 @@ static struct cpu_stats {
 } __attribute__((aligned(64))) cpu_stats[MAX_CPUS];
 
 static _Atomic uint64_t committed_pages; /* of charged areas */
+static uint64_t refused_most_pages;      /* largest charge that was refused; under areas_lock */
 
 void stat_add(enum mem_stat which, int64_t n)
 {
@@ -56,8 +57,10 @@ int commit_charge(struct mm *mm, uint64_t npages)
 {
 	uint64_t now = atomic_load_explicit(&committed_pages, memory_order_relaxed);
 
-	if (npages > mem_total_pages || now + npages + stat_sum(STAT_ANON_TOUCHED) > commit_limit_pages())
+	if (npages > mem_total_pages || now + npages + stat_sum(STAT_ANON_TOUCHED) > commit_limit_pages()) {
+		refused_most_pages = MAX(refused_most_pages, npages);
 		return -ENOMEM;
+	}
 	atomic_fetch_add_explicit(&committed_pages, npages, memory_order_relaxed);
 	mm->charged_pages += npages;
 	return 0;
@@ -90,6 +93,7 @@ void mem_stats_get(struct mem_stats *s)
 	s->committed = (atomic_load_explicit(&committed_pages, memory_order_relaxed) +
 			stat_sum(STAT_ANON_TOUCHED)) * PAGE_SIZE;
 	s->commit_limit = commit_limit_pages() * PAGE_SIZE;
+	s->refused_most = refused_most_pages * PAGE_SIZE;
 	s->reserved_kernel = mem_reserve_pages * PAGE_SIZE;
 	s->faults_minor = stat_sum(STAT_FAULT_MINOR);
 	s->faults_major = stat_sum(STAT_FAULT_MAJOR);

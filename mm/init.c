@@ -10,7 +10,7 @@
  *   page array   VMEMMAP_BASE, one struct page for each page of usable memory, with holes where there is none.
  *   kernel       text read-only and executable, constants read-only, data not executable.
  *
- * Interface: mm_init(), mm_start_threads(), mm_fail_start(), virt_to_phys(). Errors: too little memory is a panic with one line.
+ * Interface: mm_init(), mm_start_threads(), mm_fail_start(), virt_to_phys(). Errors: too little memory ends the machine with one line.
  */
 #include "mm/internal.h"
 #include "core/boot.h"
@@ -46,7 +46,7 @@ static paddr_t early_alloc(uint64_t size)
 	paddr_t p = ALIGN_DOWN(early_next - size, size);
 
 	if (p < early_start || p > early_next)
-		panic("too little memory for the page tables");
+		boot_fail("too little memory: no room for the page tables, give the machine more (-m)");
 	/* What alignment skipped stays unused; it is at most one large page. */
 	early_next = p;
 	page_clear(phys_to_virt(p), size);
@@ -73,7 +73,8 @@ static void early_init(void)
 		}
 	}
 	if (best < MIB(8))
-		panic("too little memory: the largest range has %llu KiB", (unsigned long long)best >> 10);
+		boot_fail("too little memory: the machine has %llu KiB in one piece, give it more (-m)",
+			  (unsigned long long)best >> 10);
 	early_next = early_end;
 }
 

@@ -109,7 +109,8 @@ void mm_start_threads(void);
 
 struct mem_stats { /* bytes */
 	uint64_t total, free, available, cached, mapped, anon, anon_huge, shmem, slab, page_tables,
-		kernel_stacks, committed, commit_limit, reserved_kernel;
+		kernel_stacks, committed, commit_limit, reserved_kernel,
+		refused_most; /* the largest commit that was refused, 0 if none was */
 	uint64_t faults_minor, faults_major, faults_huge, reclaimed_pages, alloc_failures;
 };
 void mem_stats_get(struct mem_stats *out);

@@ -152,8 +152,13 @@ static void first_thread(struct thread *t, struct regs *r)
 	struct start *s = t->start_arg;
 	int result = open_standard_streams();
 
-	if (result == 0 && s->workdir)
+	if (result == 0 && s->workdir) {
 		result = fs_context_chdir(current->process->fs, s->workdir);
+		if (result)
+			machine_fail(125, result == -ENOENT ? "the working directory %s is not in the image" :
+				     result == -ENOTDIR ? "the working directory %s is not a directory" :
+				     "the working directory %s cannot be entered", s->workdir);
+	}
 	if (result == 0)
 		result = exec_load(s->path, s->argv, s->envp, r);
 	mutex_lock(&process_list_lock);
