@@ -1,7 +1,7 @@
 /*
  * kernel/fs/tmpfs.c - pages in memory: their cap, and the operations of regular files.
  *
- * Theory:    Every file that lives in memory, on whichever mount, shares one cap (option tmp.max). memfds
+ * Theory:    Every file that lives in memory, on whichever mount, shares one cap (option tmp.max; see default_max()). memfds
  *            are the application's own memory and stand outside it, as on Linux. Reading and writing is
  *            the same for all regular files: it goes through the page cache of the inode.
  * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_usage() in inode.h.
@@ -14,6 +14,8 @@
 #include "lib/string.h"
 #include <linux/falloc.h>
 #include <linux/fs.h>
+
+#define JVM_BYTES MIB(64ul)
 
 static _Atomic int64_t used_pages;
 static int64_t max_pages = INT64_MAX;
@@ -38,7 +40,15 @@ void tmpfs_usage(uint64_t *max, uint64_t *used)
 	*used = atomic_load(&used_pages);
 }
 
-/* tmp.max=BYTES[K|M|G] or N%; default 50%. */
+/*
+ * Half of memory, but what a small JVM needs stays out of reach: an application that fills /tmp shall be told so and live on.
+ */
+static uint64_t default_max(uint64_t total)
+{
+	return MIN(total / 2, MAX(total / 8, total > JVM_BYTES ? total - JVM_BYTES : 0));
+}
+
+/* tmp.max=BYTES[K|M|G] or N%. */
 void tmpfs_set_max(void)
 {
 	struct mem_stats mem;
@@ -47,11 +57,11 @@ void tmpfs_set_max(void)
 	uint64_t n;
 
 	mem_stats_get(&mem);
-	max_pages = mem.total / PAGE_SIZE / 2;
+	max_pages = default_max(mem.total) / PAGE_SIZE;
 	if (!option_get("tmp.max", text, sizeof(text)))
 		return;
 	if (parse_u64(text, &end, &n)) {
-		log_warn("option tmp.max=%s is not a size: half of the memory is used", text);
+		log_warn("option tmp.max=%s is not a size: ignored", text);
 		return;
 	}
 	switch (*end) {
