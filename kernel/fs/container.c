@@ -189,7 +189,7 @@ static int blocks_verify(struct section *s, uint64_t block, const char *buf, uns
 		}
 		if (xxh64(buf + (size_t)i * IBRIK_BLOCK, IBRIK_BLOCK, 0) != want[i]) {
 			/* Programs try again; one line is enough. */
-			if (atomic_exchange(&t->last_bad, block + i + 1) != block + i + 1)
+			if (atomic_exchange(&t->last_bad, block + i + 1) != block + i + 1 && s->mounted)
 				log_err("%s: block %lu of the image is damaged (hash)", s->label,
 					(unsigned long)(block + i));
 			return -EIO;
@@ -276,8 +276,10 @@ static int bounce_fill(struct section *s, struct bounce *b, uint64_t block, unsi
 			r = disk_read(s->dev, offset + segs[0].len, segs[1].buf, IBRIK_BLOCK);
 	}
 	if (r) {
-		log_err("%s: the disk answers an error (%d) at block %lu", s->label, r,
-			(unsigned long)block);
+		s->disk_error = true;
+		if (s->mounted)
+			log_err("%s: the disk answers an error (%d) at block %lu", s->label, r,
+				(unsigned long)block);
 		return -EIO;
 	}
 	r = blocks_verify(s, block, segs[0].buf, body);
@@ -331,6 +333,37 @@ static int section_read_pages(struct sqfs_source *source, uint64_t offset, void 
 }
 
 /* --- boot ------------------------------------------------------------------------------------------- */
+
+int section_verify(struct section *s, uint64_t offset, uint64_t len)
+{
+	uint64_t block = offset / IBRIK_BLOCK, end = (offset + len + IBRIK_BLOCK - 1) / IBRIK_BLOCK;
+	struct bounce b;
+	int r = bounce_get(&b, MIN(end - block, (uint64_t)BOUNCE_BLOCKS));
+
+	if (r)
+		return r;
+	while (block < end && !r) {
+		unsigned n = MIN(end - block, (uint64_t)b.blocks);
+
+		r = bounce_fill(s, &b, block, n);
+		block += n;
+	}
+	bounce_put(&b);
+	return r;
+}
+
+void section_fail(struct section *s, int error)
+{
+	uint64_t bad = s->hashes->last_bad;
+
+	if (error == -ENOMEM)
+		machine_fail(125, "too little memory for the image");
+	if (error == -EIO && bad)
+		machine_fail(125, "the image on %s is damaged: block %lu of section %s", s->dev->name, bad - 1, s->info.name);
+	if (s->disk_error)
+		machine_fail(125, "the disk %s answers errors for section %s of the image", s->dev->name, s->info.name);
+	machine_fail(125, "section %s of the image on %s cannot be used (error %d)", s->info.name, s->dev->name, -error);
+}
 
 static void section_insert(struct section *s)
 {
@@ -387,7 +420,8 @@ static void settings_take(struct section *s)
 		machine_fail(125, "the settings on %s are wrong at byte %lu", s->dev->name,
 			     (unsigned long)where);
 	if (r)
-		machine_fail(125, "cannot read the settings on %s (error %d)", s->dev->name, -r);
+		section_fail(s, r);
+	s->mounted = true;
 	kfree(buf);
 }
 

@@ -28,11 +28,17 @@ struct section {
 	unsigned priority;
 	struct block_device *dev;
 	struct hash_table *hashes;
+	bool disk_error;             /* a read of the disk has failed */
+	bool mounted;                /* until then errors end the machine, and section_fail() is the one line about them */
 	char label[64];              /* "vda, section jdk-17": for log lines */
 	struct section *next;        /* in order of priority, lowest first */
 };
 
 void containers_find(void);
 struct section *sections_first(void);
+/* Reads and checks the blocks of a part; -EIO if one is damaged or cannot be read. */
+int section_verify(struct section *s, uint64_t offset, uint64_t len);
+/* Ends the machine: a section that is needed to come up answered `error`. */
+_Noreturn void section_fail(struct section *s, int error);
 
 #endif
