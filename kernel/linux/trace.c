@@ -14,9 +14,20 @@
 #include "cpu.h"
 #include "lib/string.h"
 #include "linux/process.h"
+#include "linux/syscall.h"
+#include <asm/errno.h>
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+#include <linux/time.h>
 
 enum format { F_END, F_INT, F_LONG, F_HEX, F_OCT, F_FD, F_DIRFD, F_PTR, F_STR, F_BUF, F_SIZE, F_OFLAGS, F_PROT,
-	      F_MAPFLAGS, F_SIG, F_CLONE, F_FUTEX, F_FCNTL, F_CLOCK, F_MADV, F_TIMESPEC };
+	      F_MAPFLAGS, F_SIG, F_CLONE, F_FUTEX, F_FCNTL, F_CLOCK, F_MADV, F_TIMESPEC, F_ACCESS, F_ATFLAGS };
+
+#define PATH_SHOWN 128ul
+#define DATA_SHOWN 32ul
+#define RESULT_ROOM 35 /* of a line, for the longest name of an error */
 
 struct arg {
 	const char *name;
@@ -51,12 +62,12 @@ void trace_init(void)
 
 	if (!option_get("trace", v, sizeof(v)))
 		return;
-	if (!str_starts(v, "syscalls")) {
+	if (str_starts(v, "syscalls:") && parse_u64(v + 9, NULL, &pid) == 0) {
+		trace_pid = (int)pid;
+	} else if (strcmp(v, "syscalls")) {
 		log_warn("option trace=%s: only trace=syscalls[:PID] is known", v);
 		return;
 	}
-	if (v[8] == ':' && parse_u64(v + 9, NULL, &pid) == 0)
-		trace_pid = (int)pid;
 	trace_syscalls = true;
 }
 
@@ -86,27 +97,64 @@ static void flags(char *b, size_t size, size_t *n, uint64_t v, const struct flag
 		sappendf(b, size, n, "%s%#lx", sep, v);
 }
 
-static const struct flag oflags[] = { { 01, "O_WRONLY" }, { 02, "O_RDWR" }, { 0100, "O_CREAT" }, { 0200, "O_EXCL" },
-	{ 01000, "O_TRUNC" }, { 02000, "O_APPEND" }, { 04000, "O_NONBLOCK" }, { 0200000, "O_DIRECTORY" },
-	{ 0400000, "O_NOFOLLOW" }, { 02000000, "O_CLOEXEC" }, { 010000000, "O_PATH" }, { 0, NULL } };
-static const struct flag prots[] = { { 1, "PROT_READ" }, { 2, "PROT_WRITE" }, { 4, "PROT_EXEC" }, { 0, NULL } };
-static const struct flag mapflags[] = { { 1, "MAP_SHARED" }, { 2, "MAP_PRIVATE" }, { 0x10, "MAP_FIXED" },
-	{ 0x20, "MAP_ANONYMOUS" }, { 0x100, "MAP_GROWSDOWN" }, { 0x800, "MAP_DENYWRITE" }, { 0x4000, "MAP_NORESERVE" },
-	{ 0x8000, "MAP_POPULATE" }, { 0x20000, "MAP_STACK" }, { 0x40000, "MAP_HUGETLB" },
-	{ 0x100000, "MAP_FIXED_NOREPLACE" }, { 0, NULL } };
-static const struct flag cloneflags[] = { { 0x100, "CLONE_VM" }, { 0x200, "CLONE_FS" }, { 0x400, "CLONE_FILES" },
-	{ 0x800, "CLONE_SIGHAND" }, { 0x4000, "CLONE_VFORK" }, { 0x10000, "CLONE_THREAD" }, { 0x40000, "CLONE_SYSVSEM" },
-	{ 0x80000, "CLONE_SETTLS" }, { 0x100000, "CLONE_PARENT_SETTID" }, { 0x200000, "CLONE_CHILD_CLEARTID" },
-	{ 0, NULL } };
+/* A table of names: bits for flags(), whole values for named(). */
+#define NAME(value) { value, #value }
+#define END { 0, NULL }
+
+static const struct flag oflags[] = { NAME(O_WRONLY), NAME(O_RDWR), NAME(O_CREAT), NAME(O_EXCL), NAME(O_NOCTTY), NAME(O_TRUNC),
+	NAME(O_APPEND), NAME(O_NONBLOCK), NAME(O_SYNC), NAME(O_DSYNC), NAME(O_DIRECT), NAME(O_TMPFILE), NAME(O_DIRECTORY),
+	NAME(O_NOFOLLOW), NAME(O_NOATIME), NAME(O_CLOEXEC), NAME(O_PATH), END };
+static const struct flag prots[] = { NAME(PROT_READ), NAME(PROT_WRITE), NAME(PROT_EXEC), END };
+static const struct flag mapflags[] = { NAME(MAP_SHARED), NAME(MAP_PRIVATE), NAME(MAP_FIXED), NAME(MAP_ANONYMOUS),
+	NAME(MAP_GROWSDOWN), NAME(MAP_DENYWRITE), NAME(MAP_NORESERVE), NAME(MAP_POPULATE), NAME(MAP_STACK), NAME(MAP_HUGETLB),
+	NAME(MAP_FIXED_NOREPLACE), END };
+static const struct flag cloneflags[] = { NAME(CLONE_VM), NAME(CLONE_FS), NAME(CLONE_FILES), NAME(CLONE_SIGHAND),
+	NAME(CLONE_VFORK), NAME(CLONE_THREAD), NAME(CLONE_SYSVSEM), NAME(CLONE_SETTLS), NAME(CLONE_PARENT_SETTID),
+	NAME(CLONE_CHILD_CLEARTID), END };
+static const struct flag atflags[] = { NAME(AT_SYMLINK_NOFOLLOW), NAME(AT_REMOVEDIR), NAME(AT_SYMLINK_FOLLOW), NAME(AT_NO_AUTOMOUNT),
+	NAME(AT_EMPTY_PATH), NAME(AT_STATX_FORCE_SYNC), NAME(AT_STATX_DONT_SYNC), END };
+static const struct flag modes[] = { { 4, "R_OK" }, { 2, "W_OK" }, { 1, "X_OK" }, END };
+static const struct flag clocks[] = { NAME(CLOCK_REALTIME), NAME(CLOCK_MONOTONIC), NAME(CLOCK_PROCESS_CPUTIME_ID),
+	NAME(CLOCK_THREAD_CPUTIME_ID), NAME(CLOCK_MONOTONIC_RAW), NAME(CLOCK_REALTIME_COARSE), NAME(CLOCK_MONOTONIC_COARSE),
+	NAME(CLOCK_BOOTTIME), END };
+static const struct flag signals[] = { NAME(SIGHUP), NAME(SIGINT), NAME(SIGQUIT), NAME(SIGILL), NAME(SIGTRAP), NAME(SIGABRT),
+	NAME(SIGBUS), NAME(SIGFPE), NAME(SIGKILL), NAME(SIGUSR1), NAME(SIGSEGV), NAME(SIGUSR2), NAME(SIGPIPE), NAME(SIGALRM),
+	NAME(SIGTERM), NAME(SIGSTKFLT), NAME(SIGCHLD), NAME(SIGCONT), NAME(SIGSTOP), NAME(SIGTSTP), NAME(SIGTTIN), NAME(SIGTTOU),
+	NAME(SIGURG), NAME(SIGXCPU), NAME(SIGXFSZ), NAME(SIGVTALRM), NAME(SIGPROF), NAME(SIGWINCH), NAME(SIGIO), NAME(SIGPWR),
+	NAME(SIGSYS), END };
+static const struct flag fcntls[] = { NAME(F_DUPFD), NAME(F_GETFD), NAME(F_SETFD), NAME(F_GETFL), NAME(F_SETFL), NAME(F_GETLK),
+	NAME(F_SETLK), NAME(F_SETLKW), NAME(F_SETOWN), NAME(F_GETOWN), NAME(F_OFD_GETLK), NAME(F_OFD_SETLK), NAME(F_OFD_SETLKW),
+	NAME(F_DUPFD_CLOEXEC), NAME(F_SETPIPE_SZ), NAME(F_GETPIPE_SZ), NAME(F_ADD_SEALS), NAME(F_GET_SEALS), END };
+static const struct flag advices[] = { NAME(MADV_NORMAL), NAME(MADV_RANDOM), NAME(MADV_SEQUENTIAL), NAME(MADV_WILLNEED),
+	NAME(MADV_DONTNEED), NAME(MADV_FREE), NAME(MADV_REMOVE), NAME(MADV_DONTFORK), NAME(MADV_DOFORK), NAME(MADV_MERGEABLE),
+	NAME(MADV_UNMERGEABLE), NAME(MADV_HUGEPAGE), NAME(MADV_NOHUGEPAGE), NAME(MADV_DONTDUMP), NAME(MADV_DODUMP),
+	NAME(MADV_COLD), NAME(MADV_PAGEOUT), NAME(MADV_POPULATE_READ), NAME(MADV_POPULATE_WRITE), END };
+/* What our calls answer, and the codes that a call leaves for resolve_restart(). */
+static const struct flag errors[] = { NAME(EPERM), NAME(ENOENT), NAME(ESRCH), NAME(EINTR), NAME(EIO), NAME(ENXIO), NAME(E2BIG),
+	NAME(ENOEXEC), NAME(EBADF), NAME(ECHILD), NAME(EAGAIN), NAME(ENOMEM), NAME(EACCES), NAME(EFAULT), NAME(EBUSY), NAME(EEXIST),
+	NAME(EXDEV), NAME(ENODEV), NAME(ENOTDIR), NAME(EISDIR), NAME(EINVAL), NAME(ENFILE), NAME(EMFILE), NAME(ENOTTY),
+	NAME(ETXTBSY), NAME(EFBIG), NAME(ENOSPC), NAME(ESPIPE), NAME(EROFS), NAME(EMLINK), NAME(EPIPE), NAME(ERANGE), NAME(EDEADLK),
+	NAME(ENAMETOOLONG), NAME(ENOSYS), NAME(ENOTEMPTY), NAME(ELOOP), NAME(ENODATA), NAME(EOVERFLOW), NAME(ENOTSOCK),
+	NAME(EDESTADDRREQ), NAME(EMSGSIZE), NAME(EPROTOTYPE), NAME(ENOPROTOOPT), NAME(EPROTONOSUPPORT), NAME(EOPNOTSUPP),
+	NAME(EAFNOSUPPORT), NAME(EADDRINUSE), NAME(EADDRNOTAVAIL), NAME(ECONNRESET), NAME(ENOBUFS), NAME(EISCONN), NAME(ENOTCONN),
+	NAME(ETIMEDOUT), NAME(ECONNREFUSED), NAME(EALREADY), NAME(EINPROGRESS), NAME(ECANCELED), NAME(EOWNERDEAD),
+	NAME(ERESTARTSYS), NAME(ERESTARTNOINTR), NAME(ERESTARTNOHAND), NAME(ERESTART_RESTARTBLOCK), END };
 static const char *const futex_ops[] = { "WAIT", "WAKE", "FD", "REQUEUE", "CMP_REQUEUE", "WAKE_OP", "LOCK_PI",
 	"UNLOCK_PI", "TRYLOCK_PI", "WAIT_BITSET", "WAKE_BITSET" };
-static const char *const clocks[] = { "CLOCK_REALTIME", "CLOCK_MONOTONIC", "CLOCK_PROCESS_CPUTIME_ID",
-	"CLOCK_THREAD_CPUTIME_ID", "CLOCK_MONOTONIC_RAW", "CLOCK_REALTIME_COARSE", "CLOCK_MONOTONIC_COARSE",
-	"CLOCK_BOOTTIME" };
+
+static void named(char *b, size_t size, size_t *n, int v, const struct flag *f)
+{
+	while (f->name && (int)f->bit != v)
+		f++;
+	if (f->name)
+		sappendf(b, size, n, "%s", f->name);
+	else
+		sappendf(b, size, n, "%d", v);
+}
 
 static void quote(char *b, size_t size, size_t *n, uaddr_t p, size_t len, bool string)
 {
-	char text[33];
+	char text[PATH_SHOWN + 1];
 	size_t want = MIN(len, sizeof(text) - 1);
 	size_t got = want - copy_from_user_partial(text, p, want);
 
@@ -153,13 +201,14 @@ static void print_arg(char *b, size_t size, size_t *n, enum format f, uint64_t v
 		sappendf(b, size, n, "%#o", (unsigned)v);
 		break;
 	case F_STR:
-		quote(b, size, n, v, 32, true);
+		quote(b, size, n, v, PATH_SHOWN, true);
 		break;
 	case F_BUF:
-		quote(b, size, n, v, result > 0 ? MIN((uint64_t)result, next) : 0, false);
+		quote(b, size, n, v, result > 0 ? MIN(MIN((uint64_t)result, next), DATA_SHOWN) : 0, false);
 		break;
 	case F_OFLAGS:
-		if (!(v & 3))
+		v = (uint32_t)v;
+		if (!(v & O_ACCMODE))
 			sappendf(b, size, n, v ? "O_RDONLY|" : "O_RDONLY");
 		if (v)
 			flags(b, size, n, v, oflags, NULL);
@@ -181,10 +230,22 @@ static void print_arg(char *b, size_t size, size_t *n, enum format f, uint64_t v
 			sappendf(b, size, n, "%#lx", v);
 		break;
 	case F_CLOCK:
-		if (v < ARRAY_SIZE(clocks))
-			sappendf(b, size, n, "%s", clocks[v]);
-		else
-			sappendf(b, size, n, "%d", (int)v);
+		named(b, size, n, (int)v, clocks);
+		break;
+	case F_SIG:
+		named(b, size, n, (int)v, signals);
+		break;
+	case F_FCNTL:
+		named(b, size, n, (int)v, fcntls);
+		break;
+	case F_MADV:
+		named(b, size, n, (int)v, advices);
+		break;
+	case F_ACCESS:
+		flags(b, size, n, (uint32_t)v, modes, "F_OK");
+		break;
+	case F_ATFLAGS:
+		flags(b, size, n, (uint32_t)v, atflags, "0");
 		break;
 	case F_TIMESPEC:
 		if (v && get_user(ts, v) == 0)
@@ -207,6 +268,7 @@ long trace_call(struct regs *r, syscall_fn *fn)
 	struct thread *t = current;
 	uint64_t t0 = clock_monotonic_ns();
 	char line[220];
+	const size_t args_end = sizeof(line) - RESULT_ROOM; /* long arguments are cut, the result is not */
 	size_t n = 0;
 	bool wanted = !trace_pid || trace_pid == t->process->pid;
 
@@ -220,13 +282,17 @@ long trace_call(struct regs *r, syscall_fn *fn)
 	sappendf(line, sizeof(line), &n, "[%d %s] %s(", t->tid, t->name, c->name);
 	for (unsigned i = 0; i < c->nargs; i++) {
 		if (i)
-			sappendf(line, sizeof(line), &n, ", ");
-		print_arg(line, sizeof(line), &n, c->args[i].format, args[i], i < 5 ? args[i + 1] : 0, result);
+			sappendf(line, args_end, &n, ", ");
+		print_arg(line, args_end, &n, c->args[i].format, args[i], i < 5 ? args[i + 1] : 0, result);
 	}
-	if (result < 0 && result > -4096)
-		sappendf(line, sizeof(line), &n, ") = -1 errno %ld", -result);
-	else
+	if (n == args_end - 1)
+		sappendf(line, sizeof(line), &n, "...");
+	if (result < 0 && result > -4096) {
+		sappendf(line, sizeof(line), &n, ") = -1 ");
+		named(line, sizeof(line), &n, (int)-result, errors);
+	} else {
 		sappendf(line, sizeof(line), &n, (uint64_t)result > 1u << 20 ? ") = %#lx" : ") = %ld", result);
+	}
 	log_warn("%s <%lu.%06lu>", line, us / 1000000, us % 1000000);
 	return result;
 }
