@@ -114,7 +114,7 @@ _Noreturn static void report(const struct regs *r, uintptr_t rip, uintptr_t rbp,
 		backtrace_print(rip, rbp, 0);
 	}
 	log_print(0, "last lines of the log:");
-	log_replay(24, replay_line);
+	log_replay(48, replay_line); /* this report among them */
 	leave();
 }
 
