@@ -95,7 +95,9 @@ static int hashes_fill(struct pagecache *cache, struct page **pages, unsigned n)
 	int r = disk_read_pages(s->dev, s->info.hash_offset + at, pages, len);
 
 	if (r) {
-		log_err("%s: the disk answers an error (%d) for the hashes", s->label, r);
+		if (s->mounted)
+			log_err("%s: the disk answers an error (%d) for the hashes", s->label, r);
+		s->disk_error = true;
 		return -EIO;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -354,7 +356,7 @@ int section_verify(struct section *s, uint64_t offset, uint64_t len)
 
 void section_fail(struct section *s, int error)
 {
-	uint64_t bad = s->hashes->last_bad;
+	uint64_t bad = s->hashes ? s->hashes->last_bad : 0;
 
 	if (error == -ENOMEM)
 		machine_fail(125, "too little memory for the image");
@@ -400,11 +402,8 @@ static void section_take(struct block_device *dev, const struct ibrik_header *h,
 	if (r == -EBADMSG)
 		machine_fail(125, "the image on %s is damaged: the hashes of section %s are wrong",
 			     dev->name, info->name);
-	if (r == -ENOMEM)
-		machine_fail(125, "too little memory for the image");
 	if (r)
-		machine_fail(125, "cannot read section %s of the image on %s (error %d)", info->name,
-			     dev->name, -r);
+		section_fail(s, r);
 	section_insert(s);
 }
 
@@ -432,7 +431,7 @@ static void option_take(const char *value, void *arg)
 
 void containers_find(void)
 {
-	struct block_device *dev;
+	struct block_device *dev, *broken = NULL;
 	struct page *page = page_alloc(0, 0);
 	struct ibrik_header *h;
 	unsigned disks = 0;
@@ -449,7 +448,8 @@ void containers_find(void)
 			continue;
 		r = disk_read(dev, IBRIK_HEADER_OFFSET, h, IBRIK_BLOCK);
 		if (r) {
-			log_err("%s: the disk answers an error (%d) for its first blocks", dev->name, r);
+			log_info("%s: the disk answers an error (%d) for its first blocks", dev->name, r);
+			broken = dev;
 			continue;
 		}
 		if (!container_has_magic(h)) {
@@ -463,6 +463,10 @@ void containers_find(void)
 			section_take(dev, h, i);
 	}
 	page_put(page);
+	if (!sections && broken)
+		machine_fail(125, "no image found: the disk %s answers errors", broken->name);
+	if (broken)
+		log_warn("the disk %s answers errors: is an image on it?", broken->name);
 	if (!sections)
 		machine_fail(125, "no image found on %u disk%s", disks, disks == 1 ? "" : "s");
 	for (struct section *s = sections; s; s = s->next)
