@@ -215,13 +215,16 @@ static void run_record(const char *record, void *arg)
 	kfree(copy);
 }
 
-/* A JVM that cannot have its memory ends with words about its own internals: say what helps. */
-static void explain_refusal(void)
+/*
+ * A JVM that cannot have its memory ends with words about its own internals: say what helps. One that ended well, or because
+ * somebody asked it to, has coped with a refusal.
+ */
+static void explain_refusal(int code)
 {
 	struct mem_stats m;
 
 	mem_stats_get(&m);
-	if (m.refused_most)
+	if (m.refused_most && code != 0 && code != 128 + SIGHUP && code != 128 + SIGINT && code != 128 + SIGTERM)
 		log_warn("the JVM was refused %lu MiB: the machine has %lu MiB, give it more with -m (or lower -Xmx, -Xms)",
 			 (m.refused_most + MIB(1) - 1) / MIB(1), m.total / MIB(1));
 }
@@ -249,7 +252,7 @@ _Noreturn void launcher_run(void)
 	int status = run(argv.v, list.env.v, list.workdir, true);
 	if (status < 0)
 		machine_fail(fail_status(status), "%s %s", argv.v[0], spawn_error(status));
-	if (home && status)
-		explain_refusal();
+	if (home)
+		explain_refusal(exit_code(status));
 	machine_exit(exit_code(status));
 }
