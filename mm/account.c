@@ -20,6 +20,9 @@
 #include "core/thread.h"
 #include "lib/string.h"
 
+/* A large charge leaves a part of memory to small ones: an application that copes with the refusal needs some itself. */
+#define LARGE_PAGES (MIB(1) / PAGE_SIZE)
+
 static struct cpu_stats {
 	_Atomic int64_t v[STAT_COUNT];
 } __attribute__((aligned(64))) cpu_stats[MAX_CPUS];
@@ -53,14 +56,21 @@ static uint64_t commit_limit_pages(void)
 	return usable > mem_reserve_pages ? usable - mem_reserve_pages : 0;
 }
 
-int commit_charge(struct mm *mm, uint64_t npages)
+bool commit_fits(uint64_t npages)
 {
 	uint64_t now = atomic_load_explicit(&committed_pages, memory_order_relaxed);
+	uint64_t margin = npages >= LARGE_PAGES ? mem_total_pages / 64 : 0;
 
-	if (npages > mem_total_pages || now + npages + stat_sum(STAT_ANON_TOUCHED) > commit_limit_pages()) {
-		refused_most_pages = MAX(refused_most_pages, npages);
+	if (npages <= mem_total_pages && now + npages + stat_sum(STAT_ANON_TOUCHED) + margin <= commit_limit_pages())
+		return true;
+	refused_most_pages = MAX(refused_most_pages, npages);
+	return false;
+}
+
+int commit_charge(struct mm *mm, uint64_t npages)
+{
+	if (!commit_fits(npages))
 		return -ENOMEM;
-	}
 	atomic_fetch_add_explicit(&committed_pages, npages, memory_order_relaxed);
 	mm->charged_pages += npages;
 	return 0;

@@ -53,6 +53,8 @@ enum mem_stat { /* in pages or events; sums of per-CPU counters */
 };
 void stat_add(enum mem_stat which, int64_t n);
 uint64_t stat_sum(enum mem_stat which);
+/* Would a charge succeed now? If not, it is noted as refused. areas_lock held. */
+bool commit_fits(uint64_t npages);
 int commit_charge(struct mm *mm, uint64_t npages); /* 0 or -ENOMEM; areas_lock held */
 void commit_uncharge(struct mm *mm, uint64_t npages);
 

@@ -12,6 +12,20 @@
 #include "lib/string.h"
 #include <linux/mman.h>
 
+#define SMALL_PAGES (MIB(1) / PAGE_SIZE)
+
+/*
+ * MAP_NORESERVE memory is charged when it is touched. A C library grows the arenas of malloc by making such memory
+ * writable: a large piece that cannot fit any more is refused here, where the application can tell, and not at the touch.
+ */
+static bool overcommits(const struct area *a, const struct area_desc *d)
+{
+	uint64_t npages = (d->end - d->start) >> PAGE_SHIFT;
+
+	return (d->prot & PROT_WRITE) && !(a->d.prot & PROT_WRITE) && !d->cache && (d->flags & MAP_NORESERVE) &&
+	       npages >= SMALL_PAGES && !commit_fits(npages);
+}
+
 /* Adds the areas of [c->start, c->end) with new rights to the change. */
 static int add_areas(struct area_change *c, int prot, bool *same)
 {
@@ -35,7 +49,7 @@ static int add_areas(struct area_change *c, int prot, bool *same)
 		if (d.prot != prot)
 			*same = false;
 		d.prot = (uint16_t)prot;
-		if (desc_is_absurd(&d))
+		if (desc_is_absurd(&d) || overcommits(a, &d))
 			return -ENOMEM;
 		if (desc_is_charged(&d))
 			d.kind |= AREA_CHARGED;

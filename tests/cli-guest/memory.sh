@@ -35,4 +35,29 @@ for size in 64M 300M; do
 	run_ibrik -m $size --exec "$T/touch"
 	says "out-of-memory-in-$size" 125 "out of memory: thread 1 (touch) touched"
 done
+# Direct memory until nothing is left: an OutOfMemoryError that the program survives, and no end of the machine.
+cat > "$T/Direct.java" <<'END_JAVA'
+public class Direct {
+	public static void main(String[] args) {
+		java.util.List<java.nio.ByteBuffer> all = new java.util.ArrayList<>();
+		try {
+			for (;;) {
+				java.nio.ByteBuffer b = java.nio.ByteBuffer.allocateDirect(Integer.parseInt(args[0]) << 20);
+				for (int i = 0; i < b.capacity(); i += 4096)
+					b.put(i, (byte) 1);
+				all.add(b);
+			}
+		} catch (OutOfMemoryError e) {
+			all = null;
+			System.gc();
+			System.out.println("caught");
+		}
+	}
+}
+END_JAVA
+mkdir "$T/direct" && javac --release 17 -d "$T/direct" "$T/Direct.java" || exit 1
+for size in 60 5; do
+	run_ibrik -m 160M --jvm-opts "-XX:MaxDirectMemorySize=2g" --main Direct --cp "$T/direct" -- $size
+	check "direct-memory-of-$size-MiB-runs-out" [ "$status,$out" = "0,caught" ]
+done
 finish
