@@ -97,17 +97,17 @@ java_bundle() { # jdk gc cpus bundle
 }
 
 # One machine for a way to end: the status and lines that must come out. The machine is signalled when
-# `waiting` has been printed.
+# `waiting` has been printed. END_JDK (17), END_GC (the JVM's choice) and END_CPUS (2) say on what.
 java_end() { # name want-status signal want-output(extended regular expression, over all output) jvm-opts args...
-	local name=$1 want=$2 signal=$3 pattern=$4 opts=$5 image dir pid status i
+	local name=$1 want=$2 signal=$3 pattern=$4 opts=$5 dir pid status i
 	shift 5
 	java_build || { echo "not ok java:build"; return 1; }
-	image=$(java_image 17) || { echo "not ok end-$name the image cannot be built"; return 1; }
-	dir=$JAVA_DIR/end-$name
+	opts="$(java_end_gc) $opts"
+	dir=$(java_end_dir "$name")
 	mkdir -p "$dir"
 	: >"$dir/out"
-	echo "from standard input" | timeout -k 5 120 build/ibrik run -m 512M --cpus 2 --log "$dir/log" --jvm-opts "$opts" \
-		--main Ends --jdk 17 --cp "$JAVA_DIR/javatests.jar" --file "$JAVA_DIR/libjnitests.so:/t/libjnitests.so" \
+	echo "from standard input" | timeout -k 5 120 build/ibrik run -m 512M --cpus "${END_CPUS:-2}" --log "$dir/log" --jvm-opts "$opts" \
+		--main Ends --jdk "${END_JDK:-17}" --cp "$JAVA_DIR/javatests.jar" --file "$JAVA_DIR/libjnitests.so:/t/libjnitests.so" \
 		-- "$@" >"$dir/out" 2>"$dir/err" &
 	pid=$!
 	if [ -n "$signal" ]; then
@@ -143,14 +143,15 @@ java_end() { # name want-status signal want-output(extended regular expression, 
 
 # The machine's power button, on an image that boots by itself under plain QEMU.
 java_power() {
-	local dir=$JAVA_DIR/end-power pid i
+	local dir pid i
+	dir=$(java_end_dir power)
 	java_build || { echo "not ok java:build"; return 1; }
 	mkdir -p "$dir"
-	build/ibrik build --jdk 17 --main Ends --cp "$JAVA_DIR/javatests.jar" -o "$dir/image" -- wait || { echo "not ok end-power no image"; return 1; }
+	build/ibrik build --jdk "${END_JDK:-17}" --jvm-opts "$(java_end_gc)" --main Ends --cp "$JAVA_DIR/javatests.jar" -o "$dir/image" -- wait || { echo "not ok end-power no image"; return 1; }
 	rm -f "$dir/monitor.in" "$dir/monitor.out" "$dir/serial"
 	mkfifo "$dir/monitor.in" "$dir/monitor.out"
 	cat "$dir/monitor.out" >/dev/null &
-	timeout -k 5 150 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine q35 -smp 2 -m 512 -display none -nodefaults \
+	timeout -k 5 150 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine q35 -smp "${END_CPUS:-2}" -m 512 -display none -nodefaults \
 		-drive "file=$dir/image,format=raw,if=virtio" -serial "file:$dir/serial" -monitor "pipe:$dir/monitor" 2>&1 &
 	pid=$!
 	exec 7>"$dir/monitor.in"
@@ -177,14 +178,52 @@ java_power() {
 	wait $pid
 }
 
+# The ways to end, each a machine.
+JAVA_WAYS=(main nondaemon exit halt uncaught sigterm sigint threaddump crash streams power)
+
+java_way() { # one of JAVA_WAYS
+	case $1 in
+	main) java_end main 0 '' 'main returns~hook of main~' '' main ;;
+	nondaemon) java_end nondaemon 0 '' 'main returns~the last thread ends~' '' nondaemon ;;
+	exit) java_end exit 7 '' 'exit 7~hook of exit~' '' exit ;;
+	halt) java_end halt 9 '' 'halt 9~' '' halt ;;
+	uncaught) java_end uncaught 1 '' 'hook of uncaught~.*IllegalStateException: nobody catches this' '' uncaught ;;
+	sigterm) java_end sigterm 143 TERM 'waiting~hook of signal~' '' wait ;;
+	sigint) java_end sigint 130 INT 'waiting~hook of signal~' '' wait ;;
+	threaddump) java_end threaddump 143 QUIT,TERM 'waiting~.*Full thread dump.*hook of signal~' '' wait ;;
+	crash)
+		java_end crash 134 '' 'before the crash~.*SIGSEGV.*Native.poke' \
+			'-XX:+ErrorFileToStdout -Djni=/t/libjnitests.so' crash 0xdead0000
+		;;
+	streams) java_end streams 0 '' 'read: from standard input~error line~' '' streams ;;
+	power) java_power ;;
+	esac
+}
+
+# All of them on one combination: a row of the matrix.
+java_ends() { # jdk gc cpus
+	local END_JDK=$1 END_GC=$2 END_CPUS=$3 way
+	for way in "${JAVA_WAYS[@]}"; do
+		java_way "$way" || echo "not ok end-$way"
+	done
+}
+
+java_end_gc() {
+	[ -z "${END_GC:-}" ] || echo "-XX:+UnlockExperimentalVMOptions -XX:+Use${END_GC}GC"
+}
+
+java_end_dir() { # name
+	echo "$JAVA_DIR/end-$1${END_GC:+-$END_JDK-$END_GC-$END_CPUS}"
+}
+
 # Programs of the JDK's own launcher: the output must be free of warnings that Linux does not give.
-java_logging() { # jdk
-	local image dir=$JAVA_DIR/logging-$1 status
+java_logging() { # jdk [gc cpus]
+	local image dir=$JAVA_DIR/logging-$1${2:+-$2-$3} status
 	java_build || { echo "not ok java:build"; return 1; }
 	image=$(java_image "$1") || { echo "not ok logging-$1 the image cannot be built"; return 1; }
 	mkdir -p "$dir"
-	guest_boot "$dir/out" "$dir/err" 100 200 build/ibrik run -m 512M --cpus 2 --log "$dir/log" \
-		--jvm-opts "-showversion -Xlog:os*,gc*,pagesize" "$image" base.systemPropertiesDescribeLinux
+	guest_boot "$dir/out" "$dir/err" 100 200 build/ibrik run -m 512M --cpus "${3:-2}" --log "$dir/log" \
+		--jvm-opts "${2:+-XX:+UnlockExperimentalVMOptions -XX:+Use${2}GC} -showversion -Xlog:os*,gc*,pagesize" "$image" base.systemPropertiesDescribeLinux
 	status=$?
 	cat "$dir/out" "$dir/err"
 	[ $status = 0 ] || { tail -n 20 "$dir/log"; echo "not ok logging-$1 status $status"; return 1; }
@@ -197,7 +236,7 @@ java_logging() { # jdk
 }
 
 java_jobs() {
-	local g b i=0 jdk cpus jdks=($JAVA_JDKS) script
+	local g b i=0 jdk cpus jdks=($JAVA_JDKS) script way
 	local counts=(1 2 4)
 	job java host java_host
 	for ((g = 0; g < 5; g++)); do
@@ -207,18 +246,9 @@ java_jobs() {
 			job java "$jdk-${JAVA_GCS[g]}-${cpus}cpu-${JAVA_BUNDLES[b]}" java_bundle "$jdk" "${JAVA_GCS[g]}" "$cpus" "${JAVA_BUNDLES[b]}"
 		done
 	done
-	job java end-main java_end main 0 '' 'main returns~hook of main~' '' main
-	job java end-nondaemon java_end nondaemon 0 '' 'main returns~the last thread ends~' '' nondaemon
-	job java end-exit java_end exit 7 '' 'exit 7~hook of exit~' '' exit
-	job java end-halt java_end halt 9 '' 'halt 9~' '' halt
-	job java end-uncaught java_end uncaught 1 '' 'hook of uncaught~.*IllegalStateException: nobody catches this' '' uncaught
-	job java end-sigterm java_end sigterm 143 TERM 'waiting~hook of signal~' '' wait
-	job java end-sigint java_end sigint 130 INT 'waiting~hook of signal~' '' wait
-	job java end-threaddump java_end threaddump 143 QUIT,TERM 'waiting~.*Full thread dump.*hook of signal~' '' wait
-	job java end-crash java_end crash 134 '' 'before the crash~.*SIGSEGV.*Native.poke' \
-		'-XX:+ErrorFileToStdout -Djni=/t/libjnitests.so' crash 0xdead0000
-	job java end-streams java_end streams 0 '' 'read: from standard input~error line~' '' streams
-	job java end-power java_power
+	for way in "${JAVA_WAYS[@]}"; do
+		job java "end-$way" java_way "$way"
+	done
 	for i in $JAVA_JDKS; do
 		job java "logging-$i" java_logging "$i"
 	done
