@@ -10,9 +10,10 @@
  *                                                        - the kernel's reserve
  *
  * The right side is all memory but what the kernel, its tables and tmpfs hold; file pages count because
- * reclaim can have them.
+ * reclaim can have them. Threads, fallocate() and writes to files in memory are not charged, but they are refused where the
+ * rest would break a promise: fallocate() is how ZGC commits its heap.
  *
- * Interface: internal.h; mem_stats_get() in mm.h.
+ * Interface: internal.h; mem_stats_get(), mm_thread_fits() and mm_pages_fit() in mm.h.
  * Locking: counters are per CPU, added to with preemption disabled and summed without; a sum is exact only at rest.
  * The charge is guarded by areas_lock.
  */
@@ -22,6 +23,8 @@
 
 /* A large charge leaves a part of memory to small ones: an application that copes with the refusal needs some itself. */
 #define LARGE_PAGES (MIB(1) / PAGE_SIZE)
+/* What an idle Java thread has not touched yet of its stack, and touches when it runs and ends: measured, generously. */
+#define STACK_TO_COME_PAGES (KIB(72) / PAGE_SIZE)
 
 static struct cpu_stats {
 	_Atomic int64_t v[STAT_COUNT];
@@ -56,15 +59,25 @@ static uint64_t commit_limit_pages(void)
 	return usable > mem_reserve_pages ? usable - mem_reserve_pages : 0;
 }
 
-bool commit_fits(uint64_t npages)
+bool mm_pages_fit(uint64_t npages)
 {
 	uint64_t now = atomic_load_explicit(&committed_pages, memory_order_relaxed);
 	uint64_t margin = npages >= LARGE_PAGES ? mem_total_pages / 64 : 0;
 
-	if (npages <= mem_total_pages && now + npages + stat_sum(STAT_ANON_TOUCHED) + margin <= commit_limit_pages())
+	return npages <= mem_total_pages && now + npages + stat_sum(STAT_ANON_TOUCHED) + margin <= commit_limit_pages();
+}
+
+bool commit_fits(uint64_t npages)
+{
+	if (mm_pages_fit(npages))
 		return true;
 	refused_most_pages = MAX(refused_most_pages, npages);
 	return false;
+}
+
+bool mm_thread_fits(unsigned threads)
+{
+	return mm_pages_fit(LARGE_PAGES + (uint64_t)threads * STACK_TO_COME_PAGES);
 }
 
 int commit_charge(struct mm *mm, uint64_t npages)

@@ -67,6 +67,8 @@ void lru_remove(struct page *p);
 
 /* --- mmap.c: where a new mapping of len bytes goes, 0 if nowhere; areas_lock held */
 uaddr_t mm_place(struct mm *mm, uint64_t len);
+/* Unmaps [start, end), whose areas are all of this mm: 0, or -errno before anything has changed. areas_lock held. */
+int range_unmap(struct mm *mm, uaddr_t start, uaddr_t end);
 
 /* --- area.c ------------------------------------------------------------------------------------------- */
 /* What an area is; the parts that must agree for two neighbours to be one. */

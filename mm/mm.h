@@ -107,6 +107,13 @@ void mm_init(const struct boot_info *boot);
 /* Second part, when threads run: background zeroing and reclaim threads. */
 void mm_start_threads(void);
 
+/* Is there room for one more thread beside `threads` others, which may all wake up and use more of their stacks? Stacks are charged
+ * when they are touched, and neither a JVM nor this kernel can take no for an answer there: the call that makes the thread must
+ * fail in time. */
+bool mm_thread_fits(unsigned threads);
+/* Could so many pages be promised now? Asked before pages that belong to no charged area are made on demand. */
+bool mm_pages_fit(uint64_t npages);
+
 struct mem_stats { /* bytes */
 	uint64_t total, free, available, cached, mapped, anon, anon_huge, shmem, slab, page_tables,
 		kernel_stacks, committed, commit_limit, reserved_kernel,

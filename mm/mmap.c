@@ -52,8 +52,7 @@ static struct area *first_of(struct mm *mm, uaddr_t addr)
 	return a;
 }
 
-/* Unmaps [start, end): every area in it is of this mm. areas_lock held. */
-static int unmap_locked(struct mm *mm, uaddr_t start, uaddr_t end)
+int range_unmap(struct mm *mm, uaddr_t start, uaddr_t end)
 {
 	struct area_change c;
 	int r = change_begin(&c, mm, start, end);
@@ -85,7 +84,7 @@ void mm_destroy(struct mm *mm)
 		/* As far as no other mm has an area between. */
 		while ((next = area_at_or_after(root, end)) && next->mm == mm)
 			end = next->d.end;
-		if (unmap_locked(mm, start, end)) {
+		if (range_unmap(mm, start, end)) {
 			/* A few nodes of the tree are all it needs; what goes on must free some. */
 			mutex_unlock(&areas_lock);
 			pagecache_reclaim(64);
@@ -330,7 +329,7 @@ long mm_munmap(struct mm *mm, uaddr_t addr, uint64_t len)
 	len = ALIGN_UP(len, PAGE_SIZE);
 	mutex_lock(&areas_lock);
 	if (!range_free(addr, len))
-		r = unmap_locked(mm, addr, addr + len);
+		r = range_unmap(mm, addr, addr + len);
 	mutex_unlock(&areas_lock);
 	return r == -EEXIST ? -EINVAL : r;
 }
@@ -348,7 +347,7 @@ long mm_brk(struct mm *mm, uaddr_t brk)
 	old_end = ALIGN_UP(mm->brk_end, PAGE_SIZE);
 	new_end = ALIGN_UP(brk, PAGE_SIZE);
 	if (new_end < old_end) {
-		if (unmap_locked(mm, new_end, old_end))
+		if (range_unmap(mm, new_end, old_end))
 			goto out;
 	} else if (new_end > old_end) {
 		if (!range_free(old_end, new_end - old_end))

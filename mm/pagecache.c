@@ -88,9 +88,9 @@ struct page *pagecache_peek(struct pagecache *c, uint64_t index)
 }
 
 /* A new zero page of tmpfs. */
-static struct page *create(struct pagecache *c, uint64_t index)
+static struct page *create(struct pagecache *c, uint64_t index, unsigned flags)
 {
-	int r = charge(c, 1);
+	int r = (flags & PAGECACHE_IF_FITS) && !mm_pages_fit(1) ? -ENOSPC : charge(c, 1);
 	struct page *p, *there;
 
 	if (r)
@@ -259,7 +259,7 @@ struct page *pagecache_get(struct pagecache *c, uint64_t index, unsigned flags)
 		return ERR_PTR(-ENODATA);
 	if (backed(c))
 		return get_backed(c, index);
-	return flags & PAGECACHE_CREATE ? create(c, index) : ERR_PTR(-ENODATA);
+	return flags & PAGECACHE_CREATE ? create(c, index, flags) : ERR_PTR(-ENODATA);
 }
 
 /* Takes the pages of [first, end) out of cache and page tables and frees them. Lock held. */
@@ -405,7 +405,7 @@ static ssize_t copy_in(struct pagecache *c, uint64_t pos, uaddr_t user, const ch
 
 	while (done < len) {
 		size_t off = (pos + done) & (PAGE_SIZE - 1), n = MIN(len - done, PAGE_SIZE - off), left = 0;
-		struct page *p = pagecache_get(c, (pos + done) >> PAGE_SHIFT, PAGECACHE_CREATE);
+		struct page *p = pagecache_get(c, (pos + done) >> PAGE_SHIFT, PAGECACHE_CREATE | PAGECACHE_IF_FITS);
 
 		if (IS_ERR(p))
 			return done ? (ssize_t)done : PTR_ERR(p);

@@ -48,6 +48,7 @@ struct pagecache {
 enum pagecache_flags {
 	PAGECACHE_FIND = 1,   /* only what is there */
 	PAGECACHE_CREATE = 2, /* tmpfs: a missing page is a new zero page */
+	PAGECACHE_IF_FITS = 4, /* ... but -ENOSPC if it would take what is promised to others */
 };
 
 void pagecache_init(struct pagecache *c, const struct pagecache_ops *ops, void *owner);

@@ -61,25 +61,6 @@ static int place_area(struct mm *mm, const struct area_desc *d)
 	return 0;
 }
 
-static int remove_range(struct mm *mm, uaddr_t start, uaddr_t end)
-{
-	struct area_change c;
-	int r = change_begin(&c, mm, start, end);
-
-	if (!r)
-		r = range_split_huge(mm, start, end);
-	if (r) {
-		change_cancel(&c);
-		return r;
-	}
-	r = change_publish(&c);
-	if (r)
-		return r;
-	range_zap(mm, start, end);
-	change_finish(&c);
-	return 0;
-}
-
 static long move(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, uaddr_t to, bool keep_old)
 {
 	uint64_t moved = MIN(old_len, new_len);
@@ -88,7 +69,7 @@ static long move(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len,
 
 	/* What is at the new place goes first, as on Linux: unmapping it later would take the new tables with it. */
 	if (!is_free(to, to + new_len))
-		r = remove_range(mm, to, to + new_len);
+		r = range_unmap(mm, to, to + new_len);
 	if (r)
 		return r == -EEXIST ? -ENOMEM : r;
 	/* The old area stays until its entries have moved, and keeps the file. */
@@ -110,7 +91,7 @@ static long move(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len,
 	if (d.cache)
 		mutex_unlock(&d.cache->lock);
 	/* There is no way back from here; a few nodes of the tree are all that can be missing. */
-	while (!keep_old && remove_range(mm, old, old + old_len)) {
+	while (!keep_old && range_unmap(mm, old, old + old_len)) {
 		pagecache_reclaim(64);
 		sleep_ns(PAUSE_NS);
 	}
@@ -164,7 +145,7 @@ long mm_mremap(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, i
 	}
 	if (!(flags & (MREMAP_FIXED | DONTUNMAP))) {
 		if (new_len <= old_len) {
-			r = new_len < old_len ? remove_range(mm, old + new_len, old + old_len) : 0;
+			r = new_len < old_len ? range_unmap(mm, old + new_len, old + old_len) : 0;
 			r = r ? r : (long)old;
 			goto out;
 		}

@@ -216,6 +216,10 @@ static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len
 		r = -EPERM;
 		goto out;
 	}
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) && !mm_pages_fit((end - ALIGN_DOWN(off, PAGE_SIZE) + PAGE_SIZE - 1) / PAGE_SIZE)) {
+		r = -ENOSPC;
+		goto out;
+	}
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		r = pagecache_punch(c, off, MIN(end, ALIGN_UP(size, PAGE_SIZE)));
 	if (!r && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
@@ -224,7 +228,7 @@ static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len
 		uint64_t last = MIN(end, ALIGN_UP(atomic_load(&c->size_bytes), PAGE_SIZE));
 
 		for (uint64_t at = ALIGN_DOWN(off, PAGE_SIZE); at < last; at += PAGE_SIZE) {
-			struct page *p = pagecache_get(c, at / PAGE_SIZE, PAGECACHE_CREATE);
+			struct page *p = pagecache_get(c, at / PAGE_SIZE, PAGECACHE_CREATE | PAGECACHE_IF_FITS);
 
 			if (IS_ERR(p)) {
 				r = PTR_ERR(p);

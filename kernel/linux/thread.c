@@ -16,6 +16,7 @@
 #include "linux/signal.h"
 #include "linux/syscall.h"
 #include "linux/task.h"
+#include "mm/mm.h"
 #include <linux/sched.h>
 
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -39,7 +40,7 @@ static long clone_thread(uint64_t flags, uaddr_t stack, uaddr_t ptid, uaddr_t ct
 		return -EINVAL;
 	if ((flags & CLONE_SETTLS) && tls >= UADDR_END)
 		return -EPERM;
-	if (p->nthreads >= p->rlimits[RLIMIT_NPROC].cur)
+	if (p->nthreads >= p->rlimits[RLIMIT_NPROC].cur || !mm_thread_fits(p->nthreads))
 		return -EAGAIN;
 
 	struct thread *t = thread_alloc(parent->name);

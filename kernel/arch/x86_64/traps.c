@@ -83,7 +83,15 @@ static void page_fault(struct regs *r, bool app)
 	if (result == FAULT_OK)
 		return;
 	if (result == FAULT_OOM) {
+		struct mem_stats m;
+
 		irq_enable();
+		mem_stats_get(&m);
+		log_info("memory in KiB: total %lu, free %lu, files %lu (mapped %lu), anonymous %lu, tmpfs and memfd %lu, slab %lu, "
+			 "page tables %lu, kernel stacks %lu, committed %lu of %lu, reserve %lu", m.total >> 10, m.free >> 10,
+			 (m.cached - m.shmem) >> 10, m.mapped >> 10, m.anon >> 10, m.shmem >> 10, m.slab >> 10,
+			 m.page_tables >> 10, m.kernel_stacks >> 10, m.committed >> 10, m.commit_limit >> 10,
+			 m.reserved_kernel >> 10);
 		machine_fail(125, "out of memory: thread %d (%s) touched %#lx and nothing could be reclaimed; give the machine more memory (-m)",
 			     current->tid, current->name, addr);
 	}
