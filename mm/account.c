@@ -77,7 +77,11 @@ bool commit_fits(uint64_t npages)
 
 bool mm_thread_fits(unsigned threads)
 {
-	return mm_pages_fit(LARGE_PAGES + (uint64_t)threads * STACK_TO_COME_PAGES);
+	uint64_t there = buddy_free_pages() + stat_sum(STAT_FILE);
+
+	/* Promises leave room for its first steps. What the stacks may still grow by is compared with what is there: a heap that
+	 * has been committed and not used yet must not stand against a thousand idle threads. */
+	return mm_pages_fit(LARGE_PAGES) && there >= mem_reserve_pages + (uint64_t)threads * STACK_TO_COME_PAGES;
 }
 
 int commit_charge(struct mm *mm, uint64_t npages)
