@@ -24,6 +24,21 @@
 	(THREAD_FLAGS | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
 	 CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_IO | CLONE_PTRACE | CLONE_UNTRACED | CSIGNAL)
 
+#define ROOM_TRIES 10
+#define ROOM_PAUSE_NS 20000000ull
+
+/* Threads that have ended in the application's eyes (Thread.join() has returned) may still be on their way out: they get a
+ * moment to give their memory back before the answer is no. */
+static bool room_for_thread(const struct process *p)
+{
+	for (unsigned i = 0; i < ROOM_TRIES; i++) {
+		if (mm_thread_fits(p->nthreads))
+			return true;
+		sleep_ns(ROOM_PAUSE_NS);
+	}
+	return false;
+}
+
 static long clone_thread(uint64_t flags, uaddr_t stack, uaddr_t ptid, uaddr_t ctid, uint64_t tls)
 {
 	struct thread *parent = current;
@@ -40,7 +55,7 @@ static long clone_thread(uint64_t flags, uaddr_t stack, uaddr_t ptid, uaddr_t ct
 		return -EINVAL;
 	if ((flags & CLONE_SETTLS) && tls >= UADDR_END)
 		return -EPERM;
-	if (p->nthreads >= p->rlimits[RLIMIT_NPROC].cur || !mm_thread_fits(p->nthreads))
+	if (p->nthreads >= p->rlimits[RLIMIT_NPROC].cur || !room_for_thread(p))
 		return -EAGAIN;
 
 	struct thread *t = thread_alloc(parent->name);

@@ -264,6 +264,8 @@ struct socket *socket_of_file(struct file *f) { return NULL; }
 void readahead_miss(struct inode *inode, struct pagecache *cache, struct readahead *ra, uint64_t first, unsigned n) {}
 int chrdev_open(struct inode *inode, struct file *f) { return -ENXIO; }
 bool option_get(const char *name, char *buf, size_t size) { return false; }
+bool mm_pages_fit(uint64_t npages) { return true; }
+
 void mem_stats_get(struct mem_stats *out)
 {
 	memset(out, 0, sizeof(*out));
