@@ -98,6 +98,7 @@ struct thread {
 	int exit_status;
 	int syscall_nr;          /* while inside a system call, else -1 */
 	uint64_t minor_faults, major_faults;
+	unsigned code_retries;   /* arch: faults of code that had been changed meanwhile */
 
 	/* What an application thread does before it enters the application; NULL for most. */
 	void (*start)(struct thread *t, struct regs *r);

@@ -22,6 +22,7 @@
 #define ERROR_WRITE 2
 #define ERROR_USER 4
 #define ERROR_FETCH 16
+#define CODE_RETRIES 1000 /* of a thread in its life: each is an accident of emulation */
 
 /* How far from a hlt a jump to the instruction behind it is looked for: what a function or its cold part spans. */
 #define JUMP_SEARCH MIB(1)
@@ -64,6 +65,25 @@ _Noreturn static void kernel_exception(struct regs *r)
 		   r->error);
 }
 
+/*
+ * A relative jump accesses no data. A fault that says it did comes from an instruction that is no longer there: HotSpot
+ * puts a jump over the first instruction of a method while other CPUs run it. Processors fetch such bytes at once;
+ * QEMU's translator reads them one by one, executes half of the old and half of the new, and keeps what it has made until
+ * somebody writes there. So the word is written back as it is, and the jump is executed.
+ */
+static bool code_changed(const struct regs *r)
+{
+	uint32_t word, found;
+	uint8_t op;
+
+	if (copy_from_user(&op, r->rip, 1) || (op != 0xe9 && op != 0xeb) || current->code_retries >= CODE_RETRIES)
+		return false;
+	current->code_retries++;
+	if (r->rip % 4 == 0 && !user_load32(&word, r->rip))
+		user_cmpxchg32(r->rip, word, word, &found);
+	return true;
+}
+
 static void page_fault(struct regs *r, bool app)
 {
 	uintptr_t addr = read_cr2();
@@ -100,6 +120,8 @@ static void page_fault(struct regs *r, bool app)
 			kernel_exception(r);
 		return;
 	}
+	if (!(r->error & ERROR_FETCH) && code_changed(r))
+		return;
 	signal_fault(r, result == FAULT_BUS ? SIGBUS : SIGSEGV,
 		     result == FAULT_BUS ? BUS_ADRERR : result == FAULT_ACCERR ? SEGV_ACCERR : SEGV_MAPERR,
 		     addr, 14, (r->error & (ERROR_WRITE | ERROR_FETCH)) | ERROR_USER |
