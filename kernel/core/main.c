@@ -107,6 +107,7 @@ void kernel_init_thread(void *arg)
 	vdso_init();
 	clock_init_late();
 	boot_mark("threads");
+	drivers_find();
 	smp_start();
 	drivers_init();
 	boot_mark("drivers");

@@ -280,21 +280,20 @@ static void port_add(struct port *p)
 	kfree(words);
 }
 
-static bool ahci_probe(struct pci_device *pci)
+static bool ahci_matches(const struct pci_device *pci) { return pci->class_code == 0x010601; }
+
+static void ahci_probe(struct pci_device *pci)
 {
 	struct hba *hba;
 	uint32_t implemented, cap;
 	bool any = false;
 	uint64_t bytes = pci->bars[5].size;
 
-	if (pci->class_code != 0x010601)
-		return false;
-	pci_enable(pci);
 	hba = kzalloc(sizeof(*hba));
 	if (!hba || bytes < H_PORTS + H_PORT_BYTES || !(hba->regs = pci_bar_map(pci, 5, 0, bytes))) {
 		log_err("ahci: no registers that can be used");
 		kfree(hba);
-		return false;
+		return;
 	}
 	mmio_write32(hba->regs + H_GHC, mmio_read32(hba->regs + H_GHC) | GHC_AHCI);
 	cap = mmio_read32(hba->regs + H_CAP);
@@ -307,11 +306,11 @@ static bool ahci_probe(struct pci_device *pci)
 		any |= hba->ports[i] != NULL;
 	}
 	if (!any)
-		return true;
+		return;
 	mmio_write32(hba->regs + H_IS, 0xffffffff);
 	if (pci_msi_enable(pci, hba_handler, hba, 0) < 0 && pci_intx_request(pci, hba_handler, hba) < 0) {
 		log_err("ahci: no interrupt");
-		return false;
+		return;
 	}
 	mmio_write32(hba->regs + H_GHC, mmio_read32(hba->regs + H_GHC) | GHC_INTERRUPTS);
 	for (unsigned i = 0; i < 32; i++) {
@@ -320,8 +319,7 @@ static bool ahci_probe(struct pci_device *pci)
 		port_set(hba->ports[i], P_IE, IE_WANTED);
 		port_add(hba->ports[i]);
 	}
-	return true;
 }
 
-static const struct pci_driver ahci = { .name = "ahci", .probe = ahci_probe };
+static const struct pci_driver ahci = { .name = "ahci", .matches = ahci_matches, .probe = ahci_probe };
 PCI_DRIVER(ahci);

@@ -59,14 +59,19 @@ void block_register(struct block_device *dev)
 		 (unsigned long long)(dev->capacity_bytes >> 10), dev->max_segments, dev->max_bytes >> 10);
 }
 
+void drivers_find(void)
+{
+	pci_scan();
+	boot_mark("drivers: scan");
+}
+
 void drivers_init(void)
 {
 	work_start();
-	boot_mark("drivers: scan");
 	for (const struct platform_driver *const *d = __drivers_platform_start;
 	     d < __drivers_platform_end; d++)
 		(*d)->probe();
-	pci_scan();
+	pci_probe();
 	acpi_enable_events();
 	virtio_settle();
 	console_ready();

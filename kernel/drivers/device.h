@@ -2,8 +2,9 @@
  * kernel/drivers/device.h - how drivers register, and the devices others use.
  *
  * A driver puts itself into a linker section with one of the macros below; nothing calls it by name.
- * drivers_init() (boot CPU, thread context, interrupts on) scans ACPI, PCI and the virtio-mmio list
- * and calls probe() of every driver that matches. What probe() finds it registers here: block
+ * drivers_find(), before the other CPUs are started, scans PCI and enables what has a driver (pci.h says
+ * why then). drivers_init() calls probe() of the platform drivers and of every PCI driver that matches.
+ * Both run in thread context with interrupts on. What probe() finds it registers here: block
  * devices, console ports, entropy. Registration is for ever (no hot-unplug).
  */
 #ifndef IBRIK_DRIVERS_DEVICE_H
@@ -12,6 +13,7 @@
 #include "lib/types.h"
 #include "lib/list.h"
 
+void drivers_find(void);
 void drivers_init(void);
 
 /* --- block devices: read-only use ---------------------------------------------------------- */
@@ -69,8 +71,10 @@ extern void (*power_button_handler)(void);
 struct pci_device;
 struct pci_driver {
 	const char *name;
-	/* True if the driver took the device. */
-	bool (*probe)(struct pci_device *dev);
+	/* Whether this is a device of the driver's kind, by its numbers alone. */
+	bool (*matches)(const struct pci_device *dev);
+	/* Takes the device, which is enabled already. */
+	void (*probe)(struct pci_device *dev);
 };
 #define PCI_DRIVER(drv) \
 	static const struct pci_driver *const drv##_entry \

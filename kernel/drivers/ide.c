@@ -334,14 +334,13 @@ static void channel_probe(struct pci_device *pci, uint16_t base, uint16_t contro
 			add_disk(ch, (uint8_t)unit, &id[unit]);
 }
 
-static bool ide_probe(struct pci_device *pci)
+static bool ide_matches(const struct pci_device *pci) { return pci->class_code >> 8 == 0x0101; }
+
+static void ide_probe(struct pci_device *pci)
 {
 	uint8_t interface = pci->class_code & 0xff;
 	uint16_t bm = 0;
 
-	if (pci->class_code >> 8 != 0x0101)
-		return false;
-	pci_enable(pci);
 	if (interface & 0x80)
 		bm = pci_bar_port(pci, 4, 16);
 	/* Each channel is at the ports of the PC/AT, or, in native mode, where its registers say. */
@@ -356,8 +355,7 @@ static bool ide_probe(struct pci_device *pci)
 			      bm ? bm + 8 : 0, 0);
 	else
 		channel_probe(pci, 0x170, 0x376, bm ? bm + 8 : 0, 15);
-	return true;
 }
 
-static const struct pci_driver ide = { .name = "ide", .probe = ide_probe };
+static const struct pci_driver ide = { .name = "ide", .matches = ide_matches, .probe = ide_probe };
 PCI_DRIVER(ide);

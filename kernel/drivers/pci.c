@@ -5,7 +5,7 @@
  *          need; a machine without it (microvm,pcie=on) has the memory-mapped one of MCFG. Bus numbers,
  *          bridge windows and base registers are the firmware's work; minimal firmware (qboot) leaves
  *          them empty, and pci_assign.c then fills them in.
- * Locking: one thread, during drivers_init().
+ * Locking: one thread, during drivers_find() and drivers_init().
  * Source:  PCI Local Bus Specification 3.0, chapter 6; PCI Firmware Specification 3.3 (ECAM).
  */
 #include "core/log.h"
@@ -132,7 +132,8 @@ unsigned pci_capability(const struct pci_device *d, uint8_t id, unsigned from)
 	return 0;
 }
 
-void pci_enable(const struct pci_device *d)
+/* Lets the function decode its base registers and master the bus. */
+static void enable(const struct pci_device *d)
 {
 	uint16_t command = pci_read16(d, COMMAND);
 
@@ -312,6 +313,20 @@ static void scan_bus(uint8_t bus, unsigned depth)
 	}
 }
 
+static const struct pci_driver *driver_of(const struct pci_device *d)
+{
+	for (const struct pci_driver *const *drv = __drivers_pci_start; drv < __drivers_pci_end; drv++)
+		if (d->header_type == 0 && (*drv)->matches(d))
+			return *drv;
+	return NULL;
+}
+
+/*
+ * With the boot CPU alone, because emulators change their address map under the feet of the other CPUs: QEMU's
+ * tcg_commit() (seen in 7.2) replaces the table of memory regions at once, but a CPU that runs translated code
+ * drops its cached indices into the old one later, and a store to a device in between reaches another device. An
+ * interrupt that one CPU sent to the next went to the HPET that way. Real machines do not mind the order.
+ */
 void pci_scan(void)
 {
 	struct pci_device *d;
@@ -327,8 +342,18 @@ void pci_scan(void)
 	list_for_each(d, &pci_devices, link) {
 		log_debug("pci: %02x:%02x.%x %04x:%04x class %06x", d->bus, d->slot, d->function, d->vendor,
 			  d->device, d->class_code);
-		for (const struct pci_driver *const *drv = __drivers_pci_start;
-		     d->header_type == 0 && !d->claimed && drv < __drivers_pci_end; drv++)
-			d->claimed = (*drv)->probe(d);
+		if (driver_of(d))
+			enable(d);
+	}
+}
+
+void pci_probe(void)
+{
+	struct pci_device *d;
+
+	list_for_each(d, &pci_devices, link) {
+		const struct pci_driver *drv = driver_of(d);
+		if (drv)
+			drv->probe(d);
 	}
 }

@@ -2,9 +2,13 @@
  * kernel/drivers/pci.h - PCI functions, as drivers see them.
  *
  * pci_scan() finds every function behind every host bridge of segment 0, gives addresses to base
- * registers that the firmware left empty, and offers each function to the drivers (PCI_DRIVER in
- * device.h). All of this runs on one thread during drivers_init(); configuration space is not
- * touched by anybody else.
+ * registers that the firmware left empty, and enables the functions that have a driver (PCI_DRIVER in
+ * device.h); pci_probe() offers them to it. All of this runs on one thread, of drivers_find() and
+ * drivers_init(); configuration space is not touched by anybody else.
+ *
+ * Whatever changes the machine's address map (base registers, bridge windows, the bits of the command
+ * register that turn decoding and bus mastering on) is done by pci_scan(), while the boot CPU is
+ * alone: see there.
  *
  * Errors: functions answer negative errno; a mapping answers NULL.
  */
@@ -32,10 +36,10 @@ struct pci_device {
 	uint16_t msix_vectors;
 	volatile uint8_t *msix_table;
 	struct list link;
-	bool claimed;
 };
 
 void pci_scan(void);
+void pci_probe(void);
 
 uint8_t pci_read8(const struct pci_device *d, unsigned offset);
 uint16_t pci_read16(const struct pci_device *d, unsigned offset);
@@ -46,8 +50,6 @@ void pci_write32(const struct pci_device *d, unsigned offset, uint32_t value);
 
 /* The next capability with this id behind `from` (0 = the first), or 0. */
 unsigned pci_capability(const struct pci_device *d, uint8_t id, unsigned from);
-/* Lets the function decode its base registers and master the bus. */
-void pci_enable(const struct pci_device *d);
 /* Maps [offset, offset + len) of a memory base register. */
 volatile uint8_t *pci_bar_map(const struct pci_device *d, unsigned bar, uint64_t offset, uint64_t len);
 /* The port of an I/O base register of at least len bytes, or 0. */

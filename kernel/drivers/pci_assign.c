@@ -6,7 +6,7 @@
  *          PC firmware puts them too. What firmware did assign stays, and the allocation starts behind
  *          it. A function gets naturally aligned blocks, the largest first; a bridge opens one window
  *          over everything behind it.
- * Locking: one thread, during drivers_init().
+ * Locking: one thread, during drivers_find().
  * Source:  PCI Local Bus Specification 3.0, 6.2.5; PCI-to-PCI Bridge Architecture 1.2, chapter 3.
  */
 #include "core/boot.h"

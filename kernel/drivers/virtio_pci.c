@@ -347,20 +347,22 @@ static bool modern_find(struct virtio_device *dev)
 	return dev->common && dev->notify_base && dev->isr;
 }
 
-static bool virtio_pci_probe(struct pci_device *pci)
+static bool virtio_pci_matches(const struct pci_device *pci)
+{
+	return pci->vendor == VENDOR && pci->device >= 0x1000 && pci->device <= 0x107f;
+}
+
+static void virtio_pci_probe(struct pci_device *pci)
 {
 	struct virtio_device *dev;
 	bool transitional = pci->device < 0x1040;
 
-	if (pci->vendor != VENDOR || pci->device < 0x1000 || pci->device > 0x107f)
-		return false;
 	dev = kzalloc(sizeof(*dev));
 	if (!dev)
-		return false;
+		return;
 	dev->pci = pci;
 	snprintf(dev->where, sizeof(dev->where), "%02x:%02x.%x", pci->bus, pci->slot, pci->function);
 	dev->id = transitional ? pci->subsystem : pci->device - 0x1040u;
-	pci_enable(pci);
 	if (modern_find(dev)) {
 		dev->transport = &modern;
 	} else {
@@ -368,7 +370,7 @@ static bool virtio_pci_probe(struct pci_device *pci)
 		if (!dev->port) {
 			log_err("virtio %s: no registers that can be used", dev->where);
 			kfree(dev);
-			return false;
+			return;
 		}
 		dev->config_bytes = (uint32_t)pci->bars[0].size;
 		dev->legacy = true;
@@ -376,8 +378,8 @@ static bool virtio_pci_probe(struct pci_device *pci)
 	}
 	if (virtio_device_add(dev) == -ENODEV && !dev->queues)
 		kfree(dev);
-	return true;
 }
 
-static const struct pci_driver virtio_pci = { .name = "virtio", .probe = virtio_pci_probe };
+static const struct pci_driver virtio_pci = { .name = "virtio", .matches = virtio_pci_matches,
+					      .probe = virtio_pci_probe };
 PCI_DRIVER(virtio_pci);
