@@ -134,7 +134,7 @@ part_size() {
 
 suite_run() {
 	local part
-	[ -z "$parts" ] || images_build
+	images_build
 	for part in $parts; do
 		"part_$part"
 	done
@@ -144,9 +144,7 @@ suite_report() {
 	{
 		echo "# Boot suite"
 		echo
-		echo "$(date -u '+%Y-%m-%d %H:%M') UTC, ibrik $(git -C "$top" describe --always --dirty 2>/dev/null)," \
-			"Linux $(cat "$out/peer/version"), $(qemu-system-x86_64 --version | sed -n '1s/.*version \([^ ]*\).*/QEMU \1/p')," \
-			"machine $machine, $memory MiB, $(nproc) host cores, load $(cut -d' ' -f1-3 /proc/loadavg) at the end."
+		report_conditions
 		echo
 		awk -f "$here/stats.awk" -f "$here/report-boot.awk" "$tsv"
 	} >"$out/$suite.md"

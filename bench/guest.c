@@ -17,7 +17,8 @@
  *	-l FILE                  everything the guest said: MICROSECONDS STREAM LINE
  *
  * Output: lines KEY<tab>VALUE: NAME.wall_us NAME.cpu_us NAME.text, with a counter
- * NAME.kernel_insns NAME.app_insns and entry.wall_us, then end.wall_us, end.cpu_us,
+ * NAME.kernel_insns NAME.app_insns and entry.wall_us and a line `mark KERNEL APP` for
+ * each mark that the guest itself set, then end.wall_us, end.cpu_us,
  * maxrss_kb, status (of QEMU), result: ok, ended (the guest ended before the last
  * mark) or timeout.
  * Errors: status 1 and one line for wrong use; a guest that fails is a result, status 0.
@@ -145,8 +146,10 @@ static void line_take(int index, const char *line, uint64_t wall_ns, uint64_t cp
 		printf("%s.cpu_us\t%llu\n", mark->name, (unsigned long long)(cpu_ns / 1000));
 		printf("%s.text\t%s\n", mark->name, line);
 		if (counter) {
-			printf("%s.kernel_insns\t%llu\n", mark->name, (unsigned long long)counter->kernel_insns);
-			printf("%s.app_insns\t%llu\n", mark->name, (unsigned long long)counter->app_insns);
+			struct instructions sum = counter_sum(counter);
+
+			printf("%s.kernel_insns\t%llu\n", mark->name, (unsigned long long)sum.kernel);
+			printf("%s.app_insns\t%llu\n", mark->name, (unsigned long long)sum.app);
 		}
 		if (last_mark && !strcmp(mark->name, last_mark))
 			last_reached = 1;
@@ -333,6 +336,9 @@ int main(int argc, char **argv)
 	status = guest_reap(pid, &usage);
 	if (counter && counter->entry_ns)
 		printf("entry.wall_us\t%llu\n", (unsigned long long)((counter->entry_ns - start_ns) / 1000));
+	for (uint64_t i = 0; counter && i < counter->marks && i < COUNTER_MARKS; i++)
+		printf("mark\t%llu %llu\n", (unsigned long long)counter->mark[i].kernel,
+		       (unsigned long long)counter->mark[i].app);
 	printf("end.wall_us\t%llu\n", (unsigned long long)((end_ns - start_ns) / 1000));
 	printf("end.cpu_us\t%llu\n", (unsigned long long)((uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec +
 							 (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec));

@@ -119,7 +119,7 @@ guest_run() {
 	esac
 	case $mode in
 	entry) plugin="-plugin $out/icount.so,counter=$out/counter,entry=$entry,count=off" ;;
-	count) plugin="-plugin $out/icount.so,counter=$out/counter,entry=$entry,count=on" ;;
+	count) plugin="-plugin $out/icount.so,counter=$out/counter,entry=$entry,count=$([ "$cpus" = 1 ] && echo on || echo smp)" ;;
 	esac
 	local prefix="$machine\t$guest\t$cpu\t$cpus\t$kind\t$mode\t$run"
 	say "$machine, $guest -cpu $cpu, $cpus vCPU, $kind, $memory MiB, $mode run $run"
@@ -136,6 +136,13 @@ guest_run() {
 
 # A value of the last run.
 last() { awk -F '\t' -v key="$1" '$8 == key { print $9 }' "$out/last.tsv"; }
+
+# Where and when, for the head of a report.
+report_conditions() {
+	echo "$(date -u '+%Y-%m-%d %H:%M') UTC, ibrik $(git -C "$top" describe --always --dirty 2>/dev/null)," \
+		"Linux $(cat "$out/peer/version"), $(qemu-system-x86_64 --version | sed -n '1s/.*version \([^ ]*\).*/QEMU \1/p')," \
+		"machine $machine, $memory MiB, $(nproc) host cores, load $(cut -d' ' -f1-3 /proc/loadavg) at the end."
+}
 
 record() { # GUEST KIND KEY VALUE: a figure that is no boot
 	printf '%s\t%s\t-\t0\t%s\tfigure\t1\t%s\t%s\n' "$machine" "$1" "$2" "$3" "$4" >>"$tsv"

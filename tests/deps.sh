@@ -14,7 +14,7 @@ set -eu
 run="gcc libc6-dev make git qemu-system-x86 squashfs-tools zlib1g-dev dpkg-dev xz-utils ca-certificates openjdk-17-jdk-headless"
 test="$run clang libclang-rt-14-dev llvm libclojure-java libh2-java"
 matrix="$test liblucene8-java"
-bench="$run binutils cpio lz4 zstd"
+bench="$run binutils cpio lz4 zstd maven"
 
 case ${1:-} in
 run) want=$run ;;
