@@ -96,7 +96,7 @@ matrix:
 	@$(MAKE) --no-print-directory all
 	@tests/matrix
 
-# make bench SUITE=boot|syscall|switch|memory: beside a Linux guest, into build/bench/.
+# make bench [SUITE=boot|syscall|switch|memory|file|java]: beside a Linux guest, into build/bench/.
 bench:
 	@tests/deps.sh bench
 	@$(MAKE) --no-print-directory all
