@@ -38,7 +38,7 @@ tools_build() {
 # peer's operator knows that java is alone, too.
 java_defaults() {
 	awk -v mib="$memory" 'BEGIN {
-		other = 40 + (mib / 15 < 512 ? mib / 15 : 512)
+		other = 48 + (mib / 5 < 512 ? mib / 5 : 512)
 		percent = int((mib > other ? mib - other : 0) * 100 / mib)
 		print "-XX:MaxRAMPercentage=" (percent < 25 ? 25 : percent > 85 ? 85 : percent)
 	}'

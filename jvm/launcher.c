@@ -72,13 +72,14 @@ static void make_env(struct strings *env)
 }
 
 /*
- * What a JVM needs beside its heap is about 40 MiB for a small program (libjvm's data, metaspace, compiled
- * code, thread stacks, the kernel) and a fifteenth of memory on top of it, at most 512 MiB. The rest may be heap, at least
+ * What a JVM needs beside its heap is about 48 MiB for a small program (libjvm's data, metaspace, compiled
+ * code, thread stacks, the kernel) and a fifth of memory on top of it, at most 512 MiB: a thousand threads in 512 MiB
+ * must find room beside a heap that has grown to its limit. The rest may be heap, at least
  * a quarter (the JVM's own default) and at most 85 %.
  */
 static unsigned heap_percentage(uint64_t bytes)
 {
-	uint64_t other = MIB(40) + MIN(bytes / 15, MIB(512));
+	uint64_t other = MIB(48) + MIN(bytes / 5, MIB(512));
 	uint64_t heap = bytes > other ? bytes - other : 0;
 	unsigned percent = (unsigned)(heap * 100 / bytes);
 
