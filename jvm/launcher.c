@@ -74,16 +74,24 @@ static void make_env(struct strings *env)
 /*
  * What a JVM needs beside its heap is about 48 MiB for a small program (libjvm's data, metaspace, compiled
  * code, thread stacks, the kernel) and a fifth of memory on top of it, at most 512 MiB: a thousand threads in 512 MiB
- * must find room beside a heap that has grown to its limit. The rest may be heap, at least
- * a quarter (the JVM's own default) and at most 85 %.
+ * must find room beside a heap that has grown to its limit. ZGC keeps live maps, remembered sets and forwarding tables
+ * outside the heap, and its memory is a file that must be there before it is used: 48 MiB and a tenth of memory more. The rest
+ * may be heap, at least a quarter (the JVM's own default) and at most 85 %.
  */
-static unsigned heap_percentage(uint64_t bytes)
+static unsigned heap_percentage(uint64_t bytes, bool zgc)
 {
-	uint64_t other = MIB(48) + MIN(bytes / 5, MIB(512));
+	uint64_t other = MIB(48) + MIN(bytes / 5, MIB(512)) + (zgc ? MIB(48) + bytes / 10 : 0);
 	uint64_t heap = bytes > other ? bytes - other : 0;
 	unsigned percent = (unsigned)(heap * 100 / bytes);
 
 	return percent < 25 ? 25 : percent > 85 ? 85 : percent;
+}
+
+static void look_for_zgc(const char *text, void *found)
+{
+	for (; *text; text++)
+		if (str_starts(text, "-XX:+UseZGC"))
+			*(bool *)found = true;
 }
 
 static void java_command(struct strings *argv, const char *home)
@@ -93,11 +101,15 @@ static void java_command(struct strings *argv, const char *home)
 	const char *jar = setting_get("java.jar"), *cp = setting_get("java.cp"), *main = setting_get("java.main");
 	const char *cds = setting_get("java.cds"), *release = setting_get("java.release");
 	uint64_t feature = 17;
+	bool zgc = false;
 
+	/* An option, or in a variable that the JVM reads. */
+	setting_each("java.opt", look_for_zgc, &zgc);
+	setting_each("env", look_for_zgc, &zgc);
 	snprintf(text, sizeof(text), "%s/bin/java", home);
 	add(argv, text);
 	mem_stats_get(&m);
-	snprintf(text, sizeof(text), "-XX:MaxRAMPercentage=%u", heap_percentage(m.total));
+	snprintf(text, sizeof(text), "-XX:MaxRAMPercentage=%u", heap_percentage(m.total, zgc));
 	add(argv, text);
 	if (release && parse_u64(release, NULL, &feature) != 0)
 		feature = 17;
