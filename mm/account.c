@@ -25,6 +25,8 @@
 #define LARGE_PAGES (MIB(1) / PAGE_SIZE)
 /* What an idle Java thread has not touched yet of its stack, and touches when it runs and ends: measured, generously. */
 #define STACK_TO_COME_PAGES (KIB(72) / PAGE_SIZE)
+/* What a new one touches before it waits for something. */
+#define FIRST_STEPS_PAGES (KIB(256) / PAGE_SIZE)
 
 static struct cpu_stats {
 	_Atomic int64_t v[STAT_COUNT];
@@ -75,9 +77,14 @@ bool commit_fits(uint64_t npages)
 	return false;
 }
 
-bool mm_thread_fits(unsigned threads)
+bool mm_thread_fits(unsigned threads, bool replaces)
 {
 	uint64_t there = buddy_free_pages() + stat_sum(STAT_FILE);
+
+	/* The threads that have woken up to end have taken what they were left with, and cannot end before this call returns if the
+	 * caller holds a lock of theirs, as HotSpot does. */
+	if (replaces)
+		return mm_pages_fit(FIRST_STEPS_PAGES) && there >= mem_reserve_pages + FIRST_STEPS_PAGES;
 
 	/* Promises leave room for its first steps. What the stacks may still grow by is compared with what is there: a heap that
 	 * has been committed and not used yet must not stand against a thousand idle threads. */

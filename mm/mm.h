@@ -109,8 +109,8 @@ void mm_start_threads(void);
 
 /* Is there room for one more thread beside `threads` others, which may all wake up and use more of their stacks? Stacks are charged
  * when they are touched, and neither a JVM nor this kernel can take no for an answer there: the call that makes the thread must
- * fail in time. */
-bool mm_thread_fits(unsigned threads);
+ * fail in time. replaces: there were more threads once, for which there was room; only what the new one takes at first must be there. */
+bool mm_thread_fits(unsigned threads, bool replaces);
 /* Could so many pages be promised now? Asked before pages that belong to no charged area are made on demand. */
 bool mm_pages_fit(uint64_t npages);
 

@@ -32,6 +32,7 @@ struct process {
 	struct list threads;
 	unsigned nthreads;        /* in the list */
 	unsigned nalive;          /* these, and those on their way out */
+	unsigned nrefused;        /* how many were alive when one more was refused last */
 	struct list all_link;
 	struct waitq exit_wait;   /* under process_list_lock */
 	_Atomic bool exiting;     /* exit_group or a fatal signal: threads leave */

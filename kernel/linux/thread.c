@@ -27,14 +27,17 @@
 #define ROOM_TRIES 10
 #define ROOM_PAUSE_NS 20000000ull
 
-/* Threads that have ended in the application's eyes (Thread.join() has returned) may still be on their way out: they get
- * time to give their memory back before the answer is no, as much as they need while there are fewer at every look. */
-static bool room_for_thread(const struct process *p)
+/*
+ * Threads that have ended in the application's eyes (Thread.join() has returned) may still be on their way out: they get
+ * time to give their memory back before the answer is no, as much as they need while there are fewer at every look. Who has left
+ * since the last refusal may be replaced.
+ */
+static bool room_for_thread(struct process *p)
 {
 	unsigned fewest = p->nalive;
 
 	for (unsigned i = 0; i < ROOM_TRIES; i++) {
-		if (mm_thread_fits(p->nthreads))
+		if (mm_thread_fits(p->nthreads, p->nalive < p->nrefused))
 			return true;
 		sleep_ns(ROOM_PAUSE_NS);
 		if (p->nalive < fewest) {
@@ -42,6 +45,7 @@ static bool room_for_thread(const struct process *p)
 			i = 0;
 		}
 	}
+	p->nrefused = p->nalive;
 	return false;
 }
 
