@@ -5,11 +5,12 @@
 
 memory=${MEMORY:-1024}
 timeout_s=${TIMEOUT:-400}
-java_options="-XX:+UseG1GC -Xms512m -Xmx512m"
+java_options="-XX:+UseG1GC -Xms512m -Xmx512m -XX:+ErrorFileToStderr"
 jmh_options="-f 0 -wi 3 -i 5 -w 1 -r 1"
 
 micro_build() {
 	local dir=$out/java-suite jars
+	rm -rf "$dir/classes" "$dir/jmh"
 	mkdir -p "$dir/classes" "$dir/jmh"
 	javac --release 17 -d "$dir/classes" "$here/java/suite/Bench.java" || fail "Bench.java does not compile"
 	jar --create --file "$dir/bench.jar" --main-class Bench -C "$dir/classes" . || fail "cannot make bench.jar"

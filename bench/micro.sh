@@ -25,7 +25,7 @@ micro_take() { # GUEST
 		}
 		$2 != "stdout" { next }
 		$3 ~ /^[^=]+=[0-9.]+$/ { split($3, f, "="); print prefix "\tfigure:" f[1] "\t" f[2] }
-		$4 ~ /^[0-9.]+$/ { print prefix "\tns:" $3 "\t" $4 }
+		NF == 4 && $3 !~ /:$/ && $4 ~ /^[0-9.]+$/ { print prefix "\tns:" $3 "\t" $4 }
 		# A result of JMH: Benchmark, mode, iterations, score, error, unit.
 		$3 ~ /^Ordinary\./ && $4 == "avgt" && $NF == "ns/op" { print prefix "\tns:jmh-" substr($3, 10) "\t" $6 }
 		$4 == "failed" { print prefix "\tfailed:" $3 "\t" $5; at += 2 }

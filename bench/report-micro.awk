@@ -23,6 +23,7 @@ $8 ~ /^figure:/ { take("figure", substr($8, 8)) }
 $8 ~ /^kernel-insns:/ { take("kernel", substr($8, 14)) }
 $8 ~ /^app-insns:/ { take("app", substr($8, 11)) }
 $8 ~ /^failed:/ { lost = lost "- " $2 ", " $4 " vCPUs: " substr($8, 8) " failed with error " $9 "\n" }
+$8 == "exit.text" && $9 != "exit 0" { lost = lost "- " $2 ", " $4 " vCPUs, " $5 ", run " $7 ": the program ended early, " $9 "\n" }
 $8 == "result" && $9 != "ok" { lost = lost "- " $2 ", " $4 " vCPUs, run " $7 ": " $9 "\n" }
 
 # Of the least to the most, a number with as many digits as it deserves.
