@@ -89,9 +89,18 @@ static unsigned heap_percentage(uint64_t bytes, bool zgc)
 
 static void look_for_zgc(const char *text, void *found)
 {
-	for (; *text; text++)
-		if (str_starts(text, "-XX:+UseZGC"))
-			*(bool *)found = true;
+	if (strstr(text, "-XX:+UseZGC"))
+		*(bool *)found = true;
+}
+
+/* Only in the variables from which java (the first) and its JVM take options: in another it is just a text. */
+static void look_for_zgc_in_env(const char *variable, void *found)
+{
+	static const char *const names[] = { "JDK_JAVA_OPTIONS=", "JAVA_TOOL_OPTIONS=", "_JAVA_OPTIONS=" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_starts(variable, names[i]))
+			look_for_zgc(variable, found);
 }
 
 static void java_command(struct strings *argv, const char *home)
@@ -103,9 +112,8 @@ static void java_command(struct strings *argv, const char *home)
 	uint64_t feature = 17;
 	bool zgc = false;
 
-	/* An option, or in a variable that the JVM reads. */
 	setting_each("java.opt", look_for_zgc, &zgc);
-	setting_each("env", look_for_zgc, &zgc);
+	setting_each("env", look_for_zgc_in_env, &zgc);
 	snprintf(text, sizeof(text), "%s/bin/java", home);
 	add(argv, text);
 	mem_stats_get(&m);

@@ -1,5 +1,5 @@
 /*
- * kernel/fs/procfs.h - between procfs.c (the system), procfs_pid.c (processes) and sysfs.c.
+ * kernel/fs/procfs.h - between procfs.c (the system), procfs_pid.c and procfs_fd.c (processes) and sysfs.c.
  */
 #ifndef IBRIK_FS_PROCFS_H
 #define IBRIK_FS_PROCFS_H
@@ -15,6 +15,17 @@ const struct gen_entry *proc_pid_next(const struct gen_ref *dir, int after, int 
 const struct gen_entry *proc_pid_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref);
 ssize_t proc_self_readlink(const struct gen_ref *ref, char *buf, size_t size);
 ssize_t proc_thread_self_readlink(const struct gen_ref *ref, char *buf, size_t size);
+/* procfs_fd.c: the links and the descriptors of a process, for the tables of /proc/PID and task/TID. */
+struct dentry *proc_exe_follow(const struct gen_ref *ref);
+ssize_t proc_exe_readlink(const struct gen_ref *ref, char *buf, size_t size);
+struct dentry *proc_cwd_follow(const struct gen_ref *ref);
+ssize_t proc_cwd_readlink(const struct gen_ref *ref, char *buf, size_t size);
+struct dentry *proc_root_follow(const struct gen_ref *ref);
+ssize_t proc_root_readlink(const struct gen_ref *ref, char *buf, size_t size);
+const struct gen_entry *proc_fd_next(const struct gen_ref *dir, int after, int *number, char name[32]);
+const struct gen_entry *proc_fd_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref);
+const struct gen_entry *proc_fdinfo_next(const struct gen_ref *dir, int after, int *number, char name[32]);
+const struct gen_entry *proc_fdinfo_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref);
 /* Lines of /proc/mounts and mountinfo. */
 int proc_mounts_show(struct text *t, const struct gen_ref *ref);
 int proc_mountinfo_show(struct text *t, const struct gen_ref *ref);

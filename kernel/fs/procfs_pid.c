@@ -2,7 +2,8 @@
  * kernel/fs/procfs_pid.c - /proc/PID and /proc/PID/task/TID.
  *
  * Theory:    A reference names a process and, below task/, a thread. Each file looks the process up when
- *            it is read, so an open file of a process that has ended answers ESRCH.
+ *            it is read, so an open file of a process that has ended answers ESRCH. The tables name
+ *            links and descriptors too, which are in procfs_fd.c.
  * Interface: the tables of procfs.h.
  * Locking:   process_list_lock for lists of threads; nothing is printed under it that could sleep long.
  * Errors:    -ESRCH, -ENOENT, -ENOMEM.
@@ -17,11 +18,6 @@
 #define THREADS_MAX 65536u
 
 /* --- processes and threads -------------------------------------------------------------------------- */
-
-struct numbers { /* of a process's threads, or of all processes */
-	int after, best;
-	char name[16];
-};
 
 /* The process of a reference; *t receives its thread (the first one outside task/), referenced. */
 static struct process *ref_process(const struct gen_ref *ref, struct thread **t)
@@ -634,218 +630,12 @@ static int cgroup_show(struct text *t, const struct gen_ref *ref)
 static int mounts_show(struct text *t, const struct gen_ref *ref) { return proc_mounts_show(t, ref); }
 static int mountinfo_show(struct text *t, const struct gen_ref *ref) { return proc_mountinfo_show(t, ref); }
 
-/* --- links -------------------------------------------------------------------------------------------- */
-
-static ssize_t path_put(struct dentry *d, char *buf, size_t size)
-{
-	char *text;
-	ssize_t n;
-
-	if (IS_ERR(d))
-		return PTR_ERR(d);
-	text = kmalloc(PATH_MAX);
-	n = text ? dentry_path(d, text, PATH_MAX) : -ENOMEM;
-	if (n > 0) {
-		n = MIN((size_t)n, size);
-		memcpy(buf, text, n);
-	}
-	kfree(text);
-	dentry_put(d);
-	return n;
-}
-
-static struct dentry *exe_follow(const struct gen_ref *ref)
-{
-	struct process *p = process_find(ref->pid);
-	struct dentry *d = ERR_PTR(-ENOENT);
-
-	if (p && p->mm && p->mm->exe_file && p->mm->exe_file->dentry) {
-		d = p->mm->exe_file->dentry;
-		dentry_get(d);
-	}
-	if (p)
-		process_put(p);
-	return d;
-}
-
-static ssize_t exe_readlink(const struct gen_ref *ref, char *buf, size_t size)
-{
-	return path_put(exe_follow(ref), buf, size);
-}
-
-static struct dentry *cwd_follow(const struct gen_ref *ref)
-{
-	struct process *p = process_find(ref->pid);
-	struct dentry *d = ERR_PTR(-ENOENT);
-
-	if (p && p->fs) {
-		mutex_lock(&p->fs->lock);
-		d = p->fs->cwd;
-		dentry_get(d);
-		mutex_unlock(&p->fs->lock);
-	}
-	if (p)
-		process_put(p);
-	return d;
-}
-
-static ssize_t cwd_readlink(const struct gen_ref *ref, char *buf, size_t size)
-{
-	return path_put(cwd_follow(ref), buf, size);
-}
-
-static struct dentry *root_follow(const struct gen_ref *ref)
-{
-	dentry_get(root_dentry);
-	return root_dentry;
-}
-
-static ssize_t root_readlink(const struct gen_ref *ref, char *buf, size_t size)
-{
-	buf[0] = '/';
-	return 1;
-}
-
-/* --- descriptors ----------------------------------------------------------------------------------------- */
-
-static struct file *ref_file(const struct gen_ref *ref)
-{
-	struct process *p = process_find(ref->pid);
-	struct file *f = p && p->fds ? fd_table_file(p->fds, ref->index) : NULL;
-
-	if (p)
-		process_put(p);
-	return f;
-}
-
-static struct dentry *fd_follow(const struct gen_ref *ref)
-{
-	struct file *f = ref_file(ref);
-	struct dentry *d;
-
-	if (!f)
-		return ERR_PTR(-ENOENT);
-	if (f->dentry) {
-		d = f->dentry;
-		dentry_get(d);
-	} else { /* a pipe or the like: a place in the tree that nobody else has */
-		inode_get(f->inode);
-		d = dentry_new_root(f->inode->sb, f->inode);
-		if (IS_ERR(d))
-			inode_put(f->inode);
-	}
-	file_put(f);
-	return d;
-}
-
-static ssize_t fd_readlink(const struct gen_ref *ref, char *buf, size_t size)
-{
-	struct file *f = ref_file(ref);
-	char *text = kmalloc(PATH_MAX);
-	ssize_t n = -ENOENT;
-
-	if (f && text) {
-		n = file_path(f, text, PATH_MAX);
-		n = MIN(n, (ssize_t)size);
-		if (n > 0)
-			memcpy(buf, text, n);
-	}
-	if (f)
-		file_put(f);
-	kfree(text);
-	return n;
-}
-
-static int fdinfo_show(struct text *t, const struct gen_ref *ref)
-{
-	struct file *f = ref_file(ref);
-	char *more;
-	int n;
-
-	if (!f)
-		return -ENOENT;
-	text_printf(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", (unsigned long)f->pos,
-		    atomic_load(&f->flags), f->inode->sb->dev, (unsigned long)f->inode->ino);
-	more = f->ops->show_fdinfo ? kmalloc(PAGE_SIZE) : NULL;
-	if (more) {
-		n = f->ops->show_fdinfo(f, more, PAGE_SIZE);
-		if (n > 0)
-			text_add(t, more, MIN((size_t)n, PAGE_SIZE));
-		kfree(more);
-	}
-	file_put(f);
-	return 0;
-}
-
-static const struct gen_entry fd_entry = {
-	.name = "", .mode = S_IFLNK | 0700, .readlink = fd_readlink, .follow = fd_follow,
-};
-static const struct gen_entry fdinfo_entry = { .name = "", .mode = S_IFREG | 0444, .show = fdinfo_show };
-
-static int fd_number_emit(int fd, struct file *f, void *arg)
-{
-	struct numbers *n = arg;
-
-	if (fd > n->after) {
-		n->best = fd;
-		return 1;
-	}
-	return 0;
-}
-
-static bool fd_number_next(const struct gen_ref *dir, int after, int *number, char name[32])
-{
-	struct process *p = process_find(dir->pid);
-	struct numbers n = { .after = after, .best = -1 };
-
-	if (!p)
-		return false;
-	if (p->fds)
-		fd_each(p->fds, fd_number_emit, &n);
-	process_put(p);
-	*number = n.best;
-	snprintf(name, 32, "%d", n.best);
-	return n.best >= 0;
-}
-
-static const struct gen_entry *fd_next(const struct gen_ref *dir, int after, int *number, char name[32])
-{
-	return fd_number_next(dir, after, number, name) ? &fd_entry : NULL;
-}
-
-static const struct gen_entry *fdinfo_next(const struct gen_ref *dir, int after, int *number, char name[32])
-{
-	return fd_number_next(dir, after, number, name) ? &fdinfo_entry : NULL;
-}
-
-static bool fd_number_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref)
-{
-	struct file *f;
-
-	*ref = *dir;
-	ref->index = gen_number(name);
-	f = ref->index >= 0 ? ref_file(ref) : NULL;
-	if (f)
-		file_put(f);
-	return f != NULL;
-}
-
-static const struct gen_entry *fd_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref)
-{
-	return fd_number_find(dir, name, ref) ? &fd_entry : NULL;
-}
-
-static const struct gen_entry *fdinfo_find(const struct gen_ref *dir, const char *name, struct gen_ref *ref)
-{
-	return fd_number_find(dir, name, ref) ? &fdinfo_entry : NULL;
-}
-
 /* --- tables ------------------------------------------------------------------------------------------- */
 
 #define LINK_ENTRY(n, r, f) { .name = n, .mode = S_IFLNK | 0777, .readlink = r, .follow = f }
 #define FD_DIRS                                                                                         \
-	{ .name = "fd", .mode = S_IFDIR | 0500, .next = fd_next, .find = fd_find },                     \
-	{ .name = "fdinfo", .mode = S_IFDIR | 0555, .next = fdinfo_next, .find = fdinfo_find }
+	{ .name = "fd", .mode = S_IFDIR | 0500, .next = proc_fd_next, .find = proc_fd_find },           \
+	{ .name = "fdinfo", .mode = S_IFDIR | 0555, .next = proc_fdinfo_next, .find = proc_fdinfo_find }
 #define COMMON_FILES                                                                                     \
 	GEN_FILE("maps", maps_show), GEN_FILE("smaps", smaps_show),                                      \
 	GEN_FILE("smaps_rollup", smaps_rollup_show), GEN_FILE("status", status_show),                    \
@@ -855,8 +645,9 @@ static const struct gen_entry *fdinfo_find(const struct gen_ref *dir, const char
 	GEN_FILE("mounts", mounts_show), GEN_FILE("mountinfo", mountinfo_show),                          \
 	GEN_FILE("oom_score", zero_show), GEN_FILE_RW("oom_score_adj", oom_adj_show, oom_adj_store),     \
 	GEN_FILE("wchan", wchan_show), GEN_FILE("io", io_show),                                          \
-	LINK_ENTRY("exe", exe_readlink, exe_follow), LINK_ENTRY("cwd", cwd_readlink, cwd_follow),        \
-	LINK_ENTRY("root", root_readlink, root_follow), FD_DIRS
+	LINK_ENTRY("exe", proc_exe_readlink, proc_exe_follow),                                           \
+	LINK_ENTRY("cwd", proc_cwd_readlink, proc_cwd_follow),                                           \
+	LINK_ENTRY("root", proc_root_readlink, proc_root_follow), FD_DIRS
 
 static const struct gen_entry task_files[] = { COMMON_FILES, GEN_END };
 static const struct gen_entry proc_task_entry = GEN_DIR("", task_files);

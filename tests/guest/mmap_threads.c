@@ -1,0 +1,194 @@
+/*
+ * tests/guest/mmap_threads.c - memory that several threads map, protect, unmap and touch at the same time.
+ */
+#include "harness.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+
+static _Atomic bool protect_stop;
+static _Atomic long protect_faults;
+static char *protect_page;
+
+static void *write_until_stopped(void *arg)
+{
+	(void)arg;
+	while (!protect_stop)
+		if (fault_catch(fault_write, protect_page).sig)
+			protect_faults++;
+	return NULL;
+}
+
+TEST_SLOW(after_mprotect_returns_no_cpu_can_write_any_more, 40)
+{
+	pthread_t threads[3];
+
+	protect_page = map_anon(1, RW);
+	protect_stop = false;
+	for (int i = 0; i < 3; i++)
+		threads[i] = thread_start(write_until_stopped, NULL);
+	for (int i = 0; i < 200; i++) {
+		CHECK_OK(mprotect(protect_page, PAGE, PROT_READ));
+		char seen = *(volatile char *)protect_page;
+		/* Nobody can write now: clear through another protection change and look again. */
+		for (int j = 0; j < 200; j++)
+			CHECK_EQ(*(volatile char *)protect_page, seen);
+		CHECK_OK(mprotect(protect_page, PAGE, RW));
+		protect_page[0] = 0;
+		sched_yield();
+	}
+	protect_stop = true;
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* A part of a 2 MiB region is given back while another thread touches the rest of it for the first time. */
+struct touch {
+	char *at;
+	_Atomic int round, done;
+};
+
+static void *toucher(void *arg)
+{
+	struct touch *t = arg;
+
+	for (int seen = 0; seen < 300;) {
+		int now = t->round;
+
+		if (now == seen)
+			continue;
+		seen = now;
+		t->at[0] = 1;
+		t->done = seen;
+	}
+	return NULL;
+}
+
+TEST(part_of_a_large_page_goes_while_the_rest_is_touched)
+{
+	const size_t huge = 2ul << 20;
+	struct touch t = { 0 };
+	char *area = mmap(NULL, 8 * huge, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+	char *region;
+
+	CHECK(area != MAP_FAILED);
+	region = (char *)(((unsigned long)area + 2 * huge - 1) & ~(huge - 1));
+	CHECK_OK(madvise(area, 8 * huge, MADV_HUGEPAGE));
+	t.at = region;
+	CHECK_EQ(pthread_create(&thread, NULL, toucher, &t), 0);
+	for (int i = 1; i <= 300; i++) {
+		CHECK_OK(madvise(region, huge, MADV_DONTNEED));
+		t.round = i;
+		for (int k = 0; t.done != i; k++) {
+			CHECK_OK(madvise(region + huge / 2, huge / 2, MADV_DONTNEED));
+			CHECK_OK(mprotect(region + huge / 4, PAGE, k % 2 ? RW : PROT_READ));
+		}
+		CHECK_EQ(region[0], 1);
+		CHECK_EQ(region[huge - 1], 0);
+		CHECK_OK(mprotect(region, huge, RW));
+	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_OK(munmap(area, 8 * huge));
+}
+
+/* Another thread's access may be half way through its fault while the memory goes: nothing of it may stay behind. */
+struct target {
+	char *at;
+	int zeros;
+	_Atomic bool stop;
+};
+
+static void *fill_again_and_again(void *arg)
+{
+	struct target *t = arg;
+
+	while (!t->stop)
+		if (read(t->zeros, t->at, 1) != 1 && errno != EFAULT)
+			return "read";
+	return NULL;
+}
+
+TEST(memory_touched_while_it_is_unmapped_is_gone)
+{
+	const size_t huge = 2ul << 20;
+	char *area = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct target t = { .zeros = open("/dev/zero", O_RDONLY) };
+	pthread_t thread;
+	void *failed;
+
+	CHECK(area != MAP_FAILED);
+	CHECK(t.zeros >= 0);
+	/* Alone in its page table, which goes with it each time. */
+	t.at = (char *)(((unsigned long)area + huge - 1) & ~(huge - 1));
+	thread = thread_start(fill_again_and_again, &t);
+	for (int i = 0; i < 3000; i++) {
+		CHECK(mmap(t.at, 16 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == t.at);
+		for (int k = i % 50; k > 0; k--)
+			__asm__ volatile("pause");
+		CHECK(mmap(t.at, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == t.at);
+		CHECK_MSG(!readable(t.at), "round %d", i);
+	}
+	t.stop = true;
+	CHECK_EQ(pthread_join(thread, &failed), 0);
+	CHECK(!failed);
+	CHECK_OK(close(t.zeros));
+	CHECK_OK(munmap(area, 2 * huge));
+}
+
+static _Atomic size_t touch_next;
+static char *touch_base;
+#define TOUCH_PAGES 4096
+
+static void *touch_pages(void *arg)
+{
+	size_t i;
+
+	(void)arg;
+	/* Every page is touched by all threads at nearly the same moment. */
+	while ((i = touch_next++) < 4 * TOUCH_PAGES)
+		atomic_fetch_add((_Atomic int *)(touch_base + (i / 4) * PAGE), 1);
+	return NULL;
+}
+
+TEST_SLOW(threads_that_fault_on_the_same_pages_lose_no_write, 40)
+{
+	pthread_t threads[4];
+
+	touch_base = map_anon(TOUCH_PAGES, RW);
+	touch_next = 0;
+	for (int i = 0; i < 4; i++)
+		threads[i] = thread_start(touch_pages, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	for (size_t i = 0; i < TOUCH_PAGES; i++)
+		CHECK_EQ(*(int *)(touch_base + i * PAGE), 4);
+}
+
+static void *map_touch_unmap(void *arg)
+{
+	unsigned seed = (unsigned)(long)arg;
+
+	for (int i = 0; i < 400; i++) {
+		size_t n = 1 + rand_r(&seed) % 40;
+		char *p = map_anon(n, RW);
+
+		for (size_t j = 0; j < n; j++) {
+			CHECK(p[j * PAGE] == 0);
+			p[j * PAGE] = 1;
+		}
+		CHECK_OK(munmap(p, n * PAGE));
+	}
+	return NULL;
+}
+
+TEST_SLOW(threads_map_touch_and_unmap_at_the_same_time, 60)
+{
+	pthread_t threads[4];
+
+	for (long i = 0; i < 4; i++)
+		threads[i] = thread_start(map_touch_unmap, (void *)(i + 1));
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
+TEST_MAIN("mmap_threads")
