@@ -123,7 +123,7 @@ $(BUILD)/ibrik.elf: $(BUILD)/ibrik.debug.elf
 # --- the host command -------------------------------------------------------
 HOST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE
 TOOL_OBJS := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard images/*.c))
-TOOL_DATA := $(BUILD)/boot.bin $(patsubst images/%,$(BUILD)/%,$(wildcard images/*.sh images/*.py))
+TOOL_DATA := $(BUILD)/boot.bin $(BUILD)/tcg-reread.so $(patsubst images/%,$(BUILD)/%,$(wildcard images/*.sh images/*.py))
 
 tool: $(BUILD)/ibrik $(TOOL_DATA)
 
@@ -139,6 +139,11 @@ $(BUILD)/ibrik: $(TOOL_OBJS)
 $(filter %.sh %.py,$(TOOL_DATA)): $(BUILD)/%: images/%
 	@mkdir -p $(BUILD)
 	$(Q)install -m 755 $< $@
+
+# A plugin for QEMU, which finds it beside the command.
+$(BUILD)/tcg-reread.so: images/tcg/reread.c images/tcg/plugin.h Makefile
+	@mkdir -p $(BUILD)
+	$(Q)$(CC) $(HOST_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
 BOOT_CFLAGS := -m32 --param=min-pagesize=0 -march=i386 -Os -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments

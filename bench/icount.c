@@ -22,9 +22,6 @@
  *	entry of the kernel
  * Locking: see counter.h.
  * Errors: qemu_plugin_install answers -1 after one line, which ends QEMU.
- *
- * Debian ships no header for plugins. What is declared here is version 1 of the
- * interface, which QEMU checks by qemu_plugin_version.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -37,23 +34,7 @@
 #include <unistd.h>
 
 #include "counter.h"
-
-#define EXPORT __attribute__((visibility("default")))
-
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { INLINE_ADD_U64 = 0 };
-enum { CB_NO_REGS = 0 };
-
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*callback)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int op, void *ptr, uint64_t value);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*callback)(unsigned cpu, void *data), int flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, void (*callback)(unsigned cpu, void *data), int flags, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+#include "images/tcg/plugin.h"
 
 EXPORT int qemu_plugin_version = 1;
 

@@ -5,6 +5,8 @@
 
 memory=${MEMORY:-1024}
 timeout_s=${TIMEOUT:-400}
+# Both guests lose most runs with several CPUs to QEMU's translator without it (docs/caveats.md).
+smp_plugin="-plugin $top/build/tcg-reread.so"
 java_options="-XX:+UseG1GC -Xms512m -Xmx512m -XX:+ErrorFileToStderr"
 jmh_options="-f 0 -wi 3 -i 5 -w 1 -r 1"
 

@@ -26,7 +26,7 @@ tools_build() {
 	mkdir -p "$out"
 	gcc $flags -o "$out/guest" "$here/guest.c"
 	gcc $flags -o "$out/image" "$here/image.c"
-	gcc $flags -fPIC -shared -fvisibility=hidden -o "$out/icount.so" "$here/icount.c"
+	gcc $flags -I"$here/.." -fPIC -shared -fvisibility=hidden -o "$out/icount.so" "$here/icount.c"
 	"$here/peer/build.sh" "$out/peer"
 	entry_linux=$("$here/pvh.sh" "$out/peer/vmlinux")
 	[ "$with_ibrik" = 0 ] && return
@@ -118,6 +118,7 @@ guest_run() {
 			$(linux_drives "$image")) ;;
 	esac
 	case $mode in
+	wall) [ "$cpus" = 1 ] || plugin=${smp_plugin:-} ;;
 	entry) plugin="-plugin $out/icount.so,counter=$out/counter,entry=$entry,count=off" ;;
 	count) plugin="-plugin $out/icount.so,counter=$out/counter,entry=$entry,count=$([ "$cpus" = 1 ] && echo on || echo smp)" ;;
 	esac

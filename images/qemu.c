@@ -7,12 +7,15 @@
  *            the quickest to the kernel's entry; its devices sit on virtio-mmio.
  *            QEMU runs in a process group of its own, so that Ctrl-C reaches the application
  *            through us, and dies with us.
+ *            Emulated with several CPUs, a QEMU that reads instructions while they change gets the plugin that
+ *            mends it (images/tcg/reread.c).
  * Interface: machine_open() checks what can be checked early, machine_start()
  * Errors:    what can be known before is checked before; QEMU's own failures are told by pump.c
  */
 #include "tool.h"
 
 #include <arpa/inet.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,6 +27,7 @@
 #include <unistd.h>
 
 #define QEMU "qemu-system-x86_64"
+#define NAMES_MAX (64u << 20) /* bytes of names in a program */
 
 static bool cpu_has_virtualization(void)
 {
@@ -177,14 +181,72 @@ static int add_channel(struct strings *argv, const char *id, int *ours)
 	return ends[1];
 }
 
-static bool program_exists(const char *name)
+static char *program_find(const char *name)
 {
 	char *path = xstrdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin"), *rest;
 
-	for (char *folder = strtok_r(path, ":", &rest); folder; folder = strtok_r(NULL, ":", &rest))
-		if (access(format("%s/%s", folder, name), X_OK) == 0)
-			return true;
-	return false;
+	for (char *folder = strtok_r(path, ":", &rest); folder; folder = strtok_r(NULL, ":", &rest)) {
+		char *file = format("%s/%s", folder, name);
+
+		if (access(file, X_OK) == 0)
+			return file;
+	}
+	return NULL;
+}
+
+/* The names that a program shares with its libraries and plugins, or NULL. */
+static char *dynamic_names(const char *path, size_t *bytes)
+{
+	Elf64_Ehdr header;
+	Elf64_Shdr section, strings;
+	char *names = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_shentsize != sizeof(section))
+		header.e_shnum = 0;
+	for (unsigned i = 0; i < header.e_shnum && !names; i++) {
+		if (pread(fd, &section, sizeof(section), (off_t)(header.e_shoff + i * sizeof(section))) != (ssize_t)sizeof(section))
+			break;
+		if (section.sh_type != SHT_DYNSYM || section.sh_link >= header.e_shnum)
+			continue;
+		if (pread(fd, &strings, sizeof(strings), (off_t)(header.e_shoff + section.sh_link * sizeof(strings))) != (ssize_t)sizeof(strings) ||
+		    strings.sh_size > NAMES_MAX)
+			break;
+		names = xalloc(strings.sh_size + 1);
+		if (pread(fd, names, strings.sh_size, (off_t)strings.sh_offset) != (ssize_t)strings.sh_size) {
+			free(names);
+			names = NULL;
+			break;
+		}
+		*bytes = strings.sh_size;
+	}
+	close(fd);
+	return names;
+}
+
+/* The plugin is made for version 1 of the interface; a QEMU that knows scoreboards has a later one and needs none. */
+static bool takes_plugin(const char *qemu)
+{
+	static const char reset[] = "qemu_plugin_reset", scoreboard[] = "qemu_plugin_scoreboard_new";
+	size_t bytes = 0;
+	char *names = dynamic_names(qemu, &bytes);
+	bool takes = names && memmem(names, bytes, reset, sizeof(reset)) && !memmem(names, bytes, scoreboard, sizeof(scoreboard));
+
+	free(names);
+	return takes;
+}
+
+static void add_plugin(struct strings *argv)
+{
+	char *plugin = data_file("tcg-reread.so", false), *qemu = program_find(QEMU);
+
+	if (plugin && qemu && takes_plugin(qemu))
+		add(argv, "-plugin", escape_commas(plugin));
+	free(qemu);
+	free(plugin);
 }
 
 static void add_devices(struct strings *argv, const struct strings *drives, bool mmio)
@@ -228,7 +290,7 @@ void machine_open(struct machine *machine, const struct options *options)
 {
 	memset(machine, 0, sizeof(*machine));
 	machine->log_fd = -1;
-	if (!program_exists(QEMU))
+	if (!program_find(QEMU))
 		die(STATUS_ERROR, QEMU " is not installed; on Debian: apt install qemu-system-x86");
 	if (options->log) {
 		machine->log_fd = open(options->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
@@ -255,6 +317,8 @@ void machine_start(struct machine *machine, const struct options *options, const
 	else
 		add(argv, "-bios", "qboot.rom");
 	add(argv, "-accel", kvm ? "kvm" : "tcg,thread=multi");
+	if (!kvm && options->cpus > 1)
+		add_plugin(argv);
 	add(argv, "-cpu", kvm ? "host,migratable=off" : "max");
 	add(argv, "-m", format("%lluk", (unsigned long long)(options->memory >> 10)));
 	add(argv, "-smp", format("%llu", (unsigned long long)options->cpus));

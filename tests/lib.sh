@@ -48,7 +48,7 @@ job_report() { # name file status seconds
 	else
 		printf 'FAIL  %-34s %4d passed, %d failed  %3d s  (%s)\n' "$name" "$ok" "$bad" "$seconds" "${file#"$TOP"/}"
 		grep '^not ok ' "$file" | head -n 30 | sed 's/^/      /'
-		grep -v -E '^(ok|not ok|skip) ' "$file" | tail -n 15 | sed 's/^/      | /'
+		grep -v -E '^(ok|not ok|skip) ' "$file" | tail -n 30 | sed 's/^/      | /'
 	fi
 }
 

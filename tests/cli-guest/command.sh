@@ -112,6 +112,14 @@ for signal in TERM INT; do
 	check "signal-$signal" [ "$?,$(tail -n1 "$T/out")" = "7,got $(kill -l $signal)" ]
 done
 
+# A QEMU that takes it gets the plugin against torn instructions when several CPUs are emulated.
+if grep -q qemu_plugin_reset "$(command -v qemu-system-x86_64)" && ! grep -q qemu_plugin_scoreboard_new "$(command -v qemu-system-x86_64)"; then
+	run_ibrik --cpus 2 --log "$T/log" --exec "$T/probe" status 3
+	check plugin-with-several-cpus grep -q -e '-plugin [^ ]*/tcg-reread.so ' "$T/log"
+	run_ibrik --cpus 1 --log "$T/log" --exec "$T/probe" status 3
+	check no-plugin-with-one-cpu [ "$status,$(grep -c -e ' -plugin ' "$T/log")" = "3,0" ]
+fi
+
 run_ibrik --log "$T/log" --run "$T/probe status 3" --run "$T/probe streams"
 check several-programs [ "$status,$out" = "3,to-out" ]
 check several-programs-are-reported grep -q 'ran 0 768' "$T/log"

@@ -74,42 +74,17 @@ java_host() {
 	done
 }
 
-# Whether a JVM died in a method entry that was being patched: QEMU's translator (7.2, several CPUs) had read a mixture of
-# the old instruction, 89 84 24 00 c0 fe ff, and the new one, e9 and an offset, which docs/caveats.md explains. The report
-# in FILE shows it: pc lies in the seven bytes that are e9 .. .. .. .. fe ff now. A guest can do nothing about it.
-java_torn() { # FILE
-	local pc at line byte
-	local -A code=()
-	pc=$(sed -n 's/^Instructions: (pc=\(0x[0-9a-f]*\))$/\1/p' "$1" | head -n 1)
-	[ -n "$pc" ] || return 1
-	while read -r at line; do
-		at=$((${at%:}))
-		for byte in $line; do
-			code[$((at++))]=$byte
-		done
-	done < <(sed -n '/^Instructions: /,/^$/s/^\(=> \)\{0,1\}\(0x[0-9a-f]*:\( *[0-9a-f][0-9a-f]\)*\) *$/\2/p' "$1")
-	for ((at = pc - 6; at <= pc; at++)); do
-		[ "${code[$at]-} ${code[$((at + 5))]-} ${code[$((at + 6))]-}" = "e9 fe ff" ] && return 0
-	done
-	return 1
+# The end of a job's output is what a summary shows, so what a JVM that died says of its death goes there, too.
+java_report() { # file
+	grep -v https: "$1" | grep -E '^#  |^# (JRE|Java VM|[JjVvC] )|^siginfo|^Current thread|^\[thread'
+	# Of the code around pc, the lines next to it.
+	awk '/^Instructions: /{ pc = substr($2, 5, 18); block = 1; next }
+		block && /^$/{ exit }
+		block{ line[++n] = $0; if ($1 <= pc ":" || $1 == "=>" && $2 <= pc ":") at = n }
+		END{ for (i = at - 1; i <= at + 1; i++) if (i in line) print line[i] }' "$1"
 }
 
 java_bundle() { # jdk gc cpus bundle
-	local dir=$JAVA_DIR/$1-$2-${3}cpu-$4 try status
-	mkdir -p "$dir"
-	for try in 1 2 3; do
-		java_bundle_once "$@" >"$dir/said"
-		status=$?
-		if [ $status = 0 ] || [ $try = 3 ] || ! java_torn "$dir/out"; then
-			cat "$dir/said"
-			return $status
-		fi
-		cp "$dir/out" "$dir/torn-$try"
-		echo "# QEMU's translator tore an instruction (see $dir/torn-$try): run again"
-	done
-}
-
-java_bundle_once() {
 	local jdk=$1 gc=$2 cpus=$3 bundle=$4 image status dir exhaust=false
 	java_build || { echo "not ok java:build"; return 1; }
 	image=$(java_image "$jdk") || { echo "not ok $jdk-$gc-${cpus}cpu-$bundle the image cannot be built"; return 1; }
@@ -125,7 +100,8 @@ java_bundle_once() {
 	tr -d '\r' <"$dir/out"
 	cat "$dir/err"
 	if [ $status != 0 ] || ! grep -q '^# ' "$dir/out"; then
-		tail -n 30 "$dir/log"
+		java_report "$dir/out"
+		tail -n 10 "$dir/log"
 		grep -q '^not ok ' "$dir/out" || echo "not ok $bundle the machine ended with status $status before the bundle was done"
 		return 1
 	fi
@@ -176,6 +152,13 @@ java_end() { # name want-status signal want-output(extended regular expression, 
 	echo "ok end-$name"
 }
 
+# What `ibrik run` gives to a QEMU that takes it, for a machine that is started without it.
+java_plugin() {
+	local qemu
+	qemu=$(command -v qemu-system-x86_64)
+	grep -q qemu_plugin_scoreboard_new "$qemu" || ! grep -q qemu_plugin_reset "$qemu" || echo "-plugin build/tcg-reread.so"
+}
+
 # The machine's power button, on an image that boots by itself under plain QEMU.
 java_power() {
 	local dir pid i
@@ -186,7 +169,7 @@ java_power() {
 	rm -f "$dir/monitor.in" "$dir/monitor.out" "$dir/serial"
 	mkfifo "$dir/monitor.in" "$dir/monitor.out"
 	cat "$dir/monitor.out" >/dev/null &
-	timeout -k 5 150 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine q35 -smp "${END_CPUS:-2}" -m 512 -display none -nodefaults \
+	timeout -k 5 150 qemu-system-x86_64 $(java_plugin) -accel tcg,thread=multi -cpu max -machine q35 -smp "${END_CPUS:-2}" -m 512 -display none -nodefaults \
 		-drive "file=$dir/image,format=raw,if=virtio" -serial "file:$dir/serial" -monitor "pipe:$dir/monitor" 2>&1 &
 	pid=$!
 	exec 7>"$dir/monitor.in"

@@ -155,6 +155,9 @@ static void application_exception(struct regs *r)
 		signal_fault(r, SIGBUS, BUS_ADRALN, 0, v, r->error);
 		break;
 	default:
+		/* A relative jump raises none of these, either: its target is canonical. */
+		if (v == 13 && !r->error && code_changed(r))
+			break;
 		signal_fault(r, SIGSEGV, SI_KERNEL, 0, v == 12 || v == 11 ? v : 13, r->error);
 	}
 }
