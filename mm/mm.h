@@ -149,6 +149,7 @@ struct mm {
 	char *exe_path;                 /* canonical path of the executable, owned */
 	struct file *exe_file;
 	uint64_t map_count;             /* areas */
+	struct gate *_Atomic gate;      /* arch: rewritten system-call sites, NULL before the first */
 };
 
 struct mm *mm_create(void);       /* or NULL */
@@ -179,6 +180,13 @@ long mm_madvise(struct mm *mm, uaddr_t addr, uint64_t len, int advice);
 long mm_brk(struct mm *mm, uaddr_t brk);
 long mm_msync(struct mm *mm, uaddr_t addr, uint64_t len, int flags);
 long mm_mincore(struct mm *mm, uaddr_t addr, uint64_t len, uaddr_t vec);
+
+/* The page of a private, executable, unwritable file mapping, made this mm's own copy if it is not yet, with a reference: code that
+ * the kernel may change through the direct map. -EACCES: addr is not such code; -EFAULT: its file ends before; -ENOMEM. May sleep. */
+struct page *mm_code_page(struct mm *mm, uaddr_t addr);
+/* A free range of len bytes (pages) all of which lies within `reach` of addr, below it if possible; 0 if there is none. A hint: others may
+ * take it before the caller does. */
+uaddr_t mm_gap_near(struct mm *mm, uaddr_t addr, uint64_t len, uint64_t reach);
 
 /* If addr lies in a shared file mapping: what names its byte whatever the mapping (page cache, offset), and true. */
 bool mm_shared_key(uaddr_t addr, uint64_t *object, uint64_t *offset);

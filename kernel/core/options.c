@@ -110,7 +110,8 @@ static const struct {
 	bool early;
 } known[] = {
 	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "log", false }, { "mm.fail", false },
-	{ "panic.halt", false }, { "panic.test", false }, { "tmp.max", false }, { "trace", false },
+	{ "panic.halt", false }, { "panic.test", false }, { "syscalls", false },
+	{ "tmp.max", false }, { "trace", false },
 	{ "virtio_mmio.device", true },
 };
 

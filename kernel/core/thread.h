@@ -49,11 +49,12 @@ enum thread_flags { /* thread->work: looked at before returning to the applicati
 };
 
 struct thread {
-	/* Offsets of these four are known to assembly (asm-offsets in arch). */
+	/* Offsets of these five are known to assembly (asm-offsets in arch). */
 	uint64_t ksp;        /* kernel stack pointer while switched out */
 	uintptr_t kstack_top;
 	uintptr_t kstack_base;
 	_Atomic uint32_t work;   /* enum thread_flags */
+	int syscall_nr;          /* while inside a system call, else -1 */
 
 	uint32_t preempt_count;
 	_Atomic int state;       /* enum thread_state */
@@ -96,7 +97,6 @@ struct thread {
 	uaddr_t rseq;
 	uint64_t start_ns;
 	int exit_status;
-	int syscall_nr;          /* while inside a system call, else -1 */
 	uint64_t minor_faults, major_faults;
 	unsigned code_retries;   /* arch: faults of code that had been changed meanwhile */
 

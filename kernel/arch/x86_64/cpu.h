@@ -11,11 +11,18 @@
 #define CPU_CURRENT 8
 #define CPU_KSTACK_TOP 16
 #define CPU_SCRATCH 24
+#define CPU_GATE 32
+#define CPU_NEED_RESCHED 40
+#define CPU_GATE_CALLS 48
+
+/* Numbers of system calls that the gate knows: SYSCALL_LIMIT of linux/dispatch.h. */
+#define GATE_LIMIT 512
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8
 #define THREAD_KSTACK_BASE 16
 #define THREAD_WORK 24
+#define THREAD_SYSCALL_NR 28
 
 #define SEL_CODE 0x10
 #define SEL_DATA 0x18
@@ -24,10 +31,27 @@
 #define LINUX_USER_SS 0x2b
 
 /* struct regs, in bytes */
+#define REGS_R15 0
+#define REGS_R14 8
+#define REGS_R13 16
+#define REGS_R12 24
+#define REGS_RBP 32
+#define REGS_RBX 40
 #define REGS_R11 48
+#define REGS_R10 56
+#define REGS_R9 64
+#define REGS_R8 72
 #define REGS_RAX 80
+#define REGS_RCX 88
+#define REGS_RDX 96
+#define REGS_RSI 104
+#define REGS_RDI 112
+#define REGS_ORIG_RAX 120
 #define REGS_RIP 128
+#define REGS_CS 136
+#define REGS_RFLAGS 144
 #define REGS_RSP 152
+#define REGS_SS 160
 #define REGS_VECTOR 168
 #define REGS_BYTES 192
 
@@ -97,12 +121,15 @@ struct cpu {
 	struct thread *_Atomic running;
 	uint64_t kstack_top;
 	uint64_t scratch;
+	void *gate;                   /* where stubs jump to: gate_entry */
+	_Atomic bool need_resched;
+	/* System calls by number: through the gate, and by the instruction. */
+	uint64_t gate_calls[GATE_LIMIT], trap_calls[GATE_LIMIT];
 
 	unsigned id;
 	uint32_t apic_id;
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
-	_Atomic bool need_resched;
 	struct thread *idle;
 
 	/* run queue: touched only by this CPU with interrupts off */
@@ -210,6 +237,8 @@ extern struct cpu_features cpu_features;
 /* Runs fn(arg) on every other online CPU with interrupts off there and returns when all have; sleeps.
  * With skip_idle, idle CPUs only flush their TLB when they wake (for translations alone). Answers how many CPUs ran it. */
 unsigned smp_call_others(void (*fn)(void *arg), void *arg, bool skip_idle);
+/* The same on every online CPU, this one included. */
+void smp_call_all(void (*fn)(void *arg), void *arg);
 void tlb_flush_local(uintptr_t start, uintptr_t end);
 
 /* arch-private start-up, called from kernel_main in order */

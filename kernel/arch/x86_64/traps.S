@@ -189,10 +189,14 @@ syscall_entry:
 	push %r13
 	push %r14
 	push %r15
+	.globl syscall_framed
+syscall_framed:
 	sti
 	mov %rsp, %rdi
 	xor %ebp, %ebp
 	call syscall_dispatch
+	.globl syscall_exit
+syscall_exit:
 	cli
 	mov %gs:CPU_CURRENT, %rax
 	cmpl $0, THREAD_WORK(%rax)
