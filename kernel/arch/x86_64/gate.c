@@ -663,26 +663,47 @@ static void show_site(struct text *t, const struct site *s)
 	text_printf(t, state == SITE_REFUSED ? ": %s\n" : "\n", s->why);
 }
 
+static void count_calls(unsigned from, unsigned to, uint64_t *gate, uint64_t *trap)
+{
+	*gate = *trap = 0;
+	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
+		for (unsigned i = from; i < to; i++) {
+			*gate += cpus[cpu]->gate_calls[i];
+			*trap += cpus[cpu]->trap_calls[i];
+		}
+	}
+}
+
+void gate_report(void)
+{
+	uint64_t gate, trap, most = 0;
+	unsigned number = 0;
+
+	count_calls(0, SYSCALL_LIMIT, &gate, &trap);
+	if (!gate_on || gate + trap == 0)
+		return;
+	log_info("system calls: %lu through the gate, %lu by the instruction", gate, trap);
+	for (unsigned i = 0; i < SYSCALL_LIMIT; i++) {
+		count_calls(i, i + 1, &gate, &trap);
+		if (trap > most) {
+			most = trap;
+			number = i;
+		}
+	}
+	log_info("most often by the instruction: %s, %lu times", syscall_name(number) ? syscall_name(number) : "unlisted", most);
+}
+
 void gate_show(struct text *t)
 {
 	struct gate *g = gate_of_current();
-	uint64_t gate = 0, trap = 0;
+	uint64_t gate, trap;
 
-	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
-		for (unsigned i = 0; i < SYSCALL_LIMIT; i++) {
-			gate += cpus[cpu]->gate_calls[i];
-			trap += cpus[cpu]->trap_calls[i];
-		}
-	}
+	count_calls(0, SYSCALL_LIMIT, &gate, &trap);
 	text_printf(t, "gate %lu\ntrap %lu\n", gate, trap);
 	for (unsigned i = 0; i < SYSCALL_LIMIT; i++) {
 		const char *name = syscall_name(i);
 
-		gate = trap = 0;
-		for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
-			gate += cpus[cpu]->gate_calls[i];
-			trap += cpus[cpu]->trap_calls[i];
-		}
+		count_calls(i, i + 1, &gate, &trap);
 		if (gate || trap)
 			text_printf(t, "call %u %s gate %lu trap %lu\n", i, name ? name : "?", gate, trap);
 	}

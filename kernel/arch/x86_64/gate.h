@@ -31,6 +31,8 @@ bool gate_breakpoint(struct regs *r);
 uaddr_t gate_canonical(const struct regs *r);
 /* An interrupt of the kernel: sees to it that gate_entry's last decision is made again. */
 void gate_interrupted(struct regs *r);
+/* Counts, for the log, when the machine ends. */
+void gate_report(void);
 /* Counts and sites, for /proc/ibrik/syscalls. */
 void gate_show(struct text *t);
 
