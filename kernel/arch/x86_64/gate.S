@@ -12,6 +12,9 @@
  *   - between gate_leave and gate_left the kernel has decided that nothing is to be done before the return: an interrupt
  *     there makes it decide again (gate_interrupted());
  *   - at gate_left RSP is the application's again.
+ *
+ * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
+ * through the frame into the application.
  */
 #include "cpu.h"
 
@@ -20,16 +23,26 @@
 #define ERESTART_SPAN 4   /* from ERESTARTSYS */
 #define FLAGS_ODD (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC)
 
+	.cfi_sections .debug_frame
 	.text
 	.balign 64
 	.globl gate_entry, gate_entered, gate_leave, gate_left, gate_end
+	.type gate_entry, @function
 gate_entry:
+	.cfi_startproc simple
+	.cfi_signal_frame               /* its caller is on another stack */
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
 	mov %gs:CPU_KSTACK_TOP, %r11    /* the thread's: the same on every CPU */
 	lea -REGS_BYTES(%r11), %r11
 	xchg %rsp, %r11
 gate_entered:
+	.cfi_def_cfa r11, 0
 	mov %r11, REGS_RSP(%rsp)
 	mov %rcx, REGS_RIP(%rsp)
+	.cfi_def_cfa rsp, REGS_BYTES
+	.cfi_offset rip, REGS_RIP - REGS_BYTES
+	.cfi_offset rsp, REGS_RSP - REGS_BYTES
 	mov %rax, REGS_ORIG_RAX(%rsp)
 	mov %rdi, REGS_RDI(%rsp)
 	mov %rsi, REGS_RSI(%rsp)
@@ -38,7 +51,9 @@ gate_entered:
 	mov %r8, REGS_R8(%rsp)
 	mov %r9, REGS_R9(%rsp)
 	pushfq
+	.cfi_adjust_cfa_offset 8
 	pop %rcx
+	.cfi_adjust_cfa_offset -8
 	mov %rcx, REGS_RFLAGS(%rsp)
 	and $FLAGS_ODD, %ecx
 	cmp $RFLAGS_IF, %ecx
@@ -75,10 +90,15 @@ gate_leave:
 	mov REGS_R8(%rsp), %r8
 	mov REGS_R9(%rsp), %r9
 	mov REGS_RIP(%rsp), %rcx
+	.cfi_remember_state
 	mov REGS_RSP(%rsp), %rsp
 gate_left:
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	.cfi_same_value rsp
 	jmp *%rcx
 gate_end:
+	.cfi_restore_state
 
 gate_restart:
 	lock orl $WORK_SIGNAL, THREAD_WORK(%rcx)
@@ -117,4 +137,6 @@ gate_full:
 	mov %rax, REGS_RAX(%rsp)
 	COMPLETE_FRAME
 	jmp syscall_framed
+	.cfi_endproc
+	.size gate_entry, . - gate_entry
 	.section .note.GNU-stack, "", @progbits
