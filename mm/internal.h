@@ -24,6 +24,9 @@ extern struct page *page_array; /* indexed by page frame number */
 
 static inline uint64_t page_to_pfn(const struct page *p) { return (uint64_t)(p - page_array); }
 static inline struct page *pfn_to_page(uint64_t pfn) { return page_array + pfn; }
+/* Between a page and its place in the direct map. */
+static inline struct page *virt_to_page(const void *v) { return pfn_to_page(((uintptr_t)v - DIRECT_BASE) >> PAGE_SHIFT); }
+static inline void *page_virt(const struct page *p) { return phys_to_virt(page_to_pfn(p) << PAGE_SHIFT); }
 bool pfn_managed(uint64_t pfn);
 
 /* --- buddy.c ------------------------------------------------------------------------------------------ */

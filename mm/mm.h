@@ -83,7 +83,6 @@ void page_put(struct page *p);
 paddr_t page_to_phys(const struct page *p);
 struct page *phys_to_page(paddr_t phys); /* NULL outside managed memory */
 static inline void *page_to_virt(const struct page *p) { return phys_to_virt(page_to_phys(p)); }
-struct page *virt_to_page(const void *v);
 
 /* 16-byte aligned (64 from 64 bytes up); contents undefined for kmalloc, zero for kzalloc. */
 void *kmalloc(size_t size);

@@ -307,7 +307,7 @@ static void zero_part(struct pagecache *c, uint64_t index, unsigned from, unsign
 
 	if (!p)
 		return;
-	memset((char *)page_to_virt(p) + from, 0, to - from);
+	memset((char *)page_virt(p) + from, 0, to - from);
 	page_put(p);
 }
 
@@ -363,12 +363,12 @@ static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *k
 			if (IS_ERR(p))
 				memset(kernel + done, 0, n);
 			else
-				memcpy(kernel + done, (char *)page_to_virt(p) + off, n);
+				memcpy(kernel + done, (char *)page_virt(p) + off, n);
 		} else if (IS_ERR(p)) {
 			if (clear_user(user + done, n))
 				return done ? (ssize_t)done : -EFAULT;
 		} else {
-			left = copy_to_user_partial(user + done, (char *)page_to_virt(p) + off, n);
+			left = copy_to_user_partial(user + done, (char *)page_virt(p) + off, n);
 		}
 		if (!IS_ERR(p))
 			page_put(p);
@@ -410,9 +410,9 @@ static ssize_t copy_in(struct pagecache *c, uint64_t pos, uaddr_t user, const ch
 		if (IS_ERR(p))
 			return done ? (ssize_t)done : PTR_ERR(p);
 		if (kernel)
-			memcpy((char *)page_to_virt(p) + off, kernel + done, n);
+			memcpy((char *)page_virt(p) + off, kernel + done, n);
 		else
-			left = copy_from_user_partial((char *)page_to_virt(p) + off, user + done, n);
+			left = copy_from_user_partial((char *)page_virt(p) + off, user + done, n);
 		page_put(p);
 		done += n - left;
 		if (n > left)
