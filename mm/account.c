@@ -106,6 +106,13 @@ void commit_uncharge(struct mm *mm, uint64_t npages)
 	mm->charged_pages -= npages;
 }
 
+void mem_stats_few(struct mem_stats *s)
+{
+	s->total = mem_total_pages * PAGE_SIZE;
+	s->free = buddy_free_pages() * PAGE_SIZE;
+	s->shmem = stat_sum(STAT_SHMEM) * PAGE_SIZE;
+}
+
 void mem_stats_get(struct mem_stats *s)
 {
 	uint64_t free = buddy_free_pages(), file = stat_sum(STAT_FILE), shmem = stat_sum(STAT_SHMEM);

@@ -120,6 +120,7 @@ struct mem_stats { /* bytes */
 	uint64_t faults_minor, faults_major, faults_huge, reclaimed_pages, alloc_failures;
 };
 void mem_stats_get(struct mem_stats *out);
+void mem_stats_few(struct mem_stats *out); /* total, free and shmem alone */
 
 /* Test knob (kernel option mm.fail=N): every Nth allocation that may fail does. 0 = off. It counts from mm_fail_start()
  * on, when the first program has been loaded: a machine that does not come up tests nothing. */

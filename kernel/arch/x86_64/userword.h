@@ -12,7 +12,7 @@
 
 #define USER_FIXUP(at, to) ".pushsection .ex_table, \"a\"; .quad " at ", " to "; .popsection\n\t"
 
-/* True if the move faulted. */
+/* A move that goes on at `fault` if it faults. */
 #define USER_STORE(suffix, constraint, at, value)                                                             \
 	__asm__ goto("1: mov" suffix " %1, %0\n\t" USER_FIXUP("1b", "%l[fault]")                              \
 		     : : "m"(*(at)), constraint(value) : "memory" : fault)
@@ -20,19 +20,25 @@
 	__asm__ goto("1: mov" suffix " %1, %0\n\t" USER_FIXUP("1b", "%l[fault]")                              \
 		     : constraint(value) : "m"(*(at)) : : fault)
 
+/* Sizes that are one move, or two. */
+static inline bool user_word_size(size_t size) { return size == 2 || size == 4 || size == 8 || size == 12 || size == 16; }
+
 static inline __attribute__((always_inline)) int user_put(uaddr_t dst, const void *value, size_t size)
 {
-	if (size != 4 && size != 8 && size != 16)
+	const char *from = value;
+
+	if (!user_word_size(size))
 		return copy_to_user(dst, value, size);
 	if (unlikely(!uaddr_ok(dst, size)))
 		return -EFAULT;
-	if (size == 4) {
-		USER_STORE("l", "r", (uint32_t *)dst, *(const uint32_t *)value);
-	} else {
-		USER_STORE("q", "r", (uint64_t *)dst, *(const uint64_t *)value);
-		if (size == 16)
-			USER_STORE("q", "r", (uint64_t *)dst + 1, ((const uint64_t *)value)[1]);
-	}
+	if (size == 2)
+		USER_STORE("w", "r", (uint16_t *)dst, *(const uint16_t *)from);
+	if (size >= 8)
+		USER_STORE("q", "r", (uint64_t *)dst, *(const uint64_t *)from);
+	if (size == 4 || size == 12)
+		USER_STORE("l", "r", (uint32_t *)(dst + size - 4), *(const uint32_t *)(from + size - 4));
+	if (size == 16)
+		USER_STORE("q", "r", (uint64_t *)(dst + 8), *(const uint64_t *)(from + 8));
 	return 0;
 fault:
 	return -EFAULT;
@@ -40,24 +46,30 @@ fault:
 
 static inline __attribute__((always_inline)) int user_get(void *value, uaddr_t src, size_t size)
 {
-	if (size != 4 && size != 8 && size != 16)
+	char *to = value;
+	uint64_t first, second;
+	uint32_t half;
+	uint16_t quarter;
+
+	if (!user_word_size(size))
 		return copy_from_user(value, src, size);
 	if (unlikely(!uaddr_ok(src, size)))
 		return -EFAULT;
-	if (size == 4) {
-		uint32_t word;
-
-		USER_LOAD("l", "=r", word, (const uint32_t *)src);
-		*(uint32_t *)value = word;
-	} else {
-		uint64_t word;
-
-		USER_LOAD("q", "=r", word, (const uint64_t *)src);
-		*(uint64_t *)value = word;
-		if (size == 16) {
-			USER_LOAD("q", "=r", word, (const uint64_t *)src + 1);
-			((uint64_t *)value)[1] = word;
-		}
+	if (size == 2) {
+		USER_LOAD("w", "=r", quarter, (const uint16_t *)src);
+		*(uint16_t *)to = quarter;
+	}
+	if (size >= 8) {
+		USER_LOAD("q", "=r", first, (const uint64_t *)src);
+		*(uint64_t *)to = first;
+	}
+	if (size == 4 || size == 12) {
+		USER_LOAD("l", "=r", half, (const uint32_t *)(src + size - 4));
+		*(uint32_t *)(to + size - 4) = half;
+	}
+	if (size == 16) {
+		USER_LOAD("q", "=r", second, (const uint64_t *)(src + 8));
+		*(uint64_t *)(to + 8) = second;
 	}
 	return 0;
 fault:
