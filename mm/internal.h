@@ -121,11 +121,18 @@ struct area *area_before(struct area_node *root, uaddr_t addr);
 uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align);
 
 /* An edit of the tree: prepare may fail and changes nothing, publish cannot fail. */
+#define AREA_PATH_MAX 48 /* an AVL tree of 2^32 areas is lower */
 struct area_edit {
-	struct area_node *root;    /* the new tree */
+	enum { AREA_EDIT_TREE, AREA_EDIT_REPLACE, AREA_EDIT_INSERT, AREA_EDIT_REMOVE } how;
+	bool failed;
+	struct area_node *root;    /* the new tree, or what takes the place of a node that goes */
 	struct area_node *fresh;   /* nodes made by this edit */
 	struct area_node *retired; /* nodes of the old tree that the new one does not use */
-	bool failed;
+	/* In place: the area that replaces one, and the way down to its node. */
+	struct area *area;
+	unsigned depth;
+	uint64_t goes_right;       /* a bit for each node of the path */
+	struct area_node *path[AREA_PATH_MAX];
 };
 /* Takes out every area that starts in [lo, hi) and puts in the list `fresh` (by ->next, ascending). */
 int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh);
