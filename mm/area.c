@@ -37,6 +37,7 @@ struct area_node {
 };
 
 struct mutex areas_lock = MUTEX_INIT("areas");
+struct list areas_in_order = LIST_INIT(areas_in_order);
 struct area_node *_Atomic area_root;
 
 /* --- nodes ------------------------------------------------------------------------------------------------ */
@@ -299,23 +300,12 @@ static bool path_balanced(const struct area_edit *e, unsigned at, unsigned h)
 }
 
 /* Plans the edit as one store in place, if it can be. */
-static bool plan_in_place(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh)
+static bool plan_in_place(struct area_edit *e, const struct area *old, struct area *fresh)
 {
-	struct area_node *root = atomic_load_explicit(&area_root, memory_order_relaxed), *n;
-	struct area *old = area_at_or_after(root, lo), *next;
+	struct area_node *n;
 
-	if (fresh && fresh->next)
+	if ((old && old->next) || (fresh && fresh->next) || (!old && !fresh))
 		return false;
-	if (old && old->d.start < lo)
-		old = area_at_or_after(root, old->d.end);
-	if (old && old->d.start >= hi)
-		old = NULL;
-	if (!old && !fresh)
-		return false;
-	next = old ? area_at_or_after(root, old->d.end) : NULL;
-	if (next && next->d.start < hi)
-		return false;
-
 	path_find(e, old ? old->d.start : fresh->d.start);
 	if (e->depth >= AREA_PATH_MAX)
 		return false;
@@ -366,14 +356,14 @@ static void publish_in_place(struct area_edit *e)
 }
 
 /* --- edits --------------------------------------------------------------------------------------------------- */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh)
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, const struct area *old, struct area *fresh)
 {
 	struct area_node *l, *mid, *r, *root = atomic_load_explicit(&area_root, memory_order_relaxed);
 
 	e->how = AREA_EDIT_TREE;
 	e->root = e->fresh = e->retired = NULL;
 	e->failed = false;
-	if (plan_in_place(e, lo, hi, fresh))
+	if (plan_in_place(e, old, fresh))
 		return 0;
 	if (e->failed)
 		return -ENOMEM;
@@ -450,23 +440,6 @@ struct area *area_at_or_after(struct area_node *n, uaddr_t addr)
 	return best;
 }
 
-struct area *area_before(struct area_node *n, uaddr_t addr)
-{
-	struct area *best = NULL;
-
-	while (n) {
-		struct area *a = node_area(n);
-
-		if (a->d.start < addr) {
-			best = a;
-			n = node_right(n);
-		} else {
-			n = node_left(n);
-		}
-	}
-	return best;
-}
-
 /* The highest aligned start in the hole [from, to) cut to [lo, hi), or 0. */
 static uaddr_t hole_fit(uaddr_t from, uaddr_t to, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align)
 {
@@ -514,6 +487,7 @@ struct area *area_new(struct mm *mm, const struct area_desc *d)
 	a->mm = mm;
 	atomic_store_explicit(&a->refs, 1, memory_order_relaxed);
 	list_init(&a->cache_link);
+	list_init(&a->order);
 	if (d->file)
 		file_get(d->file);
 	return a;
