@@ -49,7 +49,7 @@ uint64_t stat_sum(enum mem_stat which)
 {
 	int64_t sum = 0;
 
-	for (unsigned i = 0; i < MAX_CPUS; i++)
+	for (unsigned i = 0; i < cpu_count(); i++)
 		sum += atomic_load_explicit(&cpu_stats[i].v[which], memory_order_relaxed);
 	return sum > 0 ? (uint64_t)sum : 0;
 }
@@ -104,6 +104,13 @@ void commit_uncharge(struct mm *mm, uint64_t npages)
 {
 	atomic_fetch_sub_explicit(&committed_pages, npages, memory_order_relaxed);
 	mm->charged_pages -= npages;
+}
+
+void mem_stats_few(struct mem_stats *s)
+{
+	s->total = mem_total_pages * PAGE_SIZE;
+	s->free = buddy_free_pages() * PAGE_SIZE;
+	s->shmem = stat_sum(STAT_SHMEM) * PAGE_SIZE;
 }
 
 void mem_stats_get(struct mem_stats *s)

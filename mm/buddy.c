@@ -59,11 +59,6 @@ struct page *phys_to_page(paddr_t phys)
 	return pfn_managed(pfn) ? pfn_to_page(pfn) : NULL;
 }
 
-struct page *virt_to_page(const void *v)
-{
-	return pfn_to_page(virt_to_phys(v) >> PAGE_SHIFT);
-}
-
 void page_clear(void *virt, size_t bytes)
 {
 	/* Plain stores: `rep stosb` is several times slower under emulation. */
@@ -380,7 +375,7 @@ struct page *page_alloc(unsigned order, unsigned flags)
 	atomic_store_explicit(&p->mapcount, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->refs, 1, memory_order_release);
 	if (flags & ALLOC_ZERO)
-		page_clear(page_to_virt(p), PAGE_SIZE << order);
+		page_clear(page_virt(p), PAGE_SIZE << order);
 	return p;
 failed:
 	stat_add(STAT_ALLOC_FAIL, 1);

@@ -269,7 +269,7 @@ static void file_around(struct area *a, uaddr_t addr, struct page *table_page)
 {
 	uaddr_t start = MAX(ALIGN_DOWN(addr, AROUND_PAGES * PAGE_SIZE), a->d.start);
 	uaddr_t end = MIN(ALIGN_DOWN(addr, AROUND_PAGES * PAGE_SIZE) + AROUND_PAGES * PAGE_SIZE, a->d.end);
-	pte_t *table = page_to_virt(table_page);
+	pte_t *table = page_virt(table_page);
 	uint64_t size = atomic_load_explicit(&a->d.cache->size_bytes, memory_order_acquire);
 
 	for (uaddr_t n = start; n < end; n += PAGE_SIZE) {
@@ -329,7 +329,7 @@ static enum fault_result file_fault(struct area *a, uaddr_t addr, enum fault_acc
 			page_put(p);
 			return FAULT_OOM;
 		}
-		page_copy(page_to_virt(fresh), page_to_virt(p));
+		page_copy(page_virt(fresh), page_virt(p));
 	}
 
 	mutex_lock(leaf);

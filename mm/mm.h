@@ -83,7 +83,6 @@ void page_put(struct page *p);
 paddr_t page_to_phys(const struct page *p);
 struct page *phys_to_page(paddr_t phys); /* NULL outside managed memory */
 static inline void *page_to_virt(const struct page *p) { return phys_to_virt(page_to_phys(p)); }
-struct page *virt_to_page(const void *v);
 
 /* 16-byte aligned (64 from 64 bytes up); contents undefined for kmalloc, zero for kzalloc. */
 void *kmalloc(size_t size);
@@ -121,6 +120,7 @@ struct mem_stats { /* bytes */
 	uint64_t faults_minor, faults_major, faults_huge, reclaimed_pages, alloc_failures;
 };
 void mem_stats_get(struct mem_stats *out);
+void mem_stats_few(struct mem_stats *out); /* total, free and shmem alone */
 
 /* Test knob (kernel option mm.fail=N): every Nth allocation that may fail does. 0 = off. It counts from mm_fail_start()
  * on, when the first program has been loaded: a machine that does not come up tests nothing. */

@@ -231,7 +231,8 @@ int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end)
 	atomic_store(&edges[1], end & (HUGE_SIZE - 1) ? ALIGN_DOWN(end, HUGE_SIZE) : 0);
 	if (start & (HUGE_SIZE - 1))
 		r = split_huge_at(start);
-	if (!r && (end & (HUGE_SIZE - 1)))
+	/* Both ends in one region: it has been split. */
+	if (!r && (end & (HUGE_SIZE - 1)) && (!(start & (HUGE_SIZE - 1)) || start >> HUGE_SHIFT != end >> HUGE_SHIFT))
 		r = split_huge_at(end);
 	return r;
 }

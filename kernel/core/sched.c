@@ -50,40 +50,23 @@ static unsigned online_cpus = 1;
 static struct thread *_Atomic dead_threads;
 static struct thread *reaper;
 
-struct thread *thread_current(void)
-{
-	struct thread *t;
-	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(t) : "i"(CPU_CURRENT));
-	return t;
-}
-
 unsigned cpu_count(void) { return online_cpus; }
-unsigned cpu_id(void) { return this_cpu()->id; }
 
-void preempt_disable(void)
+void preempt_unbalanced(void) { panic("preemption is enabled once more than it was disabled by %s", current->name); }
+
+void preempt_attend(void)
 {
-	current->preempt_count++;
-	atomic_signal_fence(memory_order_seq_cst);
-}
+	struct cpu *c;
 
-void preempt_enable(void)
-{
-	struct thread *t = current;
-
-	atomic_signal_fence(memory_order_seq_cst);
-	assert(t->preempt_count > 0);
-	if (--t->preempt_count == 0) {
-		struct cpu *c = this_cpu();
-		if (unlikely(c->need_resched || c->rcu_report) && irqs_enabled()) {
-			irq_disable();
-			c = this_cpu();
-			if (c->rcu_report)
-				rcu_quiescent(c);
-			if (c->need_resched)
-				sched_preempt();
-			irq_enable();
-		}
-	}
+	if (!irqs_enabled())
+		return;
+	irq_disable();
+	c = this_cpu();
+	if (c->rcu_report)
+		rcu_quiescent(c);
+	if (c->need_resched)
+		sched_preempt();
+	irq_enable();
 }
 
 void thread_get(struct thread *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }

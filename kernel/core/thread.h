@@ -105,7 +105,6 @@ struct thread {
 	void *start_arg;
 };
 
-struct thread *thread_current(void);
 #define current thread_current()
 
 /*
@@ -116,9 +115,6 @@ struct thread *thread_create_kernel(const char *name, void (*fn)(void *arg), voi
 /* Reference counting; a thread's memory goes by RCU after the last put. */
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
-
-void preempt_disable(void);
-void preempt_enable(void); /* may switch */
 
 void sleep_prepare(enum thread_state how);
 void sleep_cancel(void);
@@ -134,6 +130,8 @@ void sleep_ns(uint64_t ns); /* uninterruptible pause */
 bool signal_pending(void);
 
 unsigned cpu_count(void);   /* CPUs online */
-unsigned cpu_id(void);      /* stable only with preemption disabled */
+
+/* thread_current(), preempt_disable(), preempt_enable(), cpu_id(): the architecture's, and inline. */
+#include "current.h"
 
 #endif

@@ -14,6 +14,8 @@
 
 _Static_assert(offsetof(struct cpu, self) == CPU_SELF, "asm offset");
 _Static_assert(offsetof(struct cpu, running) == CPU_CURRENT, "asm offset");
+_Static_assert(offsetof(struct cpu, id) == CPU_ID, "asm offset");
+_Static_assert(offsetof(struct cpu, need_resched) == CPU_ATTENTION && offsetof(struct cpu, rcu_report) == CPU_ATTENTION + 1, "asm offset");
 _Static_assert(offsetof(struct cpu, kstack_top) == CPU_KSTACK_TOP, "asm offset");
 _Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "asm offset");
 _Static_assert(offsetof(struct cpu, gate) == CPU_GATE, "asm offset");

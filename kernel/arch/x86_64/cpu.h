@@ -7,8 +7,13 @@
 #ifndef IBRIK_ARCH_CPU_H
 #define IBRIK_ARCH_CPU_H
 
+#ifdef __ASSEMBLER__
+#include "current.h" /* more offsets; C has it by core/thread.h */
+#else
+#include "core/thread.h"
+#endif
+
 #define CPU_SELF 0
-#define CPU_CURRENT 8
 #define CPU_KSTACK_TOP 16
 #define CPU_SCRATCH 24
 #define CPU_GATE 32
@@ -101,8 +106,6 @@
 #include "lib/types.h"
 #include "lib/heap.h"
 
-struct thread;
-
 struct regs {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	uint64_t orig_rax; /* system-call number, or -1 */
@@ -128,6 +131,8 @@ struct cpu {
 
 	unsigned id;
 	uint32_t apic_id;
+	_Atomic bool need_resched;    /* these two: cpu_wants_attention() */
+	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
 	struct thread *idle;
@@ -145,7 +150,6 @@ struct cpu {
 	_Atomic bool ipi_sent;        /* an IPI is on the way */
 	_Atomic bool pull_request;    /* an idle CPU asks us to share */
 	bool in_irq;
-	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
 
 	struct thread *fpu_owner;     /* whose state is in the vector registers */
 	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
