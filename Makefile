@@ -55,14 +55,15 @@ $(BUILD)/kernel/%.S.o: %.S Makefile
 -include $(KERNEL_OBJS:.o=.d)
 
 # The vDSO is code of the application, an ELF shared object of its own inside the kernel.
+VDSO_SRCS := $(wildcard kernel/vdso/*.c kernel/arch/$(ARCH)/vdso/*.S)
 VDSO_FLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fPIC -fno-stack-protector \
 	-fcf-protection=none -fno-jump-tables -fasynchronous-unwind-tables -mgeneral-regs-only -Ikernel -shared -nostdlib \
 	-Wl,-T,kernel/vdso/vdso.lds -Wl,-soname,linux-vdso.so.1 -Wl,-z,defs -Wl,--hash-style=both -Wl,--eh-frame-hdr \
 	-Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -s
 
-$(BUILD)/kernel/vdso.so: kernel/vdso/vdso.c kernel/vdso/data.h kernel/vdso/vdso.lds Makefile
+$(BUILD)/kernel/vdso.so: $(VDSO_SRCS) $(wildcard kernel/vdso/*.h) kernel/lib/figures.h kernel/linux/kcalls.h kernel/vdso/vdso.lds Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VDSO_FLAGS) $< -o $@
+	$(Q)$(CC) $(VDSO_FLAGS) $(VDSO_SRCS) -o $@
 
 $(BUILD)/kernel/kernel/linux/vdso_image.S.o: $(BUILD)/kernel/vdso.so
 $(BUILD)/kernel/kernel/linux/vdso_image.S.o: KERNEL_CFLAGS += -DVDSO_FILE='"$(BUILD)/kernel/vdso.so"'
