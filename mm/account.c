@@ -140,7 +140,9 @@ void mem_stats_get(struct mem_stats *s)
 
 static void add_stat(struct figure_table *t, unsigned id, enum mem_stat which)
 {
-	const struct figure_term term = { .at = &cpu_stats[0].v[which], .stride = sizeof(cpu_stats[0]), .count = MAX_CPUS };
+	const struct figure_term term = {
+		.at = &cpu_stats[0].v[which], .stride = sizeof(cpu_stats[0]), .count = MAX_CPUS, .kind = FIGURE_EACH,
+	};
 
 	assert(figure_add(t, id, &term));
 }

@@ -272,7 +272,7 @@ void buddy_free_figure(struct figure_table *t, unsigned id)
 	const struct figure_term terms[] = {
 		{ .at = &free_count, .count = 1 },
 		{ .at = &deferred_count, .count = 1 },
-		{ .at = &cpu_caches[0].n, .stride = sizeof(cpu_caches[0]), .count = MAX_CPUS },
+		{ .at = &cpu_caches[0].n, .stride = sizeof(cpu_caches[0]), .count = MAX_CPUS, .kind = FIGURE_EACH },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(terms); i++)

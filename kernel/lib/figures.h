@@ -22,10 +22,11 @@
 enum figure_term_kind {
 	FIGURE_PLUS = 0,
 	FIGURE_MINUS = 1,
-	FIGURE_POINTERS = 2, /* `at` is an array of pointers; the words lie `offset` bytes behind what they point to, NULL is 0 */
+	FIGURE_POINTERS = 2, /* `at` is an array of pointers, up to the first NULL; the words lie `offset` bytes behind what they point to */
+	FIGURE_EACH = 4,     /* there are as many words as pointers in the table's `each`, up to the first NULL */
 };
 
-/* `count` words, `stride` bytes from one (or from one pointer) to the next. */
+/* At most `count` words, `stride` bytes from one (or from one pointer) to the next. */
 struct figure_term {
 	const void *at;
 	uint32_t stride;
@@ -43,13 +44,14 @@ struct figure_table {
 	struct figure figures[FIGURES_MAX];
 	struct figure_term terms[FIGURE_TERMS_MAX];
 	uint16_t nterms;
+	const void *const *each; /* a pointer for each CPU that is there: most words of the others need not be read */
 };
 
 /* The terms that are added from now on are those of figure `id`. */
 void figure_begin(struct figure_table *t, unsigned id, unsigned shift);
 bool figure_add(struct figure_table *t, unsigned id, const struct figure_term *term);
 
-static inline int64_t figure_term_sum(const struct figure_term *term)
+static inline int64_t figure_term_sum(const struct figure_table *t, const struct figure_term *term)
 {
 	const char *at = term->at;
 	uint64_t sum = 0;
@@ -57,10 +59,12 @@ static inline int64_t figure_term_sum(const struct figure_term *term)
 	for (unsigned i = 0; i < term->count; i++, at += term->stride) {
 		const char *word = at;
 
+		if ((term->kind & FIGURE_EACH) && !__atomic_load_n(&t->each[i], __ATOMIC_RELAXED))
+			break;
 		if (term->kind & FIGURE_POINTERS) {
 			word = __atomic_load_n((const char *const *)at, __ATOMIC_ACQUIRE);
 			if (!word)
-				continue;
+				break;
 			word += term->offset;
 		}
 		sum += __atomic_load_n((const uint64_t *)word, __ATOMIC_RELAXED);
@@ -76,7 +80,7 @@ static inline int64_t figure_value(const struct figure_table *t, unsigned id)
 
 	for (unsigned i = 0; i < f->nterms; i++) {
 		const struct figure_term *term = &t->terms[f->first + i];
-		int64_t part = figure_term_sum(term);
+		int64_t part = figure_term_sum(t, term);
 
 		sum += term->kind & FIGURE_MINUS ? -part : part;
 	}

@@ -18,7 +18,7 @@
 
 _Static_assert(IBRIK_FIGURE_COUNT <= FIGURES_MAX, "the table has room for the list");
 
-/* A counter of struct cpu, over all CPUs. Those that are not up yet are no pointers yet. */
+/* A counter of struct cpu, over all CPUs. Those that do not run yet have no pointer yet, and CPUs are numbered without gaps. */
 static void cpu_counter(struct figure_table *t, unsigned id, size_t offset)
 {
 	const struct figure_term term = {
@@ -33,6 +33,7 @@ void exports_fill(struct vdso_page *page)
 {
 	struct figure_table *t = &page->figures;
 
+	t->each = (const void *const *)cpus;
 	mem_figures(t);
 	cpu_counter(t, IBRIK_COUNTER_SWITCHES, offsetof(struct cpu, switches));
 	cpu_counter(t, IBRIK_COUNTER_INTERRUPTS, offsetof(struct cpu, interrupts));

@@ -72,13 +72,31 @@ static int pointers_are_followed(void)
 	figure_begin(&table, 1, 0);
 	ok = add(1, cpus, sizeof(cpus[0]), 4, FIGURE_POINTERS, offsetof(struct cpu, word));
 	ok &= figure_value(&table, 1) == 7;
-	cpus[2] = &b;
+	cpus[1] = &b;
 	ok &= figure_value(&table, 1) == 15;
 	figure_begin(&table, 2, 0);
 	ok &= add(2, cpus, sizeof(cpus[0]), 4, FIGURE_POINTERS, offsetof(struct cpu, other));
 	ok &= add(2, cpus, sizeof(cpus[0]), 4, FIGURE_POINTERS | FIGURE_MINUS, offsetof(struct cpu, word));
 	ok &= figure_value(&table, 2) == 185;
-	return report("pointers_are_followed_and_may_be_missing", ok);
+	return report("pointers_are_followed_up_to_the_first_that_is_missing", ok);
+}
+
+static int words_count_for_each_cpu_that_is_there(void)
+{
+	uint64_t words[3] = { 5, 6, 7 };
+	const void *cpus[3] = { words, NULL, NULL };
+	int ok;
+
+	memset(&table, 0, sizeof(table));
+	table.each = cpus;
+	figure_begin(&table, 0, 0);
+	ok = add(0, words, sizeof(words[0]), 3, FIGURE_EACH, 0);
+	ok &= figure_value(&table, 0) == 5;
+	cpus[1] = words;
+	ok &= figure_value(&table, 0) == 11;
+	cpus[2] = words;
+	ok &= figure_value(&table, 0) == 18;
+	return report("words_count_for_each_cpu_that_is_there", ok);
 }
 
 static int a_full_table_says_so(void)
@@ -113,5 +131,5 @@ static int terms_of_another_figure_are_refused(void)
 int main(void)
 {
 	return an_unknown_figure_is_zero() | words_are_read_when_the_figure_is() | differences_stop_at_zero() |
-	       pointers_are_followed() | a_full_table_says_so() | terms_of_another_figure_are_refused();
+	       pointers_are_followed() | words_count_for_each_cpu_that_is_there() | a_full_table_says_so() | terms_of_another_figure_are_refused();
 }
