@@ -35,7 +35,7 @@ static _Atomic uint64_t deferred_count;
 static unsigned cpu_cache_high = CPU_CACHE_MAX;
 
 static struct cpu_cache {
-	unsigned n;
+	uint64_t n; /* a whole word: figures read it */
 	struct page *pages[CPU_CACHE_MAX];
 } __attribute__((aligned(64))) cpu_caches[MAX_CPUS];
 
@@ -260,6 +260,18 @@ uint64_t buddy_free_pages(void)
 	for (unsigned i = 0; i < cpu_count(); i++)
 		n += cpu_caches[i].n;
 	return n;
+}
+
+void buddy_free_figure(struct figure_table *t, unsigned id)
+{
+	const struct figure_term terms[] = {
+		{ .at = &free_count, .count = 1 },
+		{ .at = &deferred_count, .count = 1 },
+		{ .at = &cpu_caches[0].n, .stride = sizeof(cpu_caches[0]), .count = MAX_CPUS, .kind = FIGURE_EACH },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(terms); i++)
+		assert(figure_add(t, id, &terms[i]));
 }
 
 bool mem_is_comfortable(void)

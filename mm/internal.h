@@ -7,6 +7,7 @@
 #ifndef IBRIK_MM_INTERNAL_H
 #define IBRIK_MM_INTERNAL_H
 
+#include "lib/figures.h"
 #include "mm/mm.h"
 #include "mm/pagecache.h"
 
@@ -36,6 +37,7 @@ bool pfn_managed(uint64_t pfn);
 void buddy_init(void);
 void buddy_add_range(uint64_t first_pfn, uint64_t end_pfn); /* boot: gives these pages to the allocator */
 uint64_t buddy_free_pages(void);
+void buddy_free_figure(struct figure_table *t, unsigned id); /* adds the words of the same number */
 /* Turns an allocated block into independent pages with one reference each. */
 void page_split(struct page *head, unsigned order);
 /* Pages below which reclaim starts, and the part only ALLOC_RESERVE may use. */
@@ -202,8 +204,8 @@ static inline struct mutex *leaf_lock(uaddr_t addr)
 }
 unsigned prot_to_access(int prot); /* enum pte_access */
 
-/* Unmaps [start, end), shoots down, frees. 2 MiB pages that stick out must have been split. */
-void range_zap(struct mm *mm, uaddr_t start, uaddr_t end);
+/* Unmaps [start, end), shoots down, frees. 2 MiB pages that stick out must have been split. The number of pages that were there. */
+uint64_t range_zap(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Gives mapped pages of [start, end) the rights of prot. -ENOMEM before anything has changed. */
 int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Does the change under way (or the last one) begin or end inside this 2 MiB region? Then no 2 MiB page may be stored

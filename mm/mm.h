@@ -121,6 +121,9 @@ struct mem_stats { /* bytes */
 };
 void mem_stats_get(struct mem_stats *out);
 void mem_stats_few(struct mem_stats *out); /* total, free and shmem alone */
+/* Describes where memory is counted, for readers that do not call: memory.*, pressure.* and page faults of vdso/exports.h. */
+struct figure_table;
+void mem_figures(struct figure_table *t);
 
 /* Test knob (kernel option mm.fail=N): every Nth allocation that may fail does. 0 = off. It counts from mm_fail_start()
  * on, when the first program has been loaded: a machine that does not come up tests nothing. */
@@ -177,6 +180,8 @@ long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
 long mm_mremap(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, int flags,
 	       uaddr_t new_addr);
 long mm_madvise(struct mm *mm, uaddr_t addr, uint64_t len, int advice);
+/* ibrik_release() of vdso/exports.h: the bytes given back, or -errno before anything has changed. */
+long mm_release(struct mm *mm, uaddr_t addr, uint64_t len);
 long mm_brk(struct mm *mm, uaddr_t brk);
 long mm_msync(struct mm *mm, uaddr_t addr, uint64_t len, int flags);
 long mm_mincore(struct mm *mm, uaddr_t addr, uint64_t len, uaddr_t vec);

@@ -27,6 +27,7 @@ struct zap_batch {
 	unsigned nfiles;
 	struct page *files[BATCH_FILES];
 	int64_t anon_pages, touched_pages, huge_pages, file_pages;
+	uint64_t unmapped_pages; /* over all flushes */
 };
 
 unsigned prot_to_access(int prot)
@@ -62,6 +63,7 @@ static void batch_init(struct zap_batch *b, struct mm *mm)
 	list_init(&b->anon);
 	list_init(&b->tables);
 	b->anon_pages = b->touched_pages = b->huge_pages = b->file_pages = 0;
+	b->unmapped_pages = 0;
 }
 
 static void batch_flush(struct zap_batch *b)
@@ -109,6 +111,7 @@ static void batch_add(struct zap_batch *b, uaddr_t addr, uint64_t value)
 
 	b->lo = MIN(b->lo, addr);
 	b->hi = MAX(b->hi, addr + (huge ? HUGE_SIZE : PAGE_SIZE));
+	b->unmapped_pages += huge ? PT_ENTRIES : 1;
 	if (flags & PAGE_ANON) {
 		list_push_back(&b->anon, &p->link);
 		b->anon_pages += huge ? PT_ENTRIES : 1;
@@ -159,7 +162,7 @@ static void zap_region(struct zap_batch *b, uaddr_t start, uaddr_t end)
 	}
 }
 
-void range_zap(struct mm *mm, uaddr_t start, uaddr_t end)
+uint64_t range_zap(struct mm *mm, uaddr_t start, uaddr_t end)
 {
 	struct zap_batch b;
 
@@ -174,6 +177,7 @@ void range_zap(struct mm *mm, uaddr_t start, uaddr_t end)
 		a = region_end;
 	}
 	batch_flush(&b);
+	return b.unmapped_pages;
 }
 
 /* The regions that the change under way cuts; 0: none. Written under areas_lock. */
