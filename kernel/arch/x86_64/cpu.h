@@ -16,9 +16,9 @@
 #define CPU_SELF 0
 #define CPU_KSTACK_TOP 16
 #define CPU_SCRATCH 24
-#define CPU_GATE 32
 #define CPU_NEED_RESCHED 40
-#define CPU_GATE_CALLS 48
+#define CPU_GATE 48
+#define CPU_GATE_CALLS 56
 
 /* Numbers of system calls that the gate knows: SYSCALL_LIMIT of linux/dispatch.h. */
 #define GATE_LIMIT 512
@@ -124,15 +124,14 @@ struct cpu {
 	struct thread *_Atomic running;
 	uint64_t kstack_top;
 	uint64_t scratch;
+	unsigned id;
+	uint32_t apic_id;
+	_Atomic bool need_resched;    /* these two: preempt_enable() */
+	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
 	void *gate;                   /* where stubs jump to: gate_entry */
-	_Atomic bool need_resched;
 	/* System calls by number: through the gate, and by the instruction. */
 	uint64_t gate_calls[GATE_LIMIT], trap_calls[GATE_LIMIT];
 
-	unsigned id;
-	uint32_t apic_id;
-	_Atomic bool need_resched;    /* these two: cpu_wants_attention() */
-	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
 	struct thread *idle;
