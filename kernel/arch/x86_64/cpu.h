@@ -117,7 +117,8 @@ struct regs {
 
 struct ipi_call;
 
-enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2 };
+/* Watching: idle, with interrupts on, and looking at its inbox all the time. */
+enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2, CPU_WATCHING = 3 };
 
 struct cpu {
 	struct cpu *self;
@@ -140,6 +141,9 @@ struct cpu {
 	struct heap runq;
 	_Atomic unsigned nr_running;  /* queued and current, without idle; others read it as a hint */
 	uint64_t min_vruntime_ns;
+	int64_t clock_shift_ns;       /* min_vruntime plus this is comparable with other CPUs' */
+	_Atomic int64_t clock_ns;     /* that sum less the time when it was true, for others: a hint */
+	uint64_t balance_ns;          /* when to compare next */
 	uint64_t slice_end_ns;
 	struct heap timers;
 	uint64_t timer_programmed_ns; /* what the hardware timer is set to, UINT64_MAX if none */
@@ -151,6 +155,8 @@ struct cpu {
 	bool in_irq;
 
 	struct thread *fpu_owner;     /* whose state is in the vector registers */
+	uint64_t watch_ns;            /* how long this CPU looks for work before it halts; see idle_watch() */
+	uint64_t watch_from_ns;       /* not before */
 	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
 
 	/* descriptors of this CPU */
