@@ -151,12 +151,12 @@ api: $(BUILD)/ibrik-kernel.jar
 API_SRCS := $(wildcard jvm/api/ibrik/*.java)
 JNI_HOME = $(patsubst %/bin/javac,%,$(realpath $(shell command -v javac)))
 
-$(BUILD)/ibrik-kernel.jar: $(API_SRCS) jvm/api/jni.c kernel/vdso/exports.h Makefile
+$(BUILD)/ibrik-kernel.jar: $(API_SRCS) jvm/api/jni.c jvm/api/manifest kernel/vdso/exports.h Makefile
 	@rm -rf $(BUILD)/api && mkdir -p $(BUILD)/api/ibrik
 	$(Q)javac --release 17 -Xlint:all -Werror -d $(BUILD)/api $(API_SRCS)
 	$(Q)$(CC) $(HOST_CFLAGS) -fPIC -shared -fvisibility=hidden -s -Ikernel -I$(JNI_HOME)/include -I$(JNI_HOME)/include/linux \
 		-o $(BUILD)/api/ibrik/libibrik-jni.so jvm/api/jni.c
-	$(Q)jar --create --file $@ -C $(BUILD)/api .
+	$(Q)jar --create --file $@ --manifest jvm/api/manifest -C $(BUILD)/api .
 
 BOOT_CFLAGS := -m32 --param=min-pagesize=0 -march=i386 -Os -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
@@ -199,8 +199,10 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-# docs/abi.md is made from the list of system calls; `make abi` after changing it.
+# docs/abi.md is made from the list of system calls, a table of docs/jvm.md from that of exported functions; `make abi` after
+# changing one of them.
 abi:
 	$(Q)awk -f kernel/linux/abi.awk /usr/include/$(shell $(CC) -dumpmachine)/asm/unistd_64.h \
 		kernel/linux/syscalls.def > docs/abi.md
+	$(Q)awk -f kernel/vdso/figures.awk kernel/vdso/exports.h docs/jvm.md > $(BUILD)/jvm.md && cat $(BUILD)/jvm.md > docs/jvm.md
 .PHONY: abi

@@ -1,9 +1,9 @@
 /*
  * kernel/vdso/exports.c - the functions of exports.h that only read.
  *
- * Theory:    Code of the application that reads the kernel's own words: the time from the page before it, figures where the kernel counts
- *            them (lib/figures.h), in the kernel's half of the address space. Never in the kernel's code: a signal may arrive between any two
- *            instructions, and its frame must name a place that the handler can return to.
+ * Theory:    Code of the application that reads the kernel's own words: the time from the page before it, figures where the
+ *            kernel counts them (lib/figures.h), in the kernel's half of the address space. It never runs code of the kernel: a
+ *            signal may arrive between any two instructions, and its frame must name a place that the handler can return to.
  * Interface: exports.h; arch/x86_64/vdso/kcall.S has the functions that need the kernel.
  */
 #include "vdso/exports.h"

@@ -1,8 +1,9 @@
 package ibrik;
 
+import static java.lang.invoke.MethodType.methodType;
+
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
 import java.lang.ref.Reference;
 import java.lang.reflect.Array;
 import java.nio.Buffer;
@@ -23,12 +24,12 @@ final class ForeignCalls extends Calls {
 
 	static {
 		try {
-			Class<?> segment = type("MemorySegment");
-			Object library = LOOKUP.findStatic(type("SymbolLookup"), "libraryLookup", MethodType.methodType(type("SymbolLookup"), String.class, type("Arena")))
-					.invoke(OBJECT, LOOKUP.findStatic(type("Arena"), "global", MethodType.methodType(type("Arena"))).invoke());
-			MethodHandle reinterpret = LOOKUP.findVirtual(segment, "reinterpret", MethodType.methodType(segment, long.class));
-			MethodHandle getString = LOOKUP.findVirtual(segment, "getString", MethodType.methodType(String.class, long.class));
-			MethodHandle ofBuffer = LOOKUP.findStatic(segment, "ofBuffer", MethodType.methodType(segment, Buffer.class));
+			Class<?> segment = type("MemorySegment"), arena = type("Arena"), symbols = type("SymbolLookup");
+			Object global = ofType(arena, "global", arena).invoke();
+			Object library = ofType(symbols, "libraryLookup", symbols, String.class, arena).invoke(OBJECT, global);
+			MethodHandle reinterpret = LOOKUP.findVirtual(segment, "reinterpret", methodType(segment, long.class));
+			MethodHandle getString = LOOKUP.findVirtual(segment, "getString", methodType(String.class, long.class));
+			MethodHandle ofBuffer = ofType(segment, "ofBuffer", segment, Buffer.class);
 			MethodHandle name = function(library, "ibrik_figure_name", true, "ADDRESS", "JAVA_INT");
 			MethodHandle release = function(library, "ibrik_release", false, "JAVA_LONG", "ADDRESS", "JAVA_LONG");
 
@@ -38,8 +39,8 @@ final class ForeignCalls extends Calls {
 			name = MethodHandles.filterReturnValue(name, MethodHandles.insertArguments(reinterpret, 1, NAME_MAX));
 			FIGURE_NAME = MethodHandles.filterReturnValue(name, MethodHandles.insertArguments(getString, 1, 0L));
 			/* The segment of a buffer is its bytes from position to limit, and keeps the memory while the call lasts. */
-			RELEASE = MethodHandles.filterArguments(release, 0, ofBuffer)
-					.asType(MethodType.methodType(long.class, ByteBuffer.class, long.class));
+			release = MethodHandles.filterArguments(release, 0, ofBuffer);
+			RELEASE = release.asType(methodType(long.class, ByteBuffer.class, long.class));
 		} catch (Throwable t) {
 			throw unchecked(t);
 		}
@@ -49,22 +50,30 @@ final class ForeignCalls extends Calls {
 		return Class.forName("java.lang.foreign." + name);
 	}
 
+	private static MethodHandle ofType(Class<?> type, String name, Class<?> result, Class<?>... arguments) throws Throwable {
+		return LOOKUP.findStatic(type, name, methodType(result, arguments)).asFixedArity();
+	}
+
+	private static Object layout(String name) throws ReflectiveOperationException {
+		return type("ValueLayout").getField(name).get(null);
+	}
+
 	/* A critical function is called without telling the JVM that the thread is away: it must be short and not sleep. */
-	private static MethodHandle function(Object library, String name, boolean critical, String result, String... arguments) throws Throwable {
-		Class<?> layout = type("MemoryLayout"), linker = type("Linker"), descriptor = type("FunctionDescriptor");
-		Class<?> option = type("Linker$Option"), segment = type("MemorySegment");
+	private static MethodHandle function(Object library, String name, boolean critical, String result, String... arguments)
+			throws Throwable {
+		Class<?> linker = type("Linker"), option = type("Linker$Option"), shape = type("FunctionDescriptor");
+		Class<?> segment = type("MemorySegment"), layout = type("MemoryLayout");
 		Object layouts = Array.newInstance(layout, arguments.length), options = Array.newInstance(option, critical ? 1 : 0);
 		for (int i = 0; i < arguments.length; i++)
-			Array.set(layouts, i, type("ValueLayout").getField(arguments[i]).get(null));
+			Array.set(layouts, i, layout(arguments[i]));
 		if (critical)
-			Array.set(options, 0, LOOKUP.findStatic(option, "critical", MethodType.methodType(option, boolean.class)).invoke(false));
-		Optional<?> address = (Optional<?>) LOOKUP.findVirtual(type("SymbolLookup"), "find", MethodType.methodType(Optional.class, String.class))
-				.invoke(library, name);
-		Object shape = LOOKUP.findStatic(descriptor, "of", MethodType.methodType(descriptor, layout, layouts.getClass()))
-				.asFixedArity().invoke(type("ValueLayout").getField(result).get(null), layouts);
-		Object nativeLinker = LOOKUP.findStatic(linker, "nativeLinker", MethodType.methodType(linker)).invoke();
-		return (MethodHandle) LOOKUP.findVirtual(linker, "downcallHandle", MethodType.methodType(MethodHandle.class, segment, descriptor, options.getClass()))
-				.asFixedArity().invoke(nativeLinker, address.orElseThrow(() -> new UnsatisfiedLinkError(name)), shape, options);
+			Array.set(options, 0, ofType(option, "critical", option, boolean.class).invoke(false));
+		MethodHandle find = LOOKUP.findVirtual(type("SymbolLookup"), "find", methodType(Optional.class, String.class));
+		Object address = ((Optional<?>) find.invoke(library, name)).orElseThrow(() -> new UnsatisfiedLinkError(name));
+		Object called = ofType(shape, "of", shape, layout, layouts.getClass()).invoke(layout(result), layouts);
+		MethodHandle link = LOOKUP.findVirtual(linker, "downcallHandle",
+				methodType(MethodHandle.class, segment, shape, options.getClass())).asFixedArity();
+		return (MethodHandle) link.invoke(ofType(linker, "nativeLinker", linker).invoke(), address, called, options);
 	}
 
 	private static RuntimeException unchecked(Throwable t) {

@@ -2,7 +2,8 @@
  * kernel/arch/x86_64/kcall.S - the way into the kernel of a function that is called, not trapped to.
  *
  * Theory:    A function of the vDSO that needs the kernel (vdso/kcall.S) jumps here with everything as the instruction
- *            `syscall` leaves it: rax = number of the handler, rcx = where to go on, r11 = flags, interrupts off, on the application's stack.
+ *            `syscall` leaves it: rax = number of the handler, rcx = where to go on, r11 = flags, interrupts off, on the
+ *            application's stack.
  *            From syscall_entry on both ways are one: the same frame, the same table of handlers, the same way back with
  *            signals and preemption. What is left to do is what `syscall` does by IA32_FMASK: C code of the kernel
  *            expects DF clear, and iretq faults when NT is set.

@@ -2,9 +2,9 @@
  * kernel/arch/x86_64/vdso/kcall.S - functions of the vDSO that need the kernel: what stands in the place of `syscall`.
  *
  * Theory:    The registers are made what `syscall` would leave, then kcall_entry is jumped to: no trap. Interrupts go off
- *            here, in code of the application: had the kernel an instruction to do before it takes them off, an interrupt there
- *            would find an application in the middle of the kernel, and its signal handler could not return there. Nothing
- *            can fault between cli and the kernel: the jump stands in the same 64 bytes.
+ *            here, in code of the application. If the kernel took them off, an interrupt before that instruction would find the
+ *            application at an address of the kernel, and its signal handler could not return to it. Nothing can fault
+ *            between cli and the kernel: the jump stands in the same 64 bytes.
  *            `syscall` stays behind the jump. A handler that has to be restarted goes on two bytes before the return address, as
  *            after any system call, and there it finds the instruction that does the same.
  *            All registers but rax, rcx, r10 and r11 survive, which is less than a C function has to keep.
