@@ -49,7 +49,7 @@ uint64_t stat_sum(enum mem_stat which)
 {
 	int64_t sum = 0;
 
-	for (unsigned i = 0; i < MAX_CPUS; i++)
+	for (unsigned i = 0; i < cpu_count(); i++)
 		sum += atomic_load_explicit(&cpu_stats[i].v[which], memory_order_relaxed);
 	return sum > 0 ? (uint64_t)sum : 0;
 }
