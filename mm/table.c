@@ -127,6 +127,16 @@ static void batch_add(struct zap_batch *b, uaddr_t addr, uint64_t value)
 		batch_flush(b);
 }
 
+/* The next entry that is not empty, or `stop`. The stack of a thread that ends is nearly all empty: four at a time. */
+static pte_t *used_entry(pte_t *e, pte_t *stop)
+{
+	while (stop - e >= 4 && !(pte_load(e) | pte_load(e + 1) | pte_load(e + 2) | pte_load(e + 3)))
+		e += 4;
+	while (e < stop && !pte_load(e))
+		e++;
+	return e;
+}
+
 static void zap_region(struct zap_batch *b, uaddr_t start, uaddr_t end)
 {
 	pte_t *pmd = pt_pmd_find(start), *table;
@@ -145,14 +155,11 @@ static void zap_region(struct zap_batch *b, uaddr_t start, uaddr_t end)
 	if (!table)
 		return;
 	table_page = pt_table_page(table);
-	for (uaddr_t a = start; a < end && table_page->mapcount; a += PAGE_SIZE) {
-		pte_t *e = &table[pt_index(a, 1)];
-
-		if (!pte_load(e))
-			continue;
+	pte_t *first = &table[pt_index(start, 1)], *stop = first + (end - start) / PAGE_SIZE;
+	for (pte_t *e = first; table_page->mapcount && (e = used_entry(e, stop)) < stop; e++) {
 		v = pte_swap(e, 0);
 		table_page->mapcount--;
-		batch_add(b, a, v);
+		batch_add(b, start + (uaddr_t)(e - first) * PAGE_SIZE, v);
 	}
 	if (!table_page->mapcount) {
 		/* The hardware may have cached the way to this table. */

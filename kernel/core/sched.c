@@ -671,6 +671,7 @@ static bool idle_watch(struct cpu *c, uint64_t start)
 	uint64_t now = start, before;
 
 	atomic_store(&c->idle_state, CPU_WATCHING);
+	ask_for_work(c);
 	program_timer(c);
 	irq_enable();
 	do {
