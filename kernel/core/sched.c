@@ -6,7 +6,9 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
- * An idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI (idle_watch()).
+ * An idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
+ * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
+ * the other (idle_watch()).
  *
  * Waking. A sleeper announces itself (state = SLEEP_*), checks its condition and calls schedule. A waker
  * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner queues the thread if this is its
@@ -383,7 +385,7 @@ static void account(struct cpu *c, uint64_t now)
 	clock_publish(c, now);
 }
 
-/* The CPU to which one of our `mine` runnable threads should go, or NULL. */
+/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones ask for themselves. */
 static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 {
 	int64_t our = (int64_t)c->min_vruntime_ns + c->clock_shift_ns, most = INT64_MIN;
@@ -396,12 +398,13 @@ static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 
 		if (o == c || !n || n > mine)
 			continue;
-		if (ahead > LAG_LOST_NS) {
+		if (ahead > LAG_LOST_NS) { /* what could not move in that time is pinned */
 			c->clock_shift_ns += ahead;
 			our += ahead;
 			ahead = 0;
 		}
-		/* What the next slices would bring, if nothing moved, counts too. */
+		/* By count alone, by lag to one that has fewer, and by much lag to one that has as many: there the thread catches up
+		 * while its new neighbours wait, and one of them comes back when we have fewer. */
 		if ((n + 2 <= mine || (n < mine && ahead > LAG_NS) || ahead > 4 * LAG_NS) && ahead > most) {
 			most = ahead;
 			to = o;
