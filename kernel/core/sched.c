@@ -6,7 +6,9 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
- * An idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI (idle_watch()).
+ * With the option idle.watch an idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
+ * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
+ * the other (idle_watch()).
  *
  * Waking. A sleeper announces itself (state = SLEEP_*), checks its condition and calls schedule. A waker
  * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner queues the thread if this is its
@@ -33,6 +35,7 @@
  * KEEPALIVE_NS, so that an application that stops its CPU (hlt) is noticed.
  */
 #include "core/sched.h"
+#include "core/boot.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mutex.h"
@@ -56,7 +59,6 @@
 #define LAG_LOST_NS (100 * LAG_NS)
 #define BALANCE_TRIES 4
 #define WATCH_MIN_NS 25000ull
-#define WATCH_MAX_NS 100000ull
 #define WATCH_GAP_NS 20000ull
 #define WATCH_PAUSE_NS 200000000ull
 
@@ -64,6 +66,7 @@ struct list all_threads = LIST_INIT(all_threads);
 struct mutex thread_list_lock = MUTEX_INIT("thread list");
 static _Atomic int next_tid = 1;
 static unsigned online_cpus = 1;
+static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
 /* Threads that ended, waiting for the reaper. */
 static struct thread *_Atomic dead_threads;
@@ -366,7 +369,7 @@ static void account(struct cpu *c, uint64_t now)
 	clock_publish(c, now);
 }
 
-/* The CPU to which one of our `mine` runnable threads should go, or NULL. */
+/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones ask for themselves. */
 static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 {
 	int64_t our = (int64_t)c->min_vruntime_ns + c->clock_shift_ns, most = INT64_MIN;
@@ -379,12 +382,13 @@ static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 
 		if (o == c || !n || n > mine)
 			continue;
-		if (ahead > LAG_LOST_NS) {
+		if (ahead > LAG_LOST_NS) { /* what could not move in that time is pinned */
 			c->clock_shift_ns += ahead;
 			our += ahead;
 			ahead = 0;
 		}
-		/* What the next slices would bring, if nothing moved, counts too. */
+		/* By count alone, by lag to one that has fewer, and by much lag to one that has as many: there the thread catches up
+		 * while its new neighbours wait, and one of them comes back when we have fewer. */
 		if ((n + 2 <= mine || (n < mine && ahead > LAG_NS) || ahead > 4 * LAG_NS) && ahead > most) {
 			most = ahead;
 			to = o;
@@ -664,7 +668,8 @@ static void ask_for_work(struct cpu *c)
  * Looks for work for a while before the CPU halts, if that has paid lately: to end a halt takes an interrupt, two
  * exits to the hypervisor and its scheduler, much more than what two threads on two CPUs say to each other. How long: it
  * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
- * has others to run, perhaps the CPU we wait for: then there is no watching for a while. True if there is work.
+ * has others to run, perhaps the CPU we wait for: then there is no watching for a while. Off unless idle.watch=MICROSECONDS
+ * says how long at most: on a host that is short of CPUs it still costs more than it saves. True if there is work.
  */
 static bool idle_watch(struct cpu *c, uint64_t start)
 {
@@ -693,10 +698,10 @@ static bool idle_watch(struct cpu *c, uint64_t start)
 
 static void idle_watch_adapt(struct cpu *c, uint64_t now, uint64_t idle_ns)
 {
-	if (idle_ns > WATCH_MAX_NS)
+	if (idle_ns > watch_max_ns)
 		c->watch_ns = c->watch_ns > WATCH_MIN_NS ? c->watch_ns / 2 : 0;
 	else if (now > c->watch_from_ns)
-		c->watch_ns = MIN(MAX(c->watch_ns * 2, WATCH_MIN_NS), WATCH_MAX_NS);
+		c->watch_ns = MIN(MAX(c->watch_ns * 2, WATCH_MIN_NS), watch_max_ns);
 }
 
 _Noreturn void sched_idle_loop(void)
@@ -713,7 +718,7 @@ _Noreturn void sched_idle_loop(void)
 			irq_enable();
 			continue;
 		}
-		uint64_t start = clock_monotonic_ns();
+		uint64_t start = watch_max_ns ? clock_monotonic_ns() : 0;
 		if (online_cpus > 1 && c->watch_ns && idle_watch(c, start)) {
 			smp_leave_idle(c);
 			continue;
@@ -730,8 +735,10 @@ _Noreturn void sched_idle_loop(void)
 		__asm__ volatile("sti; hlt" ::: "memory");
 		irq_disable();
 		smp_leave_idle(c);
-		uint64_t now = clock_monotonic_ns();
-		idle_watch_adapt(c, now, now - start);
+		if (watch_max_ns) {
+			uint64_t now = clock_monotonic_ns();
+			idle_watch_adapt(c, now, now - start);
+		}
 	}
 }
 
@@ -904,6 +911,7 @@ static void reaper_main(void *arg)
 
 void sched_start_threads(void)
 {
+	watch_max_ns = option_u64("idle.watch", 0) * 1000;
 	reaper = thread_create_kernel("reaper", reaper_main, NULL);
 	if (IS_ERR(reaper))
 		panic("no memory for the first threads");

@@ -22,12 +22,14 @@ __asm__(".pushsection .text\n.balign 64\n"
 	SITE("site_slot", "mov %r9,%rax\n mov %r11,8(%rsp)\n syscall\n ret")
 	".fill 256,1,0xc3\n" SITE("site_lonely", "mov %r9,%rax\n syscall\n ret\n.fill 256,1,0xc3")
 	SITE("site_backward", "std\n mov %r9,%rax\n syscall\n pushfq\n pop %rax\n cld\n ret\n.balign 16")
+	SITE("site_nested", "pushfq\n orl $0x4000,(%rsp)\n popfq\n mov %r9,%rax\n syscall\n pushfq\n pop %rax\n"
+			    "pushfq\n andl $~0x4000,(%rsp)\n popfq\n ret\n.balign 16")
 	/* A jump that leads to the instruction, past the one that loads the number. */
 	SITE("site_straight", "mov $39,%eax\n test %r9,%r9\n jnz 1f\n mov $186,%eax\n1: syscall\n ret")
 	".balign 16\n.popsection");
 
 typedef long site_fn(long, long, long, long, long, long, ...);
-site_fn site_getpid, site_gettid, site_read, site_fcntl, site_any, site_any_behind, site_slot, site_lonely, site_backward, site_straight;
+site_fn site_getpid, site_gettid, site_read, site_fcntl, site_any, site_any_behind, site_slot, site_lonely, site_backward, site_nested, site_straight;
 
 static site_fn *const any_sites[] = { site_any, site_any_behind, site_slot, site_lonely };
 #define ANY_SITES (sizeof(any_sites) / sizeof(any_sites[0]))
@@ -157,10 +159,12 @@ TEST_SLOW(registers_vectors_and_the_red_zone_survive, 60)
 		pthread_join(threads[i], NULL);
 }
 
-TEST(the_direction_flag_is_what_it_was)
+TEST(flags_that_no_function_call_is_made_with_are_what_they_were)
 {
-	for (int i = 0; i < WARM; i++)
+	for (int i = 0; i < WARM; i++) {
 		CHECK(site_backward(0, 0, 0, 0, 0, SYS_getpid) & 0x400);
+		CHECK(site_nested(0, 0, 0, 0, 0, SYS_getpid) & 0x4000);
+	}
 }
 
 /* --- many sites, many threads ---------------------------------------------------------------------------- */

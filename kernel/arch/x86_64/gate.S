@@ -133,8 +133,12 @@ gate_slow:
 
 	/* A call that wants a full frame (clone), an unknown number, or flags that no function call is made with. */
 gate_full:
-	cld
 	mov %rax, REGS_RAX(%rsp)
+	/* What IA32_FMASK clears for the instruction: C code expects DF clear, and iretq faults when NT is set. */
+	pushq $2
+	.cfi_adjust_cfa_offset 8
+	popfq
+	.cfi_adjust_cfa_offset -8
 	COMPLETE_FRAME
 	jmp syscall_framed
 	.cfi_endproc
