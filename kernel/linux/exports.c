@@ -2,7 +2,7 @@
  * kernel/linux/exports.c - the kernel's side of the functions that an application may call directly.
  *
  * Theory:    The functions are code of the vDSO (kernel/vdso/exports.c). Those that only read need to know where the kernel counts:
- *            each room describes its own words here, at boot. The others enter at kcall_entry (arch/x86_64/kcall.S) and are
+ *            each room describes its own words here, at boot. The others enter at gate_entry (arch/x86_64/gate.S) and are
  *            handlers of the one table (syscalls.def).
  * Interface: exports.h. The contract with applications is vdso/exports.h.
  * Locking:   none; the table is complete before programs run.
@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/thread.h"
 #include "cpu.h"
+#include "gate.h"
 #include "lib/figures.h"
 #include "mm/mm.h"
 #include "vdso/data.h"
@@ -41,5 +42,5 @@ void exports_fill(struct vdso_page *page)
 	cpu_counter(t, IBRIK_COUNTER_IDLE_NS, offsetof(struct cpu, idle_ns));
 	for (unsigned id = 0; id < IBRIK_FIGURE_COUNT; id++)
 		assert(t->figures[id].nterms);
-	page->entry = kcall_entry;
+	page->entry = gate_entry;
 }

@@ -33,7 +33,7 @@ struct vdso_data {
 };
 
 struct vdso_page {
-	void (*entry)(void); /* kcall_entry; first, because assembly reads it */
+	void (*entry)(void); /* gate_entry; first, because assembly reads it */
 	struct vdso_data clock;
 	struct figure_table figures;
 };

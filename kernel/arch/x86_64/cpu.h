@@ -267,7 +267,6 @@ void smp_wait(void);
 void clock_init(void);
 void clock_init_late(void); /* threads run: refinement */
 void syscall_entry(void);
-void kcall_entry(void);     /* the same without a trap: kcall.S */
 void fpu_init_this(void);
 uint32_t fpu_area_bytes(void);
 void fpu_save(struct thread *t);            /* current registers to t->fpu */
