@@ -39,8 +39,8 @@ ZLIB_OBJS := $(patsubst %,$(ZLIB)/%.o,inflate inftrees inffast adler32 zutil)
 ZLIB_FLAGS := -DZ_SOLO -DNO_GZIP -DHAVE_MEMCPY -include kernel/lib/string.h
 KERNEL_THIRD_PARTY := $(ZLIB_OBJS)
 
-.PHONY: all kernel tool run test matrix bench fuzz install clean help deps
-all: kernel tool
+.PHONY: all kernel tool api run test matrix bench fuzz install clean help deps
+all: kernel tool api
 
 kernel: $(BUILD)/ibrik.elf
 
@@ -55,14 +55,15 @@ $(BUILD)/kernel/%.S.o: %.S Makefile
 -include $(KERNEL_OBJS:.o=.d)
 
 # The vDSO is code of the application, an ELF shared object of its own inside the kernel.
+VDSO_SRCS := $(wildcard kernel/vdso/*.c kernel/arch/$(ARCH)/vdso/*.S)
 VDSO_FLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fPIC -fno-stack-protector \
 	-fcf-protection=none -fno-jump-tables -fasynchronous-unwind-tables -mgeneral-regs-only -Ikernel -shared -nostdlib \
 	-Wl,-T,kernel/vdso/vdso.lds -Wl,-soname,linux-vdso.so.1 -Wl,-z,defs -Wl,--hash-style=both -Wl,--eh-frame-hdr \
 	-Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -s
 
-$(BUILD)/kernel/vdso.so: kernel/vdso/vdso.c kernel/vdso/data.h kernel/vdso/vdso.lds Makefile
+$(BUILD)/kernel/vdso.so: $(VDSO_SRCS) $(wildcard kernel/vdso/*.h) kernel/lib/figures.h kernel/linux/kcalls.h kernel/vdso/vdso.lds Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VDSO_FLAGS) $< -o $@
+	$(Q)$(CC) $(VDSO_FLAGS) $(VDSO_SRCS) -o $@
 
 $(BUILD)/kernel/kernel/linux/vdso_image.S.o: $(BUILD)/kernel/vdso.so
 $(BUILD)/kernel/kernel/linux/vdso_image.S.o: KERNEL_CFLAGS += -DVDSO_FILE='"$(BUILD)/kernel/vdso.so"'
@@ -145,6 +146,18 @@ $(BUILD)/tcg-reread.so: images/tcg/reread.c images/tcg/plugin.h Makefile
 	@mkdir -p $(BUILD)
 	$(Q)$(CC) $(HOST_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
+# --- the Java API to kernel functions: a jar for applications, with its JNI library inside ---------------
+api: $(BUILD)/ibrik-kernel.jar
+API_SRCS := $(wildcard jvm/api/ibrik/*.java)
+JNI_HOME = $(patsubst %/bin/javac,%,$(realpath $(shell command -v javac)))
+
+$(BUILD)/ibrik-kernel.jar: $(API_SRCS) jvm/api/jni.c jvm/api/manifest kernel/vdso/exports.h Makefile
+	@rm -rf $(BUILD)/api && mkdir -p $(BUILD)/api/ibrik
+	$(Q)javac --release 17 -Xlint:all -Werror -d $(BUILD)/api $(API_SRCS)
+	$(Q)$(CC) $(HOST_CFLAGS) -fPIC -shared -fvisibility=hidden -s -Ikernel -I$(JNI_HOME)/include -I$(JNI_HOME)/include/linux \
+		-o $(BUILD)/api/ibrik/libibrik-jni.so jvm/api/jni.c
+	$(Q)jar --create --file $@ --manifest jvm/api/manifest -C $(BUILD)/api .
+
 BOOT_CFLAGS := -m32 --param=min-pagesize=0 -march=i386 -Os -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
@@ -170,11 +183,11 @@ run:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ibrik
 	install -m 755 $(BUILD)/ibrik $(DESTDIR)$(PREFIX)/bin/ibrik
-	install -m 644 $(BUILD)/ibrik.elf $(BUILD)/ibrik.debug.elf $(TOOL_DATA) $(DESTDIR)$(PREFIX)/lib/ibrik
+	install -m 644 $(BUILD)/ibrik.elf $(BUILD)/ibrik.debug.elf $(BUILD)/ibrik-kernel.jar $(TOOL_DATA) $(DESTDIR)$(PREFIX)/lib/ibrik
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ibrik/*.sh
 
 help:
-	@echo 'make            build the kernel and the command into $(BUILD)/'
+	@echo 'make            build the kernel, the command and the Java API into $(BUILD)/'
 	@echo 'make run        install what is needed, then boot the example; APP=path/to.jar ARGS="..." another'
 	@echo 'make test       the suite; T=name runs a part'
 	@echo 'make matrix     every combination, resumable; rows in docs/matrix.tsv'
@@ -186,8 +199,10 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-# docs/abi.md is made from the list of system calls; `make abi` after changing it.
+# docs/abi.md is made from the list of system calls, a table of docs/jvm.md from that of exported functions; `make abi` after
+# changing one of them.
 abi:
 	$(Q)awk -f kernel/linux/abi.awk /usr/include/$(shell $(CC) -dumpmachine)/asm/unistd_64.h \
 		kernel/linux/syscalls.def > docs/abi.md
+	$(Q)awk -f kernel/vdso/figures.awk kernel/vdso/exports.h docs/jvm.md > $(BUILD)/jvm.md && cat $(BUILD)/jvm.md > docs/jvm.md
 .PHONY: abi

@@ -14,8 +14,10 @@ micro_build() {
 	local dir=$out/java-suite jars
 	rm -rf "$dir/classes" "$dir/jmh"
 	mkdir -p "$dir/classes" "$dir/jmh"
-	javac --release 17 -d "$dir/classes" "$here/java/suite/Bench.java" || fail "Bench.java does not compile"
-	jar --create --file "$dir/bench.jar" --main-class Bench -C "$dir/classes" . || fail "cannot make bench.jar"
+	cp "$top/build/ibrik-kernel.jar" "$dir/ibrik-kernel.jar"
+	echo "Class-Path: ibrik-kernel.jar" >"$dir/manifest"
+	javac --release 17 -cp "$dir/ibrik-kernel.jar" -d "$dir/classes" "$here/java/suite/Bench.java" || fail "Bench.java does not compile"
+	jar --create --file "$dir/bench.jar" --main-class Bench --manifest "$dir/manifest" -C "$dir/classes" . || fail "cannot make bench.jar"
 	"$tool_ibrik" build --jdk 17 --jvm-opts "$java_options" "$dir/bench.jar" -o "$out/java.img" || fail "cannot build java.img"
 	if ! ls "$dir"/lib/jmh-core-*.jar >/dev/null 2>&1; then
 		mvn -q -B -f "$here/java/jmh/pom.xml" dependency:copy-dependencies -DoutputDirectory="$dir/lib" >"$out/mvn.out" 2>&1 ||

@@ -4,6 +4,9 @@
 # its program, and from AT_PHDR on everything follows as any debugger finds it: the dynamic section, DT_DEBUG,
 # and the loader's list of link maps. Each file is looked up below the folder with the guest's files.
 #
+# A system call that was replaced by a jump passes through a stub (docs/syscalls.md), for which nobody has written unwind
+# information: it is recognised by its bytes, and its caller is the site.
+#
 # Commands: ibrik-root FOLDER   where the guest's files lie on this machine
 #           ibrik-symbols       loads the symbols of every object that is mapped now (again after dlopen)
 # Errors:   one line each; memory that is not mapped yet is said so
@@ -11,6 +14,7 @@ import os
 import struct
 
 import gdb
+import gdb.unwinder
 
 AT_PHDR, AT_PHNUM = 3, 5
 PT_DYNAMIC, PT_PHDR = 2, 6
@@ -132,5 +136,56 @@ class Symbols(gdb.Command):
                 print("ibrik: process %d is not mapped yet; go on and try again" % int(process["pid"]))
 
 
+STUB_BYTES = 64
+SYSCALL_BYTES = 2
+LEA_RCX, JUMP_GATE = b"\x48\x8d\x0d", b"\x65\xff\x24\x25"
+COUNT_CALL, JUMP = b"\x65\x48\xff\x04\x25", 0xE9
+MOVED_BYTES = 5
+LEAF_BYTES = 40
+
+
+def stub_site(at):
+    """The site that the stub at `at` belongs to, or None: see put_stub() in kernel/arch/x86_64/gate.c."""
+    code = read(at, STUB_BYTES)
+    for lea in (0, MOVED_BYTES):
+        if code[lea : lea + 3] == LEA_RCX and code[lea + 7 : lea + 11] == JUMP_GATE:
+            return at + lea + 7 + struct.unpack("<i", code[lea + 3 : lea + 7])[0] - SYSCALL_BYTES
+    count = code.find(COUNT_CALL, 0, LEAF_BYTES)
+    if count >= 0 and code[count + 9] == JUMP:
+        return at + count + 14 + struct.unpack("<i", code[count + 10 : count + 14])[0] - SYSCALL_BYTES
+    return None
+
+
+class FrameId:
+    def __init__(self, sp, pc):
+        self.sp, self.pc = sp, pc
+
+
+class StubUnwinder(gdb.unwinder.Unwinder):
+    def __init__(self):
+        super().__init__("ibrik-stub")
+
+    def __call__(self, pending):
+        pc = int(pending.read_register("rip")) & (1 << 64) - 1
+        if pc >> 47 or gdb.current_progspace().solib_name(pc) or gdb.find_pc_line(pc).symtab:
+            return None
+        try:
+            site = stub_site(pc // STUB_BYTES * STUB_BYTES)
+            code = read(pc, MOVED_BYTES)
+            if site is None and code[0] == JUMP:
+                site = stub_site(pc + MOVED_BYTES + struct.unpack("<i", code[1:])[0])
+        except gdb.MemoryError:
+            return None
+        if site is None:
+            return None
+        info = pending.create_unwind_info(FrameId(pending.read_register("rsp"), pending.read_register("rip")))
+        for name in ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15"):
+            info.add_saved_register(name, pending.read_register(name))
+        # Behind the call instruction, as a return address is.
+        info.add_saved_register("rip", gdb.Value(site + SYSCALL_BYTES).cast(gdb.lookup_type("unsigned long")))
+        return info
+
+
 Root()
 Symbols()
+gdb.unwinder.register_unwinder(None, StubUnwinder(), replace=True)

@@ -13,13 +13,15 @@
  * reclaim can have them. Threads, fallocate() and writes to files in memory are not charged, but they are refused where the
  * rest would break a promise: fallocate() is how ZGC commits its heap.
  *
- * Interface: internal.h; mem_stats_get(), mm_thread_fits() and mm_pages_fit() in mm.h.
+ * Interface: internal.h; mem_stats_get(), mem_figures(), mm_thread_fits() and mm_pages_fit() in mm.h.
  * Locking: counters are per CPU, added to with preemption disabled and summed without; a sum is exact only at rest.
  * The charge is guarded by areas_lock.
  */
 #include "mm/internal.h"
+#include "core/log.h"
 #include "core/thread.h"
 #include "lib/string.h"
+#include "vdso/exports.h"
 
 /* A large charge leaves a part of memory to small ones: an application that copes with the refusal needs some itself. */
 #define LARGE_PAGES (MIB(1) / PAGE_SIZE)
@@ -49,7 +51,7 @@ uint64_t stat_sum(enum mem_stat which)
 {
 	int64_t sum = 0;
 
-	for (unsigned i = 0; i < MAX_CPUS; i++)
+	for (unsigned i = 0; i < cpu_count(); i++)
 		sum += atomic_load_explicit(&cpu_stats[i].v[which], memory_order_relaxed);
 	return sum > 0 ? (uint64_t)sum : 0;
 }
@@ -106,6 +108,13 @@ void commit_uncharge(struct mm *mm, uint64_t npages)
 	mm->charged_pages -= npages;
 }
 
+void mem_stats_few(struct mem_stats *s)
+{
+	s->total = mem_total_pages * PAGE_SIZE;
+	s->free = buddy_free_pages() * PAGE_SIZE;
+	s->shmem = stat_sum(STAT_SHMEM) * PAGE_SIZE;
+}
+
 void mem_stats_get(struct mem_stats *s)
 {
 	uint64_t free = buddy_free_pages(), file = stat_sum(STAT_FILE), shmem = stat_sum(STAT_SHMEM);
@@ -134,4 +143,74 @@ void mem_stats_get(struct mem_stats *s)
 	s->faults_huge = stat_sum(STAT_FAULT_HUGE);
 	s->reclaimed_pages = stat_sum(STAT_RECLAIMED);
 	s->alloc_failures = stat_sum(STAT_ALLOC_FAIL);
+}
+
+static void add_stat(struct figure_table *t, unsigned id, enum mem_stat which)
+{
+	const struct figure_term term = {
+		.at = &cpu_stats[0].v[which], .stride = sizeof(cpu_stats[0]), .count = MAX_CPUS, .kind = FIGURE_EACH,
+	};
+
+	assert(figure_add(t, id, &term));
+}
+
+static void add_word(struct figure_table *t, unsigned id, const void *word, enum figure_term_kind kind)
+{
+	const struct figure_term term = { .at = word, .count = 1, .kind = kind };
+
+	assert(figure_add(t, id, &term));
+}
+
+void mem_figures(struct figure_table *t)
+{
+	/* What one counter says. */
+	static const struct {
+		uint8_t id, stat, shift;
+	} stats[] = {
+		{ IBRIK_MEMORY_FILES, STAT_FILE, PAGE_SHIFT },
+		{ IBRIK_MEMORY_FILES_MAPPED, STAT_FILE_MAPPED, PAGE_SHIFT },
+		{ IBRIK_MEMORY_TMPFS, STAT_SHMEM, PAGE_SHIFT },
+		{ IBRIK_MEMORY_ANONYMOUS, STAT_ANON, PAGE_SHIFT },
+		{ IBRIK_MEMORY_ANONYMOUS_HUGE, STAT_ANON_HUGE, PAGE_SHIFT },
+		{ IBRIK_MEMORY_SLAB, STAT_SLAB, PAGE_SHIFT },
+		{ IBRIK_MEMORY_PAGE_TABLES, STAT_PAGE_TABLES, PAGE_SHIFT },
+		{ IBRIK_MEMORY_KERNEL_STACKS, STAT_KSTACKS, PAGE_SHIFT },
+		{ IBRIK_PRESSURE_RECLAIMED, STAT_RECLAIMED, PAGE_SHIFT },
+		{ IBRIK_PRESSURE_FAILURES, STAT_ALLOC_FAIL, 0 },
+		{ IBRIK_COUNTER_FAULTS, STAT_FAULT_MINOR, 0 },
+		{ IBRIK_COUNTER_FAULTS_DISK, STAT_FAULT_MAJOR, 0 },
+		{ IBRIK_COUNTER_FAULTS_HUGE, STAT_FAULT_HUGE, 0 },
+	};
+	const struct {
+		unsigned id;
+		const void *word;
+	} words[] = {
+		{ IBRIK_MEMORY_TOTAL, &mem_total_pages },	{ IBRIK_MEMORY_RESERVE, &mem_reserve_pages },
+		{ IBRIK_PRESSURE_LOW, &mem_low_pages },		{ IBRIK_PRESSURE_HIGH, &mem_high_pages },
+		{ IBRIK_PRESSURE_REFUSED, &refused_most_pages },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(stats); i++) {
+		figure_begin(t, stats[i].id, stats[i].shift);
+		add_stat(t, stats[i].id, stats[i].stat);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		figure_begin(t, words[i].id, PAGE_SHIFT);
+		add_word(t, words[i].id, words[i].word, FIGURE_PLUS);
+	}
+	/* The same sums as in mem_stats_get(). */
+	figure_begin(t, IBRIK_MEMORY_FREE, PAGE_SHIFT);
+	buddy_free_figure(t, IBRIK_MEMORY_FREE);
+	figure_begin(t, IBRIK_MEMORY_AVAILABLE, PAGE_SHIFT);
+	buddy_free_figure(t, IBRIK_MEMORY_AVAILABLE);
+	add_stat(t, IBRIK_MEMORY_AVAILABLE, STAT_FILE);
+	add_word(t, IBRIK_MEMORY_AVAILABLE, &mem_reserve_pages, FIGURE_MINUS);
+	figure_begin(t, IBRIK_MEMORY_COMMITTED, PAGE_SHIFT);
+	add_word(t, IBRIK_MEMORY_COMMITTED, &committed_pages, FIGURE_PLUS);
+	add_stat(t, IBRIK_MEMORY_COMMITTED, STAT_ANON_TOUCHED);
+	figure_begin(t, IBRIK_MEMORY_COMMIT_LIMIT, PAGE_SHIFT);
+	buddy_free_figure(t, IBRIK_MEMORY_COMMIT_LIMIT);
+	add_stat(t, IBRIK_MEMORY_COMMIT_LIMIT, STAT_FILE);
+	add_stat(t, IBRIK_MEMORY_COMMIT_LIMIT, STAT_ANON);
+	add_word(t, IBRIK_MEMORY_COMMIT_LIMIT, &mem_reserve_pages, FIGURE_MINUS);
 }

@@ -1,11 +1,12 @@
 /*
- * mm/advise.c - madvise().
+ * mm/advise.c - madvise(), and giving memory back by ibrik_release().
  *
  * DONTNEED and FREE unmap at once (HotSpot relies on reading zeroes after DONTNEED); HUGEPAGE and NOHUGEPAGE are kept
  * with the area; POPULATE_* fault in; advice about read patterns is accepted and not needed.
  *
  * Interface: mm.h. Locking: areas_lock for what changes areas or page tables, none for populating.
- * Errors: Linux's: -EINVAL, -ENOMEM for a range with holes (after doing what could be done), -EACCES, -EFAULT.
+ * Errors: Linux's: -EINVAL, -ENOMEM for a range with holes (after doing what could be done), -EACCES, -EFAULT. mm_release() changes
+ * nothing when it answers an error.
  */
 #include "mm/internal.h"
 #include "fs/vfs.h"
@@ -188,4 +189,43 @@ long mm_madvise(struct mm *mm, uaddr_t addr, uint64_t len, int advice)
 	}
 	mutex_unlock(&areas_lock);
 	return r ? r : hole;
+}
+
+/* May all of [start, end) be dropped so that it reads as zero, and does that lose nothing but what is there? */
+static int releasable(const struct mm *mm, uaddr_t start, uaddr_t end)
+{
+	for (uaddr_t at = start; at < end;) {
+		const struct area *a = area_next(at);
+
+		if (!a || a->d.start > at || a->mm != mm)
+			return -ENOMEM;
+		if (a->d.cache || (a->d.kind & (AREA_SHARED | AREA_HUGETLB)))
+			return -EINVAL;
+		if (!(a->d.prot & PROT_WRITE))
+			return -EACCES;
+		at = a->d.end;
+	}
+	return 0;
+}
+
+long mm_release(struct mm *mm, uaddr_t addr, uint64_t len)
+{
+	uaddr_t start = ALIGN_UP(addr, PAGE_SIZE), end = ALIGN_DOWN(addr + len, PAGE_SIZE);
+	uint64_t npages = 0;
+	int r;
+
+	if (addr + len < addr)
+		return -EINVAL;
+	if (start < addr || start >= end)
+		return 0;
+	if (!uaddr_ok(start, end - start))
+		return -ENOMEM;
+	mutex_lock(&areas_lock);
+	r = releasable(mm, start, end);
+	if (!r)
+		r = range_split_huge(mm, start, end);
+	if (!r)
+		npages = range_zap(mm, start, end);
+	mutex_unlock(&areas_lock);
+	return r ? r : (long)(npages * PAGE_SIZE);
 }

@@ -1,11 +1,16 @@
 /*
  * mm/area.c - the tree of areas.
  *
- * Theory: an AVL tree whose nodes never change once published: an edit copies the path to what it changes and
- * publishes the new root with one store, so that faults search it under RCU alone. The edit splits the tree at
+ * Theory: an AVL tree that every edit changes by one store, so that faults search it under RCU alone and see it before or
+ * after, never between. In general the edit copies the paths to what it changes and stores the new root: it splits the tree at
  * the two ends of the range, drops the middle and joins the rest with the new areas between (Blelloch, Ferizovic,
- * Sun, "Just Join for Parallel Ordered Sets", SPAA 2016): O(log n) copies whatever the range holds. Every node knows
- * the bounds and the largest gap of its subtree, so that finding a free address is O(log n) too.
+ * Sun, "Just Join for Parallel Ordered Sets", SPAA 2016): O(log n) copies whatever the range holds.
+ *   Most edits are smaller: an area is replaced by a longer or shorter one, or appears in a gap, or goes. These are one store in
+ * place (a node's area, or the pointer to a node) if the tree stays balanced and the node has a child to spare, as in Clements,
+ * Kaashoek, Zeldovich, "Scalable Address Spaces Using RCU Balanced Trees" (ASPLOS 2012). A reader that stands in a node which
+ * has been taken out, or has been copied, still finds its way down to what was there when it came.
+ *   Every node knows the bounds and the largest gap of its subtree, so that finding a free address is O(log n) too. Only writers look
+ * at these, and at heights.
  *
  * One tree holds the areas of all mms, because they share the address space: a placement then avoids all.
  *
@@ -21,8 +26,8 @@
 #include "lib/string.h"
 
 struct area_node {
-	struct area *area;
-	struct area_node *left, *right;
+	struct area *_Atomic area;
+	struct area_node *_Atomic left, *_Atomic right;
 	uint64_t min_page : 40;  /* start of the first area of the subtree */
 	uint64_t height : 8;
 	uint64_t fresh : 1;
@@ -32,26 +37,34 @@ struct area_node {
 };
 
 struct mutex areas_lock = MUTEX_INIT("areas");
+struct list areas_in_order = LIST_INIT(areas_in_order);
 struct area_node *_Atomic area_root;
 
 /* --- nodes ------------------------------------------------------------------------------------------------ */
 static inline unsigned height(const struct area_node *n) { return n ? (unsigned)n->height : 0; }
 static inline uint64_t node_min(const struct area_node *n) { return (uint64_t)n->min_page << PAGE_SHIFT; }
 
-static struct area_node *node_new(struct area_edit *e, struct area_node *l, struct area *a, struct area_node *r)
+static inline struct area *node_area(const struct area_node *n)
 {
-	struct area_node *n = e->failed ? NULL : kmalloc(sizeof(*n));
+	return atomic_load_explicit(&n->area, memory_order_acquire);
+}
+static inline struct area_node *node_left(const struct area_node *n)
+{
+	return atomic_load_explicit(&n->left, memory_order_acquire);
+}
+static inline struct area_node *node_right(const struct area_node *n)
+{
+	return atomic_load_explicit(&n->right, memory_order_acquire);
+}
+
+/* What a node knows of its subtree, from its area and its children. */
+static inline void node_sum(struct area_node *n)
+{
+	const struct area_node *l = node_left(n), *r = node_right(n);
+	const struct area *a = node_area(n);
 	uint64_t gap = 0;
 
-	if (!n) {
-		e->failed = true;
-		return NULL;
-	}
-	n->area = a;
-	n->left = l;
-	n->right = r;
 	n->height = 1 + MAX(height(l), height(r));
-	n->fresh = 1;
 	n->min_page = (l ? node_min(l) : a->d.start) >> PAGE_SHIFT;
 	n->max_end = r ? r->max_end : a->d.end;
 	if (l)
@@ -59,6 +72,21 @@ static struct area_node *node_new(struct area_edit *e, struct area_node *l, stru
 	if (r)
 		gap = MAX(gap, MAX(r->max_gap, node_min(r) - a->d.end));
 	n->max_gap = gap;
+}
+
+static struct area_node *node_new(struct area_edit *e, struct area_node *l, struct area *a, struct area_node *r)
+{
+	struct area_node *n = e->failed ? NULL : kmalloc(sizeof(*n));
+
+	if (!n) {
+		e->failed = true;
+		return NULL;
+	}
+	atomic_init(&n->area, a);
+	atomic_init(&n->left, l);
+	atomic_init(&n->right, r);
+	node_sum(n);
+	n->fresh = 1;
 	n->rcu.next = (struct rcu_head *)e->fresh;
 	e->fresh = n;
 	return n;
@@ -68,7 +96,7 @@ static struct area_node *node_new(struct area_edit *e, struct area_node *l, stru
 static void node_retire(struct area_edit *e, struct area_node *n)
 {
 	if (n->fresh) {
-		n->area = NULL;
+		atomic_store_explicit(&n->area, NULL, memory_order_relaxed);
 		return;
 	}
 	n->rcu.next = (struct rcu_head *)e->retired;
@@ -83,7 +111,7 @@ struct parts {
 
 static struct parts expose(struct area_edit *e, struct area_node *n)
 {
-	struct parts p = { n->left, n->area, n->right };
+	struct parts p = { node_left(n), node_area(n), node_right(n) };
 
 	node_retire(e, n);
 	return p;
@@ -219,17 +247,127 @@ static void retire_all(struct area_edit *e, struct area_node *n)
 {
 	if (!n)
 		return;
-	retire_all(e, n->left);
-	retire_all(e, n->right);
+	retire_all(e, node_left(n));
+	retire_all(e, node_right(n));
 	node_retire(e, n);
 }
 
+/* --- small edits, in place ------------------------------------------------------------------------------------- */
+/* The pointer to the node at that place of the path. */
+static struct area_node *_Atomic *link_to(struct area_edit *e, unsigned at)
+{
+	struct area_node *up = at ? e->path[at - 1] : NULL;
+
+	if (!up)
+		return &area_root;
+	return e->goes_right >> (at - 1) & 1 ? &up->right : &up->left;
+}
+
+/* The way down to where an area that starts at `start` is, or would be. */
+static void path_find(struct area_edit *e, uaddr_t start)
+{
+	struct area_node *n = atomic_load_explicit(&area_root, memory_order_relaxed);
+
+	e->depth = 0;
+	e->goes_right = 0;
+	while (n && e->depth < AREA_PATH_MAX) {
+		const struct area *a = node_area(n);
+
+		e->path[e->depth] = n;
+		if (a->d.start == start)
+			return;
+		if (a->d.start < start)
+			e->goes_right |= 1ull << e->depth;
+		e->depth++;
+		n = a->d.start < start ? node_right(n) : node_left(n);
+	}
+}
+
+/* Does the tree stay balanced if what hangs at the path's place `at` gets that height? */
+static bool path_balanced(const struct area_edit *e, unsigned at, unsigned h)
+{
+	while (at-- > 0) {
+		const struct area_node *n = e->path[at];
+		unsigned other = height(e->goes_right >> at & 1 ? node_left(n) : node_right(n));
+
+		if (h > other + 1 || other > h + 1)
+			return false;
+		h = 1 + MAX(h, other);
+		if (h == n->height)
+			break;
+	}
+	return true;
+}
+
+/* Plans the edit as one store in place, if it can be. */
+static bool plan_in_place(struct area_edit *e, const struct area *old, struct area *fresh)
+{
+	struct area_node *n;
+
+	if ((old && old->next) || (fresh && fresh->next) || (!old && !fresh))
+		return false;
+	path_find(e, old ? old->d.start : fresh->d.start);
+	if (e->depth >= AREA_PATH_MAX)
+		return false;
+	if (!old) {
+		if (!path_balanced(e, e->depth, 1))
+			return false;
+		e->how = AREA_EDIT_INSERT;
+		return node_new(e, NULL, fresh, NULL);
+	}
+	n = e->path[e->depth];
+	if (fresh) {
+		e->how = AREA_EDIT_REPLACE;
+		e->area = fresh;
+		return true;
+	}
+	if (node_left(n) && node_right(n))
+		return false;
+	e->how = AREA_EDIT_REMOVE;
+	e->root = node_left(n) ? node_left(n) : node_right(n);
+	return path_balanced(e, e->depth, height(e->root));
+}
+
+static void node_free_rcu(struct rcu_head *head)
+{
+	kfree(container_of(head, struct area_node, rcu));
+}
+
+static void publish_in_place(struct area_edit *e)
+{
+	struct area_node *n = e->how == AREA_EDIT_INSERT ? e->fresh : e->path[e->depth];
+	unsigned at = e->depth;
+
+	switch (e->how) {
+	case AREA_EDIT_REPLACE:
+		atomic_store_explicit(&n->area, e->area, memory_order_release);
+		node_sum(n);
+		break;
+	case AREA_EDIT_INSERT:
+		n->fresh = 0;
+		atomic_store_explicit(link_to(e, at), n, memory_order_release);
+		break;
+	default:
+		atomic_store_explicit(link_to(e, at), e->root, memory_order_release);
+		rcu_call(&n->rcu, node_free_rcu);
+	}
+	while (at-- > 0)
+		node_sum(e->path[at]);
+}
+
 /* --- edits --------------------------------------------------------------------------------------------------- */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh)
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, const struct area *old, struct area *fresh)
 {
 	struct area_node *l, *mid, *r, *root = atomic_load_explicit(&area_root, memory_order_relaxed);
 
-	*e = (struct area_edit){ 0 };
+	e->how = AREA_EDIT_TREE;
+	e->root = e->fresh = e->retired = NULL;
+	e->failed = false;
+	if (plan_in_place(e, old, fresh))
+		return 0;
+	if (e->failed)
+		return -ENOMEM;
+	e->how = AREA_EDIT_TREE;
 	split(e, root, lo, &l, &mid);
 	split(e, mid, hi, &mid, &r);
 	if (!e->failed)
@@ -250,19 +388,18 @@ int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *
 	return 0;
 }
 
-static void node_free_rcu(struct rcu_head *head)
-{
-	kfree(container_of(head, struct area_node, rcu));
-}
-
 void area_edit_publish(struct area_edit *e)
 {
 	struct area_node *n, *next;
 
+	if (e->how != AREA_EDIT_TREE) {
+		publish_in_place(e);
+		return;
+	}
 	for (n = e->fresh; n; n = next) {
 		next = (struct area_node *)n->rcu.next;
 		n->fresh = 0;
-		if (!n->area)
+		if (!node_area(n))
 			kfree(n);
 	}
 	atomic_store_explicit(&area_root, e->root, memory_order_release);
@@ -289,28 +426,15 @@ struct area *area_at_or_after(struct area_node *n, uaddr_t addr)
 	struct area *best = NULL;
 
 	while (n) {
-		if (addr < n->area->d.end) {
-			best = n->area;
-			if (addr >= best->d.start)
-				return best;
-			n = n->left;
-		} else {
-			n = n->right;
-		}
-	}
-	return best;
-}
+		struct area *a = node_area(n);
 
-struct area *area_before(struct area_node *n, uaddr_t addr)
-{
-	struct area *best = NULL;
-
-	while (n) {
-		if (n->area->d.start < addr) {
-			best = n->area;
-			n = n->right;
+		if (addr < a->d.end) {
+			best = a;
+			if (addr >= a->d.start)
+				return a;
+			n = node_left(n);
 		} else {
-			n = n->left;
+			n = node_right(n);
 		}
 	}
 	return best;
@@ -341,10 +465,10 @@ static uaddr_t gap_search(struct area_node *n, uaddr_t before, uaddr_t after, ua
 		return 0;
 	if (n->max_gap < len && node_min(n) - before < len && after - n->max_end < len)
 		return 0;
-	a = gap_search(n->right, n->area->d.end, after, lo, hi, len, align);
+	a = gap_search(node_right(n), node_area(n)->d.end, after, lo, hi, len, align);
 	if (a)
 		return a;
-	return gap_search(n->left, before, n->area->d.start, lo, hi, len, align);
+	return gap_search(node_left(n), before, node_area(n)->d.start, lo, hi, len, align);
 }
 
 uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align)
@@ -363,6 +487,7 @@ struct area *area_new(struct mm *mm, const struct area_desc *d)
 	a->mm = mm;
 	atomic_store_explicit(&a->refs, 1, memory_order_relaxed);
 	list_init(&a->cache_link);
+	list_init(&a->order);
 	if (d->file)
 		file_get(d->file);
 	return a;

@@ -35,7 +35,7 @@ static _Atomic uint64_t deferred_count;
 static unsigned cpu_cache_high = CPU_CACHE_MAX;
 
 static struct cpu_cache {
-	unsigned n;
+	uint64_t n; /* a whole word: figures read it */
 	struct page *pages[CPU_CACHE_MAX];
 } __attribute__((aligned(64))) cpu_caches[MAX_CPUS];
 
@@ -57,11 +57,6 @@ struct page *phys_to_page(paddr_t phys)
 	uint64_t pfn = phys >> PAGE_SHIFT;
 
 	return pfn_managed(pfn) ? pfn_to_page(pfn) : NULL;
-}
-
-struct page *virt_to_page(const void *v)
-{
-	return pfn_to_page(virt_to_phys(v) >> PAGE_SHIFT);
 }
 
 void page_clear(void *virt, size_t bytes)
@@ -267,6 +262,18 @@ uint64_t buddy_free_pages(void)
 	return n;
 }
 
+void buddy_free_figure(struct figure_table *t, unsigned id)
+{
+	const struct figure_term terms[] = {
+		{ .at = &free_count, .count = 1 },
+		{ .at = &deferred_count, .count = 1 },
+		{ .at = &cpu_caches[0].n, .stride = sizeof(cpu_caches[0]), .count = MAX_CPUS, .kind = FIGURE_EACH },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(terms); i++)
+		assert(figure_add(t, id, &terms[i]));
+}
+
 bool mem_is_comfortable(void)
 {
 	return mem_total_pages > MIB(256) / PAGE_SIZE &&
@@ -380,7 +387,7 @@ struct page *page_alloc(unsigned order, unsigned flags)
 	atomic_store_explicit(&p->mapcount, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->refs, 1, memory_order_release);
 	if (flags & ALLOC_ZERO)
-		page_clear(page_to_virt(p), PAGE_SIZE << order);
+		page_clear(page_virt(p), PAGE_SIZE << order);
 	return p;
 failed:
 	stat_add(STAT_ALLOC_FAIL, 1);

@@ -44,12 +44,23 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	c->old = NULL;
 	c->charge = 0;
 	c->overlaps = false;
-	for (a = area_at_or_after(root(), start); a && a->d.start < end; a = area_at_or_after(root(), a->d.end))
+	a = area_at_or_after(root(), start);
+	if (a && a->d.start < start) {
+		c->left = a;
+		c->first = area_behind(a);
+	} else {
+		c->left = a ? area_ahead(a) : list_empty(&areas_in_order) ? NULL : list_entry(areas_in_order.prev, struct area, order);
+		c->first = a;
+	}
+	for (; a && a->d.start < end; a = area_behind(a)) {
 		if (a->mm != mm)
 			return -EEXIST;
-		else
-			c->overlaps = true;
-	a = area_before(root(), start);
+		c->overlaps = true;
+		if (a->d.end > end)
+			break;
+	}
+	c->right = a;
+	a = c->left;
 	if (a && a->d.end >= start && a->mm == mm) {
 		/* It sticks out, or it may melt with what comes. */
 		d = desc_cut(&a->d, a->d.start, start);
@@ -114,7 +125,7 @@ static void area_unlink(struct area *a)
 /* Adds what lies behind the range, and drops whole neighbours that did not melt. */
 static int add_right_side(struct area_change *c)
 {
-	struct area *left = area_before(root(), c->start), *right = area_at_or_after(root(), c->end);
+	struct area *left = c->left, *right = c->right;
 	struct area_desc d;
 	int r;
 
@@ -146,14 +157,19 @@ static uint64_t desc_pages(const struct area_desc *d)
 
 int change_publish(struct area_change *c)
 {
-	struct area *fresh = NULL, **tail = &fresh, *a;
+	struct area *fresh = NULL, *old = NULL, **tail = &old, *begin, *a;
+	struct list *after;
 	struct area_edit edit;
 	int64_t total = 0, maps = 0;
 	int r = add_right_side(c);
 
 	if (r)
 		goto out_cancel;
-	for (a = area_at_or_after(root(), c->lo); a && a->d.start < c->hi; a = area_at_or_after(root(), a->d.end)) {
+	begin = c->lo < c->start ? c->left : c->first;
+	for (a = begin; a && a->d.start < c->hi; a = area_behind(a)) {
+		*tail = a;
+		tail = &a->next;
+		a->next = NULL;
 		total -= (int64_t)desc_pages(&a->d);
 		maps--;
 		if (a->d.kind & AREA_CHARGED)
@@ -169,6 +185,7 @@ int change_publish(struct area_change *c)
 		r = -ENOMEM;
 		goto out_cancel;
 	}
+	tail = &fresh;
 	for (unsigned i = 0; i < c->ndesc; i++) {
 		a = area_new(c->mm, &c->desc[i]);
 		if (!a) {
@@ -178,22 +195,24 @@ int change_publish(struct area_change *c)
 		*tail = a;
 		tail = &a->next;
 	}
-	r = area_edit_prepare(&edit, c->lo, c->hi, fresh);
+	r = area_edit_prepare(&edit, c->lo, c->hi, old, fresh);
 	if (r)
 		goto out_areas;
 
 	/* From here on nothing fails. Reverse mapping must know the areas before faults do. */
 	for (a = fresh; a; a = a->next)
 		area_link(a);
-	tail = &c->old;
-	for (a = area_at_or_after(root(), c->lo); a && a->d.start < c->hi; a = area_at_or_after(root(), a->d.end)) {
-		*tail = a;
-		tail = &a->next;
-		a->next = NULL;
-	}
 	area_edit_publish(&edit);
-	for (a = c->old; a; a = a->next)
+	after = begin ? begin->order.prev : areas_in_order.prev;
+	for (a = old; a; a = a->next) {
 		atomic_store_explicit(&a->dead, true, memory_order_release);
+		list_del(&a->order);
+	}
+	for (a = fresh; a; a = a->next) {
+		list_insert_between(&a->order, after, after->next);
+		after = &a->order;
+	}
+	c->old = old;
 	/* The walk that follows skips regions that look empty without their mutex: it must not look before the areas are
 	 * seen dead. The other half of the pair is area_lives() in fault.c. */
 	atomic_thread_fence(memory_order_seq_cst);

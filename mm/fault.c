@@ -28,6 +28,7 @@
 /* Areas below this size never get a 2 MiB page unasked. */
 #define HUGE_AREA_MIN MIB(4)
 #define OOM_TRIES 50
+#define CODE_PAGE_TRIES 10 /* a page that was made and taken away again */
 #define OOM_PAUSE_NS (20 * 1000000ull)
 
 static bool area_allows(const struct area *a, enum fault_access access)
@@ -268,7 +269,7 @@ static void file_around(struct area *a, uaddr_t addr, struct page *table_page)
 {
 	uaddr_t start = MAX(ALIGN_DOWN(addr, AROUND_PAGES * PAGE_SIZE), a->d.start);
 	uaddr_t end = MIN(ALIGN_DOWN(addr, AROUND_PAGES * PAGE_SIZE) + AROUND_PAGES * PAGE_SIZE, a->d.end);
-	pte_t *table = page_to_virt(table_page);
+	pte_t *table = page_virt(table_page);
 	uint64_t size = atomic_load_explicit(&a->d.cache->size_bytes, memory_order_acquire);
 
 	for (uaddr_t n = start; n < end; n += PAGE_SIZE) {
@@ -328,7 +329,7 @@ static enum fault_result file_fault(struct area *a, uaddr_t addr, enum fault_acc
 			page_put(p);
 			return FAULT_OOM;
 		}
-		page_copy(page_to_virt(fresh), page_to_virt(p));
+		page_copy(page_virt(fresh), page_virt(p));
 	}
 
 	mutex_lock(leaf);
@@ -440,6 +441,59 @@ enum fault_result mm_fault(struct mm *mm, uaddr_t addr, enum fault_access access
 	if (r == FAULT_OK)
 		count_minor();
 	return r;
+}
+
+/* The anonymous page that is mapped at addr, referenced, or NULL. */
+static struct page *anon_page_get(const struct area *a, uaddr_t addr)
+{
+	struct mutex *leaf = leaf_lock(addr);
+	struct page *p = NULL;
+	pte_t *pmd, *table;
+
+	mutex_lock(leaf);
+	pmd = pt_pmd_find(addr);
+	table = area_lives(a) && pmd ? pt_table(pmd) : NULL;
+	if (table && pte_used(pte_load(&table[pt_index(addr, 1)]))) {
+		p = pfn_to_page(pte_phys(pte_load(&table[pt_index(addr, 1)])) >> PAGE_SHIFT);
+		if (atomic_load_explicit(&p->flags, memory_order_relaxed) & PAGE_ANON)
+			page_get(p);
+		else
+			p = NULL;
+	}
+	mutex_unlock(leaf);
+	return p;
+}
+
+struct page *mm_code_page(struct mm *mm, uaddr_t addr)
+{
+	enum fault_result r = FAULT_RETRY;
+
+	addr = ALIGN_DOWN(addr, PAGE_SIZE);
+	for (unsigned tries = 0; r == FAULT_RETRY || (r == FAULT_OK && tries < CODE_PAGE_TRIES); tries++) {
+		struct page *p = NULL;
+		struct area *a;
+
+		rcu_read_lock();
+		a = area_at_or_after(rcu_dereference(area_root), addr);
+		if (!a || addr < a->d.start || a->mm != mm || !a->d.cache || (a->d.kind & AREA_SHARED) || !(a->d.prot & PROT_EXEC) ||
+		    (a->d.prot & PROT_WRITE)) {
+			rcu_read_unlock();
+			return ERR_PTR(-EACCES);
+		}
+		if (!area_try_get(a)) {
+			rcu_read_unlock();
+			continue;
+		}
+		rcu_read_unlock();
+		/* As at the first write to the page, except that the area's rights, which the entry gets, forbid writing. */
+		r = file_fault(a, addr, FAULT_WRITE);
+		if (r == FAULT_OK)
+			p = anon_page_get(a, addr);
+		area_put(a);
+		if (p)
+			return p;
+	}
+	return ERR_PTR(r == FAULT_OOM ? -ENOMEM : -EFAULT);
 }
 
 int range_populate(struct mm *mm, uaddr_t start, uaddr_t end, bool write)

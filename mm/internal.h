@@ -7,6 +7,7 @@
 #ifndef IBRIK_MM_INTERNAL_H
 #define IBRIK_MM_INTERNAL_H
 
+#include "lib/figures.h"
 #include "mm/mm.h"
 #include "mm/pagecache.h"
 
@@ -24,6 +25,9 @@ extern struct page *page_array; /* indexed by page frame number */
 
 static inline uint64_t page_to_pfn(const struct page *p) { return (uint64_t)(p - page_array); }
 static inline struct page *pfn_to_page(uint64_t pfn) { return page_array + pfn; }
+/* Between a page and its place in the direct map. */
+static inline struct page *virt_to_page(const void *v) { return pfn_to_page(((uintptr_t)v - DIRECT_BASE) >> PAGE_SHIFT); }
+static inline void *page_virt(const struct page *p) { return phys_to_virt(page_to_pfn(p) << PAGE_SHIFT); }
 bool pfn_managed(uint64_t pfn);
 
 /* --- buddy.c ------------------------------------------------------------------------------------------ */
@@ -33,6 +37,7 @@ bool pfn_managed(uint64_t pfn);
 void buddy_init(void);
 void buddy_add_range(uint64_t first_pfn, uint64_t end_pfn); /* boot: gives these pages to the allocator */
 uint64_t buddy_free_pages(void);
+void buddy_free_figure(struct figure_table *t, unsigned id); /* adds the words of the same number */
 /* Turns an allocated block into independent pages with one reference each. */
 void page_split(struct page *head, unsigned order);
 /* Pages below which reclaim starts, and the part only ALLOC_RESERVE may use. */
@@ -102,30 +107,47 @@ struct area {
 	struct mm *mm;
 	struct list cache_link; /* cache->mappings, under cache->lock */
 	struct area *next;      /* list of a change in progress */
+	struct list order;      /* all areas by address, under areas_lock */
 	struct rcu_head rcu;
 };
 
 extern struct mutex areas_lock; /* writers of the tree */
+extern struct list areas_in_order;
+/* The neighbours of an area, of any mm, or NULL; areas_lock held. */
+static inline struct area *area_behind(const struct area *a)
+{
+	return a->order.next != &areas_in_order ? list_entry(a->order.next, struct area, order) : NULL;
+}
+static inline struct area *area_ahead(const struct area *a)
+{
+	return a->order.prev != &areas_in_order ? list_entry(a->order.prev, struct area, order) : NULL;
+}
 
 struct area_node;
 extern struct area_node *_Atomic area_root;
 
 /* Readers: under RCU or areas_lock. The first area that ends behind addr, of any mm. */
 struct area *area_at_or_after(struct area_node *root, uaddr_t addr);
-/* The last area that starts before addr. */
-struct area *area_before(struct area_node *root, uaddr_t addr);
 /* The highest gap of `len` bytes within [lo, hi), aligned; 0 if there is none. */
 uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align);
 
 /* An edit of the tree: prepare may fail and changes nothing, publish cannot fail. */
+#define AREA_PATH_MAX 48 /* an AVL tree of 2^32 areas is lower */
 struct area_edit {
-	struct area_node *root;    /* the new tree */
+	enum { AREA_EDIT_TREE, AREA_EDIT_REPLACE, AREA_EDIT_INSERT, AREA_EDIT_REMOVE } how;
+	bool failed;
+	struct area_node *root;    /* the new tree, or what takes the place of a node that goes */
 	struct area_node *fresh;   /* nodes made by this edit */
 	struct area_node *retired; /* nodes of the old tree that the new one does not use */
-	bool failed;
+	/* In place: the area that replaces one, and the way down to its node. */
+	struct area *area;
+	unsigned depth;
+	uint64_t goes_right;       /* a bit for each node of the path */
+	struct area_node *path[AREA_PATH_MAX];
 };
-/* Takes out every area that starts in [lo, hi) and puts in the list `fresh` (by ->next, ascending). */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *fresh);
+/* Takes out every area that starts in [lo, hi), which are those of the list `old`, and puts in the list `fresh` (both by ->next,
+ * ascending). */
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, const struct area *old, struct area *fresh);
 void area_edit_publish(struct area_edit *e);
 void area_edit_abort(struct area_edit *e);
 
@@ -153,6 +175,9 @@ struct area_change {
 	unsigned ndesc, cap;
 	struct area_desc inline_desc[CHANGE_INLINE];
 	uaddr_t lo, hi;           /* the range whose areas are replaced: whole areas */
+	struct area *left;        /* the last area that starts before `start` ... */
+	struct area *first;       /* ... the first that does not ... */
+	struct area *right;       /* ... and the first that ends behind `end`; NULL: none */
 	struct area *old;         /* after publish: the areas taken out, by ->next */
 	int64_t charge;           /* pages to charge (or give back, negative) */
 	bool overlaps;            /* the range was not empty */
@@ -179,8 +204,8 @@ static inline struct mutex *leaf_lock(uaddr_t addr)
 }
 unsigned prot_to_access(int prot); /* enum pte_access */
 
-/* Unmaps [start, end), shoots down, frees. 2 MiB pages that stick out must have been split. */
-void range_zap(struct mm *mm, uaddr_t start, uaddr_t end);
+/* Unmaps [start, end), shoots down, frees. 2 MiB pages that stick out must have been split. The number of pages that were there. */
+uint64_t range_zap(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Gives mapped pages of [start, end) the rights of prot. -ENOMEM before anything has changed. */
 int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Does the change under way (or the last one) begin or end inside this 2 MiB region? Then no 2 MiB page may be stored

@@ -83,7 +83,6 @@ void page_put(struct page *p);
 paddr_t page_to_phys(const struct page *p);
 struct page *phys_to_page(paddr_t phys); /* NULL outside managed memory */
 static inline void *page_to_virt(const struct page *p) { return phys_to_virt(page_to_phys(p)); }
-struct page *virt_to_page(const void *v);
 
 /* 16-byte aligned (64 from 64 bytes up); contents undefined for kmalloc, zero for kzalloc. */
 void *kmalloc(size_t size);
@@ -121,6 +120,10 @@ struct mem_stats { /* bytes */
 	uint64_t faults_minor, faults_major, faults_huge, reclaimed_pages, alloc_failures;
 };
 void mem_stats_get(struct mem_stats *out);
+void mem_stats_few(struct mem_stats *out); /* total, free and shmem alone */
+/* Describes where memory is counted, for readers that do not call: memory.*, pressure.* and page faults of vdso/exports.h. */
+struct figure_table;
+void mem_figures(struct figure_table *t);
 
 /* Test knob (kernel option mm.fail=N): every Nth allocation that may fail does. 0 = off. It counts from mm_fail_start()
  * on, when the first program has been loaded: a machine that does not come up tests nothing. */
@@ -149,6 +152,7 @@ struct mm {
 	char *exe_path;                 /* canonical path of the executable, owned */
 	struct file *exe_file;
 	uint64_t map_count;             /* areas */
+	struct gate *_Atomic gate;      /* arch: rewritten system-call sites, NULL before the first */
 };
 
 struct mm *mm_create(void);       /* or NULL */
@@ -176,9 +180,18 @@ long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
 long mm_mremap(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, int flags,
 	       uaddr_t new_addr);
 long mm_madvise(struct mm *mm, uaddr_t addr, uint64_t len, int advice);
+/* ibrik_release() of vdso/exports.h: the bytes given back, or -errno before anything has changed. */
+long mm_release(struct mm *mm, uaddr_t addr, uint64_t len);
 long mm_brk(struct mm *mm, uaddr_t brk);
 long mm_msync(struct mm *mm, uaddr_t addr, uint64_t len, int flags);
 long mm_mincore(struct mm *mm, uaddr_t addr, uint64_t len, uaddr_t vec);
+
+/* The page of a private, executable, unwritable file mapping, made this mm's own copy if it is not yet, with a reference: code that
+ * the kernel may change through the direct map. -EACCES: addr is not such code; -EFAULT: its file ends before; -ENOMEM. May sleep. */
+struct page *mm_code_page(struct mm *mm, uaddr_t addr);
+/* A free range of len bytes (pages) all of which lies within `reach` of addr, below it if possible; 0 if there is none. A hint: others may
+ * take it before the caller does. */
+uaddr_t mm_gap_near(struct mm *mm, uaddr_t addr, uint64_t len, uint64_t reach);
 
 /* If addr lies in a shared file mapping: what names its byte whatever the mapping (page cache, offset), and true. */
 bool mm_shared_key(uaddr_t addr, uint64_t *object, uint64_t *offset);

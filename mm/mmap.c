@@ -102,6 +102,19 @@ void mm_destroy(struct mm *mm)
 	kfree(mm);
 }
 
+uaddr_t mm_gap_near(struct mm *mm, uaddr_t addr, uint64_t len, uint64_t reach)
+{
+	uaddr_t at = ALIGN_DOWN(addr, PAGE_SIZE), lo = at > reach + UADDR_MIN ? at - reach : UADDR_MIN, hi = MIN(at + reach, mm->mmap_base);
+
+	mutex_lock(&areas_lock);
+	struct area_node *root = atomic_load_explicit(&area_root, memory_order_relaxed);
+	uaddr_t gap = area_gap_find(root, lo, at, len, PAGE_SIZE);
+	if (!gap && hi > at)
+		gap = area_gap_find(root, at, hi, len, PAGE_SIZE);
+	mutex_unlock(&areas_lock);
+	return gap;
+}
+
 static bool range_free(uaddr_t start, uint64_t len)
 {
 	struct area *a = area_at_or_after(atomic_load_explicit(&area_root, memory_order_relaxed), start);

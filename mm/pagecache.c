@@ -1,7 +1,7 @@
 /*
  * mm/pagecache.c - file pages: finding, filling, writing, truncating; see pagecache.h.
  *
- * Theory: a lookup is a radix walk under RCU and a reference. A missing page of a file with a backing store is entered
+ * Theory: a lookup is a radix walk under RCU and a reference; a small read does without (copy_small()). A missing page of a file with a backing store is entered
  * as PAGE_BUSY together with missing neighbours of its cluster, filled without a lock, and then marked; whoever
  * finds it busy sleeps on cache->busy. The cache holds one reference of each page, each page-table entry one more.
  *
@@ -15,6 +15,8 @@
 #include "mm/radix.h"
 
 #define CLUSTER_MAX 256
+/* Beyond it a reference of the page costs little beside the copy. */
+#define SMALL_COPY 1024
 
 void pagecache_init(struct pagecache *c, const struct pagecache_ops *ops, void *owner)
 {
@@ -54,6 +56,8 @@ static int page_enter(struct pagecache *c, uint64_t index, struct page *p, uint3
 static void page_leave(struct pagecache *c, struct page *p)
 {
 	radix_remove(&c->root, p->index);
+	/* Before anybody can make something else of the page: see copy_small(). */
+	atomic_fetch_add(&c->removals, 1);
 	*(struct pagecache *volatile *)&p->cache = NULL;
 	atomic_fetch_sub_explicit(&c->npages, 1, memory_order_relaxed);
 	stat_add(backed(c) ? STAT_FILE : STAT_SHMEM, -1);
@@ -307,7 +311,7 @@ static void zero_part(struct pagecache *c, uint64_t index, unsigned from, unsign
 
 	if (!p)
 		return;
-	memset((char *)page_to_virt(p) + from, 0, to - from);
+	memset((char *)page_virt(p) + from, 0, to - from);
 	page_put(p);
 }
 
@@ -344,6 +348,29 @@ int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end)
 	return 0;
 }
 
+/*
+ * A small piece of one page, without a reference: what was copied counts if no page has left the index meanwhile, for only
+ * then can it have become something else. A page that has not been seen before, and a fault in the copy (which cannot be
+ * resolved here: preemption is off), are for the long way.
+ */
+static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n)
+{
+	const uint32_t seen = PAGE_UPTODATE | PAGE_REFERENCED;
+	uint64_t removals;
+	struct page *p;
+	bool done;
+
+	rcu_read_lock();
+	removals = atomic_load_explicit(&c->removals, memory_order_acquire);
+	p = radix_find(&c->root, pos >> PAGE_SHIFT);
+	done = p && (atomic_load_explicit(&p->flags, memory_order_acquire) & seen) == seen &&
+	       !copy_to_user_partial(user, (char *)page_virt(p) + (pos & (PAGE_SIZE - 1)), n);
+	atomic_thread_fence(memory_order_acquire);
+	done = done && atomic_load_explicit(&c->removals, memory_order_relaxed) == removals;
+	rcu_read_unlock();
+	return done;
+}
+
 /* Copies to the application or, with kernel set, to memory of the kernel. */
 static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *kernel, size_t len)
 {
@@ -353,6 +380,8 @@ static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *k
 	if (pos >= size)
 		return 0;
 	len = MIN(len, size - pos);
+	if (len <= SMALL_COPY && (pos & (PAGE_SIZE - 1)) + len <= PAGE_SIZE && !kernel && copy_small(c, pos, user, len))
+		return (ssize_t)len;
 	while (done < len) {
 		size_t off = (pos + done) & (PAGE_SIZE - 1), n = MIN(len - done, PAGE_SIZE - off), left = 0;
 		struct page *p = pagecache_get(c, (pos + done) >> PAGE_SHIFT, 0);
@@ -363,12 +392,12 @@ static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *k
 			if (IS_ERR(p))
 				memset(kernel + done, 0, n);
 			else
-				memcpy(kernel + done, (char *)page_to_virt(p) + off, n);
+				memcpy(kernel + done, (char *)page_virt(p) + off, n);
 		} else if (IS_ERR(p)) {
 			if (clear_user(user + done, n))
 				return done ? (ssize_t)done : -EFAULT;
 		} else {
-			left = copy_to_user_partial(user + done, (char *)page_to_virt(p) + off, n);
+			left = copy_to_user_partial(user + done, (char *)page_virt(p) + off, n);
 		}
 		if (!IS_ERR(p))
 			page_put(p);
@@ -410,9 +439,9 @@ static ssize_t copy_in(struct pagecache *c, uint64_t pos, uaddr_t user, const ch
 		if (IS_ERR(p))
 			return done ? (ssize_t)done : PTR_ERR(p);
 		if (kernel)
-			memcpy((char *)page_to_virt(p) + off, kernel + done, n);
+			memcpy((char *)page_virt(p) + off, kernel + done, n);
 		else
-			left = copy_from_user_partial((char *)page_to_virt(p) + off, user + done, n);
+			left = copy_from_user_partial((char *)page_virt(p) + off, user + done, n);
 		page_put(p);
 		done += n - left;
 		if (n > left)

@@ -38,6 +38,7 @@ struct pagecache {
 	void *_Atomic root;          /* radix tree of struct page: radix.h */
 	_Atomic uint64_t size_bytes; /* file size: pages behind it are SIGBUS */
 	_Atomic uint64_t npages;
+	_Atomic uint64_t removals;   /* pages that left the index, for readers without a reference */
 	const struct pagecache_ops *ops;
 	void *owner;                 /* the inode */
 	struct waitq busy;           /* waiters for PAGE_BUSY pages */

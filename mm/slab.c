@@ -110,7 +110,7 @@ static struct page *slab_new(unsigned c, unsigned flags)
 
 	if (!s)
 		return NULL;
-	mem = page_to_virt(s);
+	mem = page_virt(s);
 	atomic_store_explicit(&s->flags, PAGE_SLAB, memory_order_relaxed);
 	s->index = c;
 	for (unsigned i = 1; i < 1u << order; i++) {
@@ -301,7 +301,7 @@ void *kmalloc_flags(size_t size, unsigned flags)
 		if (!p)
 			return NULL;
 		stat_add(STAT_SLAB, 1ll << order);
-		return page_to_virt(p);
+		return page_virt(p);
 	}
 	c = class_of(size);
 	preempt_disable();

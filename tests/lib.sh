@@ -97,6 +97,6 @@ host_build() { # compiler file output flags...
 	flags=$(source_words flags "$file")
 	mkdir -p "$(dirname "$output")"
 	# shellcheck disable=SC2086
-	(cd "$TOP" && "$cc" -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer "$@" -I. -Ikernel \
+	(cd "$TOP" && "$cc" -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer "$@" -I. -Ikernel -idirafter tests/unit/shim \
 		-o "$output" "$file" $sources $flags)
 }

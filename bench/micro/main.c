@@ -25,6 +25,7 @@
 #define ROUNDS 5
 #define ROUND_NS 40000000ull
 #define COUNT_NS 10000000ull
+#define COUNT_LEAST 64 /* a stolen moment of the host must not end the search at a count of 1 */
 
 static const struct operation *const suites[] = { syscall_operations, switch_operations, memory_operations, file_operations };
 
@@ -97,9 +98,9 @@ int packed_file(void)
 static __attribute__((noinline)) void mark(void) { __asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x49, 0x42, 0x52, 0x4b" : : : "memory"); }
 
 /* Repeats until a round takes that long. A negative errno, or 0 with the repetitions and the time of the last round. */
-static long calibrate(const struct operation *o, uint64_t round_ns, unsigned long *count, uint64_t *took)
+static long calibrate(const struct operation *o, uint64_t round_ns, unsigned long least, unsigned long *count, uint64_t *took)
 {
-	for (*count = 1;; *count *= *took < round_ns / 8 ? 8 : 2) {
+	for (*count = least;; *count *= *took < round_ns / 8 ? 8 : 2) {
 		uint64_t before = now_ns();
 		long error = o->run(*count);
 
@@ -113,7 +114,7 @@ static void operation_measure(const struct operation *o)
 {
 	unsigned long count;
 	uint64_t took, best = UINT64_MAX;
-	long error = calibrate(o, ROUND_NS, &count, &took);
+	long error = calibrate(o, ROUND_NS, 1, &count, &took);
 
 	for (int round = 0; !error && round < ROUNDS; round++) {
 		uint64_t before = now_ns();
@@ -134,7 +135,7 @@ static void operation_count(const struct operation *o)
 {
 	unsigned long count;
 	uint64_t took;
-	long error = calibrate(o, COUNT_NS, &count, &took);
+	long error = calibrate(o, COUNT_NS, COUNT_LEAST, &count, &took);
 
 	if (!error) {
 		mark();

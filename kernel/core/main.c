@@ -17,6 +17,7 @@
 #include "drivers/device.h"
 #include "drivers/console.h"
 #include "fs/vfs.h"
+#include "gate.h"
 #include "jvm/launcher.h"
 #include "lib/string.h"
 #include "linux/machine.h"
@@ -117,6 +118,7 @@ void kernel_init_thread(void *arg)
 	options_complete();
 	read_log_level(true);
 	trace_init();
+	gate_init();
 	boot_mark("options");
 	smp_wait();
 	boot_mark("CPUs");

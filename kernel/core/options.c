@@ -109,8 +109,8 @@ static const struct {
 	const char *name;
 	bool early;
 } known[] = {
-	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "log", false }, { "mm.fail", false },
-	{ "panic.halt", false }, { "panic.test", false }, { "tmp.max", false }, { "trace", false },
+	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "idle.watch", true }, { "log", false }, { "mm.fail", false },
+	{ "panic.halt", false }, { "panic.test", false }, { "syscalls", false }, { "tmp.max", false }, { "trace", false },
 	{ "virtio_mmio.device", true },
 };
 

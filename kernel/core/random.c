@@ -1,9 +1,9 @@
 /*
  * kernel/core/random.c - see random.h.
  *
- * Theory: a ChaCha20 key and counter per machine. Each request takes one block more than it hands out and
- * makes that the new key (fast key erasure), so that a later disclosure of the state tells nothing about
- * earlier output. Input is folded into the key by encrypting with it: key = ChaCha20(key ^ input).
+ * Theory: a ChaCha20 key and counter per machine. Output is made some blocks at a time into a pool; the first bytes of each
+ * fill are the next key (fast key erasure), and what is handed out is erased from the pool, so that a later disclosure of the
+ * state tells nothing about earlier output. A request is small as a rule and then costs a copy. Input empties the pool and is folded into the key by encrypting with it: key = ChaCha20(key ^ input).
  * Sources: RFC 8439 (ChaCha20); D. J. Bernstein, "Fast-key-erasure random-number generators" (2017).
  * Locking: one mutex; callers are threads. random_init() runs before there are any.
  */
@@ -14,10 +14,15 @@
 #include "cpu.h"
 #include "lib/string.h"
 
+#define POOL_BLOCKS 8
+#define POOL_BYTES ((POOL_BLOCKS * 16 - 8) * 4)
+
 static struct mutex lock = MUTEX_INIT("random");
 static uint32_t key[8];
 static uint64_t counter;
 static unsigned entropy;
+static uint32_t pool[POOL_BLOCKS * 16 - 8]; /* output not handed out yet: its last pool_left bytes; the rest is zero */
+static size_t pool_left;
 
 static inline uint32_t rotl(uint32_t v, unsigned n) { return v << n | v >> (32 - n); }
 
@@ -76,26 +81,47 @@ void random_mix(const void *data, size_t len, unsigned entropy_bits)
 	fold((const uint8_t *)&now, sizeof(now));
 	fold(data, len);
 	entropy += entropy_bits;
+	/* What comes next depends on what has come in. */
+	pool_left = 0;
 	mutex_unlock(&lock);
+}
+
+/* Fills the pool; the first half of the first block becomes the key, and is nowhere else afterwards. */
+static void pool_fill(void)
+{
+	uint32_t out[16], fresh[8];
+
+	block(out);
+	memcpy(fresh, out, sizeof(fresh));
+	memcpy(pool, out + 8, 32);
+	for (unsigned i = 1; i < POOL_BLOCKS; i++)
+		block(pool + i * 16 - 8);
+	memcpy(key, fresh, sizeof(key));
+	memset(fresh, 0, sizeof(fresh));
+	memset(out, 0, sizeof(out));
+	pool_left = POOL_BYTES;
 }
 
 void random_bytes(void *buf, size_t len)
 {
-	uint32_t out[16];
-	uint8_t *p = buf;
+	uint8_t *to = buf;
 
 	mutex_lock(&lock);
 	while (len > 0) {
-		block(out);
-		size_t n = MIN(len, sizeof(out));
-		memcpy(p, out, n);
-		p += n;
+		size_t n;
+		uint8_t *from;
+
+		if (!pool_left)
+			pool_fill();
+		n = MIN(len, pool_left);
+		from = (uint8_t *)pool + POOL_BYTES - pool_left;
+		memcpy(to, from, n);
+		memset(from, 0, n);
+		pool_left -= n;
+		to += n;
 		len -= n;
 	}
-	block(out);
-	memcpy(key, out, 32);
 	mutex_unlock(&lock);
-	memset(out, 0, sizeof(out));
 }
 
 uint64_t random_u64(void)

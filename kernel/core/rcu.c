@@ -7,6 +7,7 @@
  * itself, does not hold up anybody.
  */
 #include "core/rcu.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mutex.h"
 #include "core/smp.h"
@@ -17,7 +18,15 @@ static struct mutex gp_lock = MUTEX_INIT("rcu grace period");
 static _Atomic unsigned pending_cpus;
 static struct thread *_Atomic gp_waiter;
 
+/*
+ * Callbacks wait for company: switching to their thread and back costs more than most of them do. The thread is woken by the
+ * first, sleeps for GATHER_NS, and goes on earlier when GATHER_MAX have come.
+ */
+#define GATHER_NS 4000000ull
+#define GATHER_MAX 64u
+
 static struct rcu_head *_Atomic callbacks;
+static _Atomic unsigned callback_count;
 static struct thread *_Atomic callback_thread;
 
 static void report(void)
@@ -70,27 +79,47 @@ void rcu_synchronize(void)
 void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
 {
 	struct rcu_head *first = atomic_load_explicit(&callbacks, memory_order_relaxed);
+	unsigned before = atomic_fetch_add_explicit(&callback_count, 1, memory_order_relaxed);
+	struct thread *t = atomic_load_explicit(&callback_thread, memory_order_acquire);
 
 	head->fn = fn;
 	do
 		head->next = first;
 	while (!atomic_compare_exchange_weak(&callbacks, &first, head));
 	/* From here on the head may be gone. */
-	struct thread *t = atomic_load(&callback_thread);
-	if (!first && t)
+	if (unlikely((!first || before + 1 == GATHER_MAX) && t))
 		thread_wake(t);
+}
+
+/* Sleeps until callbacks have come, and have had time to gather. */
+static struct rcu_head *callbacks_take(void)
+{
+	uint64_t until;
+
+	for (;;) {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+		if (atomic_load(&callbacks))
+			break;
+		sleep_until(DEADLINE_NEVER);
+	}
+	sleep_cancel();
+	until = clock_monotonic_ns() + GATHER_NS;
+	for (;;) {
+		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
+		if (atomic_load(&callback_count) >= GATHER_MAX || sleep_until(until) == -ETIMEDOUT)
+			break;
+	}
+	sleep_cancel();
+	/* One that comes in between belongs to the one batch and is counted with the other: time makes up for it. */
+	atomic_store(&callback_count, 0);
+	return atomic_exchange(&callbacks, NULL);
 }
 
 static void callback_main(void *arg)
 {
 	for (;;) {
-		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
-		struct rcu_head *list = atomic_exchange(&callbacks, NULL);
-		if (!list) {
-			sleep_until(DEADLINE_NEVER);
-			continue;
-		}
-		sleep_cancel();
+		struct rcu_head *list = callbacks_take();
+
 		rcu_synchronize();
 		while (list) {
 			struct rcu_head *next = list->next;

@@ -3,7 +3,7 @@
  *
  * A reader section is one with preemption disabled (rcu_read_lock nests). rcu_synchronize()
  * returns after every section that was running has ended; it forces quiescence by IPI and sleeps.
- * rcu_call() runs fn(head) from a kernel thread after a grace period; it never fails or sleeps.
+ * rcu_call() runs fn(head) from a kernel thread after a grace period, some milliseconds later; it never fails or sleeps.
  */
 #ifndef IBRIK_CORE_RCU_H
 #define IBRIK_CORE_RCU_H

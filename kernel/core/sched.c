@@ -6,9 +6,13 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
+ * With the option idle.watch an idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
+ * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
+ * the other (idle_watch()).
+ *
  * Waking. A sleeper announces itself (state = SLEEP_*), checks its condition and calls schedule. A waker
- * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner posts the thread to its
- * home's inbox. The home CPU, draining the inbox, queues the thread unless it is still the one running
+ * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner queues the thread if this is its
+ * home, else posts it to its home's inbox. The home CPU, draining the inbox, queues the thread unless it is still the one running
  * (it noticed the new state before it had switched away).
  *   `inbox_queued` keeps a thread from being linked twice: posting exchanges it to 1 and links only if it was
  * 0; draining stores 0 before it looks at the state, so a wake that found 1 is never lost. Each link holds a
@@ -16,6 +20,13 @@
  *
  * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
  * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard.
+ * Between CPUs. The virtual time of a CPU (its min_vruntime) runs the slower the more threads share it, so shares are even
+ * when the times of all busy CPUs advance alike. Each publishes its own as a hint, in a common clock. A CPU with waiting
+ * threads looks at the others once in BALANCE_NS, and when it has fallen behind one of them by LAG_NS, it
+ * hands that one its waiting thread that is furthest behind, with its lag: there the thread runs first until it has caught up. So
+ * three threads on two CPUs take turns at being alone, and no share is off by more than LAG_NS for long. A CPU alone with one
+ * thread has no tick and needs none: those who are behind push. Who wakes up on an idle CPU starts its clock at the others'; clocks
+ * that have grown far apart, because threads are pinned, are set equal and the past is forgotten.
  * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
  * asks the busiest one (pull_request), which answers by pushing.
  *
@@ -24,6 +35,7 @@
  * KEEPALIVE_NS, so that an application that stops its CPU (hlt) is noticed.
  */
 #include "core/sched.h"
+#include "core/boot.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mutex.h"
@@ -40,50 +52,43 @@
 
 #define SLICE_NS 3000000ull
 #define KEEPALIVE_NS 1000000000ull
+/* Shares of different CPUs: what is behind by LAG moves to a CPU that is less busy, by 4 LAG also to an equally busy one. */
+#define BALANCE_NS SLICE_NS
+#define LAG_NS ((int64_t)(2 * SLICE_NS))
+#define LAG_CARRIED_NS (4 * LAG_NS)
+#define LAG_LOST_NS (100 * LAG_NS)
+#define BALANCE_TRIES 4
+#define WATCH_MIN_NS 25000ull
+#define WATCH_GAP_NS 20000ull
+#define WATCH_PAUSE_NS 200000000ull
 
 struct list all_threads = LIST_INIT(all_threads);
 struct mutex thread_list_lock = MUTEX_INIT("thread list");
 static _Atomic int next_tid = 1;
 static unsigned online_cpus = 1;
+static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
 /* Threads that ended, waiting for the reaper. */
 static struct thread *_Atomic dead_threads;
 static struct thread *reaper;
 
-struct thread *thread_current(void)
-{
-	struct thread *t;
-	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(t) : "i"(CPU_CURRENT));
-	return t;
-}
-
 unsigned cpu_count(void) { return online_cpus; }
-unsigned cpu_id(void) { return this_cpu()->id; }
 
-void preempt_disable(void)
+void preempt_unbalanced(void) { panic("preemption is enabled once more than it was disabled by %s", current->name); }
+
+void preempt_attend(void)
 {
-	current->preempt_count++;
-	atomic_signal_fence(memory_order_seq_cst);
-}
+	struct cpu *c;
 
-void preempt_enable(void)
-{
-	struct thread *t = current;
-
-	atomic_signal_fence(memory_order_seq_cst);
-	assert(t->preempt_count > 0);
-	if (--t->preempt_count == 0) {
-		struct cpu *c = this_cpu();
-		if (unlikely(c->need_resched || c->rcu_report) && irqs_enabled()) {
-			irq_disable();
-			c = this_cpu();
-			if (c->rcu_report)
-				rcu_quiescent(c);
-			if (c->need_resched)
-				sched_preempt();
-			irq_enable();
-		}
-	}
+	if (!irqs_enabled())
+		return;
+	irq_disable();
+	c = this_cpu();
+	if (c->rcu_report)
+		rcu_quiescent(c);
+	if (c->need_resched)
+		sched_preempt();
+	irq_enable();
 }
 
 void thread_get(struct thread *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }
@@ -96,6 +101,7 @@ static void kick(struct cpu *c)
 }
 
 static void program_timer(struct cpu *c);
+static void activate(struct cpu *c, struct thread *t);
 
 static void inbox_post(struct thread *t)
 {
@@ -108,19 +114,34 @@ static void inbox_post(struct thread *t)
 	do {
 		atomic_store_explicit(&t->inbox_next, head, memory_order_relaxed);
 	} while (!atomic_compare_exchange_weak(&c->inbox, &head, t));
-	if (c == this_cpu()) {
-		/* Queueing it decides whether it should run at once. From an interrupt, and for the running thread
-		 * itself, that is left to the next switch. */
-		if (!c->in_irq && t != current) {
-			sched_drain_inbox();
+	int state = atomic_load(&c->idle_state);
+	if (c == this_cpu())
+		c->need_resched = true;
+	else if (state != CPU_WATCHING && (!head || state != CPU_BUSY))
+		kick(c);
+	irq_restore(f);
+}
+
+/*
+ * A thread has become runnable: its home CPU must hear of it. We are the home as often as not, and may queue it
+ * ourselves: only the home changes t->cpu, and interrupts are off. Whether it runs at once is decided there. From an
+ * interrupt, and for the running thread itself, that is left to the next switch.
+ */
+static void runnable_post(struct thread *t)
+{
+	uint64_t f = irq_save();
+	struct cpu *c = this_cpu();
+
+	if (atomic_load_explicit(&t->cpu, memory_order_relaxed) == c->id && !c->in_irq && t != c->running) {
+		/* Another waker's post may have been faster, and the thread asleep again. */
+		if (!t->on_runq && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_RUNNABLE) {
+			activate(c, t);
 			/* Somebody may wait now: the slice must end. */
 			if (!c->need_resched)
 				program_timer(c);
-		} else {
-			c->need_resched = true;
 		}
-	} else if (!head || atomic_load(&c->idle_state) != CPU_BUSY) {
-		kick(c);
+	} else {
+		inbox_post(t);
 	}
 	irq_restore(f);
 }
@@ -131,7 +152,7 @@ static bool wake_from(struct thread *t, int from)
 
 	if (!atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNABLE))
 		return false;
-	inbox_post(t);
+	runnable_post(t);
 	return true;
 }
 
@@ -197,11 +218,52 @@ static void hand_over(struct thread *t, struct cpu *to)
 	inbox_post(t);
 }
 
+static int64_t clock_of(const struct cpu *c, uint64_t now)
+{
+	return atomic_load_explicit(&c->clock_ns, memory_order_relaxed) + (int64_t)now;
+}
+
+static void clock_publish(struct cpu *c, uint64_t now)
+{
+	atomic_store_explicit(&c->clock_ns, (int64_t)(c->min_vruntime_ns - now) + c->clock_shift_ns, memory_order_relaxed);
+}
+
+/* This CPU was idle: its virtual time stood still, and goes on from where the others are. */
+static void clock_rejoin(struct cpu *c)
+{
+	uint64_t now = clock_monotonic_ns();
+	int64_t latest = INT64_MIN;
+
+	for (unsigned i = 0; i < online_cpus; i++)
+		if (cpus[i] != c && atomic_load_explicit(&cpus[i]->nr_running, memory_order_relaxed))
+			latest = MAX(latest, clock_of(cpus[i], now));
+	if (latest != INT64_MIN)
+		c->clock_shift_ns = latest - (int64_t)c->min_vruntime_ns;
+	clock_publish(c, now);
+}
+
+/* A thread that another CPU gave us to even out shares keeps its lag, within bounds. */
+static void place_balanced(struct cpu *c, struct thread *t)
+{
+	int64_t lag = (int64_t)c->min_vruntime_ns + c->clock_shift_ns - (int64_t)t->vruntime_ns;
+
+	lag = MIN(MAX(lag, -LAG_CARRIED_NS), MIN(LAG_CARRIED_NS, (int64_t)c->min_vruntime_ns));
+	t->vruntime_ns = c->min_vruntime_ns - (uint64_t)lag;
+	t->balanced = false;
+}
+
+/* One that wakes runs soon, but has saved up no more than that. Who catches up runs below min_vruntime: nobody waits for it. */
+static void place_woken(struct cpu *c, struct thread *t)
+{
+	uint64_t least = c->min_vruntime_ns;
+
+	if (c->running != c->idle)
+		least = MIN(least, c->running->vruntime_ns);
+	t->vruntime_ns = MAX(t->vruntime_ns, least > SLICE_NS ? least - SLICE_NS : 0);
+}
+
 static void enqueue(struct cpu *c, struct thread *t)
 {
-	uint64_t floor = c->min_vruntime_ns > SLICE_NS ? c->min_vruntime_ns - SLICE_NS : 0;
-
-	t->vruntime_ns = MAX(t->vruntime_ns, floor);
 	t->on_runq = true;
 	t->run_node.key = t->vruntime_ns;
 	heap_insert(&c->runq, &t->run_node);
@@ -215,6 +277,10 @@ static void activate(struct cpu *c, struct thread *t)
 		t->timer_armed = false;
 		heap_remove(&c->timers, &t->timer_node);
 	}
+	if (t->balanced)
+		place_balanced(c, t);
+	else
+		place_woken(c, t);
 	bool allowed = atomic_load(&t->affinity) & 1ull << c->id;
 	if (!allowed || c->running != c->idle || atomic_load(&c->nr_running) > 0) {
 		struct cpu *to = online_cpus > 1 ? idle_cpu_for(t, c) : NULL;
@@ -229,6 +295,8 @@ static void activate(struct cpu *c, struct thread *t)
 			return;
 		}
 	}
+	if (online_cpus > 1 && c->running == c->idle && !heap_first(&c->runq))
+		clock_rejoin(c);
 	enqueue(c, t);
 	if (c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns)
 		c->need_resched = true;
@@ -298,21 +366,77 @@ static void account(struct cpu *c, uint64_t now)
 	struct heap_node *n = heap_first(&c->runq);
 	uint64_t least = n ? MIN(n->key, t->vruntime_ns) : t->vruntime_ns;
 	c->min_vruntime_ns = MAX(c->min_vruntime_ns, least);
+	clock_publish(c, now);
 }
 
-/* Interrupts off. The current thread's state says whether it stays runnable. */
-static void schedule(bool voluntary)
+/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones ask for themselves. */
+static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 {
-	struct cpu *c = this_cpu();
+	int64_t our = (int64_t)c->min_vruntime_ns + c->clock_shift_ns, most = INT64_MIN;
+	struct cpu *to = NULL;
+
+	for (unsigned i = 0; i < online_cpus; i++) {
+		struct cpu *o = cpus[i];
+		unsigned n = atomic_load_explicit(&o->nr_running, memory_order_relaxed);
+		int64_t ahead = clock_of(o, now) - our;
+
+		if (o == c || !n || n > mine)
+			continue;
+		if (ahead > LAG_LOST_NS) { /* what could not move in that time is pinned */
+			c->clock_shift_ns += ahead;
+			our += ahead;
+			ahead = 0;
+		}
+		/* By count alone, by lag to one that has fewer, and by much lag to one that has as many: there the thread catches up
+		 * while its new neighbours wait, and one of them comes back when we have fewer. */
+		if ((n + 2 <= mine || (n < mine && ahead > LAG_NS) || ahead > 4 * LAG_NS) && ahead > most) {
+			most = ahead;
+			to = o;
+		}
+	}
+	return to;
+}
+
+/* Gives a waiting thread to a CPU where time advances faster. The current one is not in the queue. */
+static void balance(struct cpu *c, unsigned mine, uint64_t now)
+{
+	struct heap_node *tried[BALANCE_TRIES];
+	unsigned n = 0;
+
+	c->balance_ns = now + BALANCE_NS;
+	struct cpu *to = heap_first(&c->runq) ? balance_target(c, mine, now) : NULL;
+	if (!to)
+		return;
+	while (n < BALANCE_TRIES && heap_first(&c->runq)) {
+		struct thread *t = container_of(heap_pop(&c->runq), struct thread, run_node);
+
+		if (atomic_load_explicit(&t->affinity, memory_order_relaxed) & 1ull << to->id) {
+			t->on_runq = false;
+			atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+			t->vruntime_ns += (uint64_t)c->clock_shift_ns;
+			t->balanced = true;
+			atomic_store(&t->cpu, to->id);
+			inbox_post(t);
+			break;
+		}
+		tried[n++] = &t->run_node;
+	}
+	while (n)
+		heap_insert(&c->runq, tried[--n]);
+}
+
+/* Interrupts off, the current thread charged up to `now`. Its state says whether it stays runnable. */
+static void switch_to_next(struct cpu *c, uint64_t now, bool voluntary)
+{
 	struct thread *prev = c->running;
-	uint64_t now = clock_monotonic_ns();
 
 	rcu_quiescent(c);
-	c->need_resched = false;
-	account(c, now);
 	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
 		sched_drain_inbox();
-	if (prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE) {
+	bool stays = prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE;
+	if (online_cpus > 1 && now >= c->balance_ns)
+		balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
+	if (stays) {
 		if (prev->timer_armed) { /* woken before it was switched out */
 			prev->timer_armed = false;
 			heap_remove(&c->timers, &prev->timer_node);
@@ -332,8 +456,12 @@ static void schedule(bool voluntary)
 
 	struct heap_node *n = heap_pop(&c->runq);
 	struct thread *next = n ? container_of(n, struct thread, run_node) : c->idle;
-	if (n)
+	if (n) {
 		next->on_runq = false;
+		/* It may have come beside a thread that was alone, and not yet charged for a long time. */
+		if ((int64_t)(prev->vruntime_ns - next->vruntime_ns) > 2 * LAG_CARRIED_NS && stays)
+			next->vruntime_ns = prev->vruntime_ns - (uint64_t)(2 * LAG_CARRIED_NS);
+	}
 	c->slice_end_ns = now + SLICE_NS;
 	next->exec_start_ns = now;
 	if (next != prev) {
@@ -363,6 +491,15 @@ static void schedule(bool voluntary)
 	} else {
 		program_timer(c);
 	}
+}
+
+static void schedule(bool voluntary)
+{
+	struct cpu *c = this_cpu();
+	uint64_t now = clock_monotonic_ns();
+
+	account(c, now);
+	switch_to_next(c, now, voluntary);
 }
 
 void schedule_tail(struct thread *prev)
@@ -422,9 +559,9 @@ void sched_timer_tick(void)
 	uint64_t now = clock_monotonic_ns();
 
 	c->timer_programmed_ns = UINT64_MAX;
+	account(c, now); /* who comes is placed by it */
 	expire_timers(c, now);
 	if (c->running != c->idle) {
-		account(c, now);
 		if (now >= c->slice_end_ns) {
 			if (heap_first(&c->runq))
 				c->need_resched = true;
@@ -443,8 +580,10 @@ void sched_ipi(void)
 	atomic_store(&c->ipi_sent, false);
 	c->ipis++;
 	smp_run_calls(c);
-	if (atomic_load(&c->inbox))
+	if (atomic_load(&c->inbox)) {
+		account(c, clock_monotonic_ns());
 		sched_drain_inbox();
+	}
 	answer_pull(c);
 	if (!c->need_resched)
 		program_timer(c);
@@ -498,10 +637,11 @@ void thread_yield(void)
 		sched_drain_inbox();
 	n = heap_first(&c->runq);
 	if (n) {
-		account(c, clock_monotonic_ns());
-		/* Behind everybody who waits now, by the smallest step. */
+		uint64_t now = clock_monotonic_ns();
+		account(c, now);
+		/* Behind the one who has waited longest, by the smallest step. */
 		current->vruntime_ns = MAX(current->vruntime_ns, n->key + 1);
-		schedule(true);
+		switch_to_next(c, now, true);
 	}
 	irq_restore(f);
 }
@@ -524,6 +664,46 @@ static void ask_for_work(struct cpu *c)
 		kick(busiest);
 }
 
+/*
+ * Looks for work for a while before the CPU halts, if that has paid lately: to end a halt takes an interrupt, two
+ * exits to the hypervisor and its scheduler, much more than what two threads on two CPUs say to each other. How long: it
+ * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
+ * has others to run, perhaps the CPU we wait for: then there is no watching for a while. Off unless idle.watch=MICROSECONDS
+ * says how long at most: on a host that is short of CPUs it still costs more than it saves. True if there is work.
+ */
+static bool idle_watch(struct cpu *c, uint64_t start)
+{
+	uint64_t now = start, before;
+
+	atomic_store(&c->idle_state, CPU_WATCHING);
+	ask_for_work(c);
+	program_timer(c);
+	irq_enable();
+	do {
+		cpu_relax();
+		if (atomic_load_explicit(&c->inbox, memory_order_relaxed) || heap_first(&c->runq)) {
+			irq_disable();
+			return true;
+		}
+		before = now;
+		now = clock_monotonic_ns();
+		if (now - before > WATCH_GAP_NS) {
+			c->watch_ns = 0;
+			c->watch_from_ns = now + WATCH_PAUSE_NS;
+		}
+	} while (now - start < c->watch_ns);
+	irq_disable();
+	return false;
+}
+
+static void idle_watch_adapt(struct cpu *c, uint64_t now, uint64_t idle_ns)
+{
+	if (idle_ns > watch_max_ns)
+		c->watch_ns = c->watch_ns > WATCH_MIN_NS ? c->watch_ns / 2 : 0;
+	else if (now > c->watch_from_ns)
+		c->watch_ns = MIN(MAX(c->watch_ns * 2, WATCH_MIN_NS), watch_max_ns);
+}
+
 _Noreturn void sched_idle_loop(void)
 {
 	struct cpu *c = this_cpu();
@@ -538,6 +718,11 @@ _Noreturn void sched_idle_loop(void)
 			irq_enable();
 			continue;
 		}
+		uint64_t start = watch_max_ns ? clock_monotonic_ns() : 0;
+		if (online_cpus > 1 && c->watch_ns && idle_watch(c, start)) {
+			smp_leave_idle(c);
+			continue;
+		}
 		atomic_store(&c->idle_state, CPU_IDLE);
 		if (online_cpus > 1)
 			ask_for_work(c);
@@ -550,7 +735,10 @@ _Noreturn void sched_idle_loop(void)
 		__asm__ volatile("sti; hlt" ::: "memory");
 		irq_disable();
 		smp_leave_idle(c);
-		irq_enable();
+		if (watch_max_ns) {
+			uint64_t now = clock_monotonic_ns();
+			idle_watch_adapt(c, now, now - start);
+		}
 	}
 }
 
@@ -612,7 +800,7 @@ void thread_start(struct thread *t)
 	struct cpu *to = online_cpus > 1 && c->running != c->idle ? idle_cpu_for(t, c) : NULL;
 	t->vruntime_ns = (to ? to : c)->min_vruntime_ns;
 	atomic_store(&t->cpu, (to ? to : c)->id);
-	inbox_post(t);
+	runnable_post(t);
 	irq_restore(f);
 	if (current->preempt_count == 0 && (f & RFLAGS_IF) && this_cpu()->need_resched) {
 		preempt_disable();
@@ -723,6 +911,7 @@ static void reaper_main(void *arg)
 
 void sched_start_threads(void)
 {
+	watch_max_ns = option_u64("idle.watch", 0) * 1000;
 	reaper = thread_create_kernel("reaper", reaper_main, NULL);
 	if (IS_ERR(reaper))
 		panic("no memory for the first threads");

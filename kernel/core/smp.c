@@ -77,6 +77,11 @@ static unsigned call_cpus(void (*fn)(void *arg), void *arg, bool skip_idle, bool
 	return n;
 }
 
+void smp_call_all(void (*fn)(void *arg), void *arg)
+{
+	call_cpus(fn, arg, false, true);
+}
+
 unsigned smp_call_others(void (*fn)(void *arg), void *arg, bool skip_idle)
 {
 	return call_cpus(fn, arg, skip_idle, false);

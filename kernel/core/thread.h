@@ -49,11 +49,12 @@ enum thread_flags { /* thread->work: looked at before returning to the applicati
 };
 
 struct thread {
-	/* Offsets of these four are known to assembly (asm-offsets in arch). */
+	/* Offsets of these five are known to assembly (asm-offsets in arch). */
 	uint64_t ksp;        /* kernel stack pointer while switched out */
 	uintptr_t kstack_top;
 	uintptr_t kstack_base;
 	_Atomic uint32_t work;   /* enum thread_flags */
+	int syscall_nr;          /* while inside a system call, else -1 */
 
 	uint32_t preempt_count;
 	_Atomic int state;       /* enum thread_state */
@@ -66,6 +67,7 @@ struct thread {
 	bool timer_armed;        /* home CPU only */
 	bool timed_out;          /* home CPU only, read by the thread itself after waking */
 	bool is_idle;
+	bool balanced;           /* handed over to even out shares: vruntime_ns is that of the common clock */
 	bool evicted;            /* home CPU only: switched out runnable because this CPU is not in its mask */
 	struct heap_node run_node;   /* key: virtual run time */
 	struct heap_node timer_node; /* key: deadline */
@@ -96,7 +98,6 @@ struct thread {
 	uaddr_t rseq;
 	uint64_t start_ns;
 	int exit_status;
-	int syscall_nr;          /* while inside a system call, else -1 */
 	uint64_t minor_faults, major_faults;
 	unsigned code_retries;   /* arch: faults of code that had been changed meanwhile */
 
@@ -105,7 +106,6 @@ struct thread {
 	void *start_arg;
 };
 
-struct thread *thread_current(void);
 #define current thread_current()
 
 /*
@@ -116,9 +116,6 @@ struct thread *thread_create_kernel(const char *name, void (*fn)(void *arg), voi
 /* Reference counting; a thread's memory goes by RCU after the last put. */
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
-
-void preempt_disable(void);
-void preempt_enable(void); /* may switch */
 
 void sleep_prepare(enum thread_state how);
 void sleep_cancel(void);
@@ -134,6 +131,8 @@ void sleep_ns(uint64_t ns); /* uninterruptible pause */
 bool signal_pending(void);
 
 unsigned cpu_count(void);   /* CPUs online */
-unsigned cpu_id(void);      /* stable only with preemption disabled */
+
+/* thread_current(), preempt_disable(), preempt_enable(), cpu_id(): the architecture's, and inline. */
+#include "current.h"
 
 #endif

@@ -32,9 +32,11 @@ size_t copy_to_user_partial(uaddr_t dst, const void *src, size_t len);
  */
 ssize_t strncpy_from_user(char *dst, uaddr_t src, size_t size);
 
-#define get_user(value, src) copy_from_user(&(value), (src), sizeof(value))
+/* One object, in as few instructions as its size allows: the architecture's. */
+#include "userword.h"
+#define get_user(value, src) user_get(&(value), (src), sizeof(value))
 #define put_user(dst, value)                                     \
-	({ __typeof__(value) _v = (value); copy_to_user((dst), &_v, sizeof(_v)); })
+	({ __typeof__(value) _v = (value); user_put((dst), &_v, sizeof(_v)); })
 
 /* Atomic 32-bit operations on application memory for futexes. 0 or -EFAULT. */
 int user_load32(uint32_t *value, uaddr_t addr);

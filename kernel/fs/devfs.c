@@ -108,17 +108,18 @@ static int64_t null_lseek(struct file *f, int64_t off, int whence)
 
 static const struct file_ops null_ops = {
 	.read = null_read, .write = null_write, .lseek = null_lseek, .poll = always_ready,
+	.no_position = true, .instant_write = true,
 };
 static const struct file_ops zero_ops = {
 	.read = zero_read, .write = null_write, .lseek = null_lseek, .poll = always_ready,
-	.map = zero_map, .release = zero_release,
+	.no_position = true, .instant_write = true, .map = zero_map, .release = zero_release,
 };
 static const struct file_ops full_ops = {
-	.read = zero_read, .write = full_write, .lseek = null_lseek, .poll = always_ready,
+	.read = zero_read, .write = full_write, .lseek = null_lseek, .poll = always_ready, .no_position = true,
 };
 static const struct file_ops random_ops = {
 	.read = random_read, .write = random_write, .lseek = null_lseek, .poll = always_ready,
-	.ioctl = random_ioctl,
+	.no_position = true, .ioctl = random_ioctl,
 };
 
 static const struct {

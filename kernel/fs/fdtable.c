@@ -2,7 +2,8 @@
  * kernel/fs/fdtable.c - descriptor tables.
  *
  * Theory:    A table points to an array of file pointers that readers look at under RCU: fd_get() loads
- *            the slot, takes a reference unless the count is zero already, and checks the slot again.
+ *            the slot, takes a reference unless the count is zero already, and then looks at the slot again. fd_peek()
+ *            takes none, for calls that only look at the struct file. Bitmaps too are read without the lock.
  *            Growing makes a bigger array and frees the old one after a grace period. One bit for each
  *            descriptor says "in use", one "close on exec"; a hint keeps the search for the lowest
  *            free one short.
@@ -54,7 +55,7 @@ static struct fd_array *table_array(struct fd_table *t)
 	return rcu_dereference(t->array);
 }
 
-static bool bit_test(const uint64_t *map, unsigned i) { return map[i / 64] >> (i % 64) & 1; }
+static bool bit_test(const uint64_t *map, unsigned i) { return *(const volatile uint64_t *)&map[i / 64] >> (i % 64) & 1; }
 static void bit_set(uint64_t *map, unsigned i) { map[i / 64] |= 1ull << (i % 64); }
 static void bit_clear(uint64_t *map, unsigned i) { map[i / 64] &= ~(1ull << (i % 64)); }
 
@@ -106,44 +107,41 @@ void fd_table_put(struct fd_table *t)
 	kfree(t);
 }
 
-static struct file *table_get(struct fd_table *t, unsigned fd)
+/* RCU held. A negative descriptor is beyond every table's end. */
+static inline struct file *slot_peek(struct fd_table *t, int fd)
 {
-	struct fd_array *a;
-	struct file *f = NULL;
+	struct fd_array *a = table_array(t);
+
+	return likely((unsigned)fd < a->size) ? rcu_dereference(a->slots[fd]) : NULL;
+}
+
+static inline struct file *table_get(struct fd_table *t, int fd)
+{
+	struct file *f;
 
 	rcu_read_lock();
-	a = table_array(t);
-	if (fd < a->size) {
-		for (;;) {
-			uint32_t refs;
-
-			f = rcu_dereference(a->slots[fd]);
-			if (!f)
-				break;
-			refs = atomic_load_explicit(&f->refs, memory_order_relaxed);
-			while (refs && !atomic_compare_exchange_weak_explicit(&f->refs, &refs, refs + 1,
-									      memory_order_acquire,
-									      memory_order_relaxed))
-				;
-			if (refs)
-				break; /* the slot held it, and it lives */
-		}
-	}
+	do
+		f = slot_peek(t, fd);
+	while (f && !file_try_get(f)); /* closed just now: the slot has changed */
 	rcu_read_unlock();
 	return f;
+}
+
+struct file *fd_peek(int fd)
+{
+	struct process *p = current_process();
+
+	return likely(p) ? slot_peek(p->fds, fd) : NULL;
 }
 
 struct file *fd_get(int fd)
 {
 	struct process *p = current_process();
 
-	return p && fd >= 0 ? table_get(p->fds, fd) : NULL;
+	return likely(p) ? table_get(p->fds, fd) : NULL;
 }
 
-struct file *fd_table_file(struct fd_table *t, int fd)
-{
-	return fd >= 0 ? table_get(t, fd) : NULL;
-}
+struct file *fd_table_file(struct fd_table *t, int fd) { return table_get(t, fd); }
 
 static uint64_t fd_limit(void)
 {
@@ -287,6 +285,14 @@ int fd_cloexec(int fd, int set)
 	struct fd_array *a;
 	int r = -EBADF;
 
+	if (set < 0) {
+		rcu_read_lock();
+		a = table_array(t);
+		if ((unsigned)fd < a->size && rcu_dereference(a->slots[fd]))
+			r = bit_test(a->cloexec, fd);
+		rcu_read_unlock();
+		return r;
+	}
 	mutex_lock(&t->lock);
 	a = table_array(t);
 	if (fd >= 0 && (unsigned)fd < a->size && a->slots[fd]) {

@@ -8,6 +8,7 @@
 #include "core/boot.h"
 #include "core/clock.h"
 #include "core/random.h"
+#include "gate.h"
 #include "lib/string.h"
 #include "linux/process.h"
 #include "linux/version.h"
@@ -339,6 +340,16 @@ static const struct gen_entry net_files[] = {
 	GEN_FILE("unix", net_unix_show), GEN_FILE("arp", empty_show), GEN_END,
 };
 
+/* --- ibrik: what Linux has no file for --------------------------------------------------------------------- */
+
+static int syscalls_show(struct text *t, const struct gen_ref *ref)
+{
+	gate_show(t);
+	return 0;
+}
+
+static const struct gen_entry ibrik_files[] = { GEN_FILE("syscalls", syscalls_show), GEN_END };
+
 const struct gen_entry proc_system_files[] = {
 	{ .name = "self", .mode = S_IFLNK | 0777, .readlink = proc_self_readlink },
 	{ .name = "thread-self", .mode = S_IFLNK | 0777, .readlink = proc_thread_self_readlink },
@@ -348,5 +359,6 @@ const struct gen_entry proc_system_files[] = {
 	GEN_FILE("filesystems", filesystems_show), GEN_FILE("cmdline", cmdline_show),
 	GEN_FILE("swaps", swaps_show), GEN_FILE("vmstat", vmstat_show),
 	GEN_FILE("interrupts", interrupts_show), GEN_DIR("sys", sys_files), GEN_DIR("net", net_files),
+	GEN_DIR("ibrik", ibrik_files),
 	GEN_END,
 };

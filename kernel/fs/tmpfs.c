@@ -250,6 +250,7 @@ const struct file_ops regular_file_ops = {
 	.read = regular_read,
 	.write = regular_write,
 	.lseek = regular_lseek,
+	.plain_position = true,
 	.map = regular_map,
 	.fsync = regular_fsync,
 	.allocate = regular_allocate,

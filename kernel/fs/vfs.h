@@ -46,6 +46,12 @@ struct file_ops {
 	 * vector is checked; total is the sum of its lengths. */
 	ssize_t (*vector)(struct file *f, bool write, const struct iovec *iov, unsigned n, size_t total);
 	int64_t (*lseek)(struct file *f, int64_t off, int whence); /* NULL: -ESPIPE */
+	/* SEEK_SET and SEEK_CUR to anywhere from 0 on only set the position: lseek is not asked for them. */
+	bool plain_position;
+	/* There is a position, and it is always 0. */
+	bool no_position;
+	/* write does not sleep and looks at nothing but its arguments. */
+	bool instant_write;
 	/* Ready events now (EPOLLIN ...); if e is not NULL also queues it (waitq.h) until poll_remove. A
 	 * file may have several queues: it must call poll_attach for each. */
 	unsigned (*poll)(struct file *f, struct poll_table *pt);
@@ -67,13 +73,22 @@ struct file {
 	struct inode *inode;       /* NULL never: anonymous files have an anonymous inode */
 	struct dentry *dentry;     /* NULL for anonymous files */
 	struct mutex pos_lock;
-	uint64_t pos;
+	_Atomic uint64_t pos;      /* file_pos_move() */
 	void *priv;                /* of the file's kind */
 	struct list epolls;        /* epoll items that watch this file (linux/epoll.c) */
 	void *locks;               /* flock/fcntl state (linux/flock.c) */
 	int owner_pid, owner_sig;
 	struct rcu_head rcu;       /* fd_get() reads tables without a lock */
 };
+
+/*
+ * Moves the position to where a transfer that began at `from` ended; pos_lock is held. lseek() does not wait for that lock where the
+ * position is plain: if it has set another one meanwhile, the transfer counts as the earlier of the two.
+ */
+static inline void file_pos_move(struct file *f, uint64_t from, uint64_t to)
+{
+	atomic_compare_exchange_strong_explicit(&f->pos, &from, to, memory_order_relaxed, memory_order_relaxed);
+}
 
 static inline bool file_readable(const struct file *f) { return (f->flags & 3) != 1; }
 static inline bool file_writable(const struct file *f) { return (f->flags & 3) != 0; }
@@ -110,6 +125,22 @@ struct fd_table *fd_table_new(void);
 void fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t); /* the last put closes everything */
 struct file *fd_get(int fd);           /* of the current process; referenced, or NULL (EBADF) */
+/*
+ * The same without a reference, inside an RCU section of the caller: the struct file stays until the section ends. What it
+ * points to (inode, dentry, priv) may go when another thread closes it. file_try_get() makes a reference of it.
+ */
+struct file *fd_peek(int fd);
+static inline bool file_try_get(struct file *f)
+{
+	uint32_t refs = atomic_load_explicit(&f->refs, memory_order_relaxed);
+
+	do {
+		if (unlikely(!refs))
+			return false;
+	} while (unlikely(!atomic_compare_exchange_weak_explicit(&f->refs, &refs, refs + 1, memory_order_acquire,
+								 memory_order_relaxed)));
+	return true;
+}
 /* Lowest free descriptor >= min, or -EMFILE. Takes over the caller's reference of f on success. */
 int fd_install(struct file *f, int min, bool cloexec);
 int fd_close(int fd);

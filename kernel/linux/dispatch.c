@@ -4,6 +4,7 @@
 #include "linux/dispatch.h"
 #include "core/sched.h"
 #include "cpu.h"
+#include "gate.h"
 #include "linux/signal.h"
 #include "linux/syscall.h"
 #include "linux/task.h"
@@ -12,7 +13,7 @@
 void syscall_dispatch(struct regs *r)
 {
 	struct thread *t = current;
-	uint64_t nr = r->orig_rax;
+	uint64_t nr = (uint32_t)r->orig_rax;
 	long result = -ENOSYS;
 
 	if (unlikely(!(r->r11 & RFLAGS_IF))) {
@@ -21,6 +22,8 @@ void syscall_dispatch(struct regs *r)
 		return;
 	}
 	t->syscall_nr = (int)nr;
+	if (likely(nr < SYSCALL_LIMIT))
+		gate_count_trap(nr);
 	if (likely(nr < SYSCALL_LIMIT && syscall_table[nr])) {
 		if (unlikely(trace_syscalls))
 			result = trace_call(r, syscall_table[nr]);
@@ -35,6 +38,9 @@ void syscall_dispatch(struct regs *r)
 	/* A handler that was interrupted needs exit_work() even if somebody else took the signal. */
 	if (unlikely((unsigned long)-result - ERESTARTSYS <= ERESTART_RESTARTBLOCK - ERESTARTSYS))
 		atomic_fetch_or(&t->work, WORK_SIGNAL);
+	/* Not for calls that went elsewhere: their frame says so. */
+	else if (gate_on && r->vector == VEC_SYSCALL)
+		gate_trapped(r);
 	if (unlikely(this_cpu()->need_resched)) {
 		irq_disable();
 		if (this_cpu()->need_resched)

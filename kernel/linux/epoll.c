@@ -460,7 +460,7 @@ static int epoll_collect(struct epoll *ep, uaddr_t out, int max)
 		ev.events = item_poll(it, NULL);
 		ev.data = it->data;
 		if (ev.events)
-			r = copy_to_user(out + n * sizeof(ev), &ev, sizeof(ev));
+			r = put_user(out + n * sizeof(ev), ev);
 		mutex_lock(&ep->lock);
 		if (r) {
 			if (list_empty(&it->ready))

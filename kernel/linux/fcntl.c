@@ -56,14 +56,9 @@ static long fcntl_fd(int fd, struct file *f, int cmd, unsigned long arg)
 		if (r < 0)
 			file_put(f);
 		return r;
-	case F_GETFD:
-		r = fd_cloexec(fd, -1);
-		return r < 0 ? r : r ? FD_CLOEXEC : 0;
 	case F_SETFD:
 		r = fd_cloexec(fd, (arg & FD_CLOEXEC) ? 1 : 0);
 		return r < 0 ? r : 0;
-	case F_GETFL:
-		return atomic_load(&f->flags);
 	default:
 		return -ENOSYS;
 	}
@@ -110,11 +105,32 @@ static long fcntl_file(struct file *f, int cmd, unsigned long arg)
 	}
 }
 
+/* What a look at the struct file answers. */
+static long flags_get(int fd)
+{
+	struct file *f;
+	long r = -EBADF;
+
+	rcu_read_lock();
+	f = fd_peek(fd);
+	if (f)
+		r = atomic_load_explicit(&f->flags, memory_order_relaxed);
+	rcu_read_unlock();
+	return r;
+}
+
 long sys_fcntl(int fd, int cmd, unsigned long arg)
 {
-	struct file *f = fd_get(fd);
+	struct file *f;
 	long r;
 
+	if (cmd == F_GETFL)
+		return flags_get(fd);
+	if (cmd == F_GETFD) {
+		r = fd_cloexec(fd, -1);
+		return r > 0 ? FD_CLOEXEC : r;
+	}
+	f = fd_get(fd);
 	if (!f)
 		return -EBADF;
 	r = fcntl_fd(fd, f, cmd, arg);

@@ -2,7 +2,9 @@
  * kernel/linux/file.c - system calls on descriptors: reading, writing, positions, duplicates.
  *
  * Theory:    A file with an lseek operation has a position, guarded by pos_lock; others are streams, which
- *            are read and written without a lock, since they may block for long. File operations answer
+ *            are read and written without a lock, since they may block for long. lseek() itself takes no lock where the
+ *            position is plain; that a transfer and an lseek() in its midst then count as one after the other is
+ *            file_pos_move()'s doing. Calls that neither sleep nor look beyond the struct file peek at it (fd_peek()). File operations answer
  *            -EINTR; here that becomes -ERESTARTSYS, so that SA_RESTART works.
  * Interface: sys_*() of syscalls.def.
  * Errors:    as Linux.
@@ -24,63 +26,85 @@
 #define RW_MAX 0x7ffff000ul
 #define IOV_MAX 1024ul
 
+#define inline_always inline __attribute__((always_inline))
+
+static inline_always bool rw_allowed(const struct file *f, bool write)
+{
+	uint32_t flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
+
+	return !(flags & O_PATH) && (flags & O_ACCMODE) != (write ? O_RDONLY : O_WRONLY);
+}
+
 /* An open file that allows the access, referenced; or an encoded error. */
-static struct file *rw_file(int fd, bool write)
+static inline_always struct file *rw_file(int fd, bool write)
 {
 	struct file *f = fd_get(fd);
 
-	if (!f)
+	if (unlikely(!f))
 		return ERR_PTR(-EBADF);
-	if ((f->flags & O_PATH) || !(write ? file_writable(f) : file_readable(f))) {
+	if (unlikely(!rw_allowed(f, write))) {
 		file_put(f);
 		return ERR_PTR(-EBADF);
 	}
 	return f;
 }
 
-static ssize_t file_io(struct file *f, bool write, uaddr_t buf, size_t len, uint64_t pos)
+/* What is rarely so at the end of a transfer. */
+static __attribute__((noinline)) ssize_t io_done(struct file *f, bool write, ssize_t r)
 {
-	ssize_t r;
-
-	if (inode_is_dir(f->inode))
-		return -EISDIR;
-	if (!(write ? f->ops->write : f->ops->read))
-		return -EINVAL;
-	len = MIN(len, RW_MAX);
-	if (!uaddr_ok(buf, len))
-		return -EFAULT;
-	r = write ? f->ops->write(f, buf, len, pos) : f->ops->read(f, buf, len, pos);
-	if (r > 0 && f->dentry && atomic_load_explicit(&notify_watches, memory_order_relaxed))
+	if (r > 0 && f->dentry)
 		notify_change(f->dentry, write ? IN_MODIFY : IN_ACCESS);
 	/* A socket with a timeout is never restarted; it says itself what it means. */
 	return r == -EINTR && !socket_of_file(f) ? -ERESTARTSYS : r;
 }
 
-/* Where the position stands after n bytes were read or written at pos. */
-static void position_move(struct file *f, bool write, uint64_t pos, ssize_t n)
+static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, size_t len, uint64_t pos)
 {
+	ssize_t (*io)(struct file *, uaddr_t, size_t, uint64_t) = write ? f->ops->write : f->ops->read;
+	ssize_t r;
+
+	if (unlikely(!io))
+		return inode_is_dir(f->inode) ? -EISDIR : -EINVAL;
+	len = MIN(len, RW_MAX);
+	if (unlikely(!uaddr_ok(buf, len)))
+		return -EFAULT;
+	r = io(f, buf, len, pos);
+	if (unlikely(r == -EINTR || atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+		return io_done(f, write, r);
+	return r;
+}
+
+/* Does the file have a position that a transfer moves, and that transfers by position can replace? */
+static inline_always bool has_position(const struct file *f) { return f->ops->lseek && !f->ops->no_position; }
+
+/* Moves the position after n bytes were read or written at pos. */
+static inline_always void position_move(struct file *f, bool write, uint64_t pos, ssize_t n)
+{
+	uint64_t to = pos + (uint64_t)n;
+
 	if (write && (f->flags & O_APPEND)) {
 		struct kstat st;
 
 		inode_stat(f->inode, &st);
-		f->pos = st.size;
-	} else {
-		f->pos = pos + n;
+		to = st.size;
 	}
+	file_pos_move(f, pos, to);
 }
 
-static long rw_current(int fd, bool write, uaddr_t buf, size_t len)
+static inline_always long rw_current(int fd, bool write, uaddr_t buf, size_t len)
 {
 	struct file *f = rw_file(fd, write);
+	uint64_t pos;
 	ssize_t r;
 
 	if (IS_ERR(f))
 		return PTR_ERR(f);
-	if (f->ops->lseek) {
+	if (has_position(f)) {
 		mutex_lock(&f->pos_lock);
-		r = file_io(f, write, buf, len, f->pos);
+		pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
+		r = file_io(f, write, buf, len, pos);
 		if (r > 0)
-			position_move(f, write, f->pos, r);
+			position_move(f, write, pos, r);
 		mutex_unlock(&f->pos_lock);
 	} else {
 		r = file_io(f, write, buf, len, 0);
@@ -90,7 +114,24 @@ static long rw_current(int fd, bool write, uaddr_t buf, size_t len)
 }
 
 long sys_read(int fd, uaddr_t buf, size_t count) { return rw_current(fd, false, buf, count); }
-long sys_write(int fd, uaddr_t buf, size_t count) { return rw_current(fd, true, buf, count); }
+
+long sys_write(int fd, uaddr_t buf, size_t count)
+{
+	struct file *f;
+
+	/* A write that only swallows needs no reference of the file. */
+	rcu_read_lock();
+	f = fd_peek(fd);
+	if (f && f->ops->instant_write && rw_allowed(f, true) && uaddr_ok(buf, MIN(count, RW_MAX)) &&
+	    !atomic_load_explicit(&notify_watches, memory_order_relaxed)) {
+		long r = f->ops->write(f, buf, MIN(count, RW_MAX), 0);
+
+		rcu_read_unlock();
+		return r;
+	}
+	rcu_read_unlock();
+	return rw_current(fd, true, buf, count);
+}
 
 static long rw_at(int fd, bool write, uaddr_t buf, size_t len, long pos)
 {
@@ -208,11 +249,12 @@ static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool pos
 	if (r >= 0) {
 		if (positional) {
 			r = iovec_io(f, write, iov, n, pos);
-		} else if (f->ops->lseek) {
+		} else if (has_position(f)) {
 			mutex_lock(&f->pos_lock);
-			r = iovec_io(f, write, iov, n, f->pos);
+			pos = (long)atomic_load_explicit(&f->pos, memory_order_relaxed);
+			r = iovec_io(f, write, iov, n, (uint64_t)pos);
 			if (r > 0)
-				position_move(f, write, f->pos, r);
+				position_move(f, write, (uint64_t)pos, r);
 			mutex_unlock(&f->pos_lock);
 		} else if (f->ops->vector) {
 			r = f->ops->vector(f, write, iov, n, r);
@@ -241,11 +283,34 @@ long sys_pwritev(int fd, uaddr_t iov, unsigned long n, unsigned long pos_low, un
 
 /* --- positions and attributes of descriptors ------------------------------------------------------- */
 
+/* SEEK_SET and SEEK_CUR where they only set the position; RCU held. -ENOSYS: not this way. */
+static inline_always long seek_plain(struct file *f, long offset, int whence)
+{
+	uint64_t pos;
+
+	if (offset < 0 || !f->ops->plain_position ||
+	    (atomic_load_explicit(&f->flags, memory_order_relaxed) & O_PATH))
+		return -ENOSYS;
+	if (whence == SEEK_SET) {
+		atomic_store_explicit(&f->pos, (uint64_t)offset, memory_order_relaxed);
+		return offset;
+	}
+	pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
+	return whence == SEEK_CUR && !offset ? (long)pos : -ENOSYS;
+}
+
 long sys_lseek(int fd, long offset, int whence)
 {
-	struct file *f = fd_get(fd);
+	struct file *f;
 	long r;
 
+	rcu_read_lock();
+	f = fd_peek(fd);
+	r = f ? seek_plain(f, offset, whence) : -EBADF;
+	rcu_read_unlock();
+	if (likely(r != -ENOSYS))
+		return r;
+	f = fd_get(fd);
 	if (!f)
 		return -EBADF;
 	if (f->flags & O_PATH) {

@@ -23,6 +23,9 @@
 
 static struct mutex name_lock = MUTEX_INIT("host name");
 static char host_name[65];
+static const struct new_utsname names = {
+	.sysname = "Linux", .release = LINUX_RELEASE, .version = LINUX_VERSION, .machine = "x86_64", .domainname = "(none)",
+};
 
 static void host_name_get(char out[65])
 {
@@ -47,14 +50,9 @@ long sys_uname(uaddr_t buf)
 {
 	struct new_utsname u;
 
-	memset(&u, 0, sizeof(u));
-	strlcpy(u.sysname, "Linux", sizeof(u.sysname));
+	memcpy(&u, &names, sizeof(u));
 	host_name_get(u.nodename);
-	strlcpy(u.release, LINUX_RELEASE, sizeof(u.release));
-	strlcpy(u.version, LINUX_VERSION, sizeof(u.version));
-	strlcpy(u.machine, "x86_64", sizeof(u.machine));
-	strlcpy(u.domainname, "(none)", sizeof(u.domainname));
-	return put_user(buf, u);
+	return copy_to_user(buf, &u, sizeof(u));
 }
 
 long sys_sethostname(uaddr_t name, int len)
@@ -89,7 +87,7 @@ long sys_sysinfo(uaddr_t info)
 	struct mem_stats m;
 
 	memset(&s, 0, sizeof(s));
-	mem_stats_get(&m);
+	mem_stats_few(&m);
 	s.uptime = (long)(clock_monotonic_ns() / NSEC_PER_SEC);
 	s.totalram = m.total;
 	s.freeram = m.free;
@@ -290,6 +288,7 @@ long sys_getrandom(uaddr_t buf, size_t len, unsigned flags)
 		size_t n = MIN(len - done, sizeof(chunk));
 		random_bytes(chunk, n);
 		size_t left = copy_to_user_partial(buf + done, chunk, n);
+		memset(chunk, 0, n);
 		done += n - left;
 		if (left)
 			return done ? (long)done : -EFAULT;

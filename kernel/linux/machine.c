@@ -13,6 +13,7 @@
 #include "core/thread.h"
 #include "drivers/device.h"
 #include "fs/vfs.h"
+#include "gate.h"
 #include "images/format.h"
 #include "io.h"
 #include "lib/string.h"
@@ -180,6 +181,7 @@ static void flush_output(void)
 _Noreturn void machine_exit(int status)
 {
 	only_one();
+	gate_report();
 	flush_output();
 	machine_control_send("exit %d", status & 255);
 	end();

@@ -43,6 +43,7 @@ long sys_munmap(uaddr_t addr, size_t len) { return mm_munmap(this_mm(), addr, le
 long sys_mprotect(uaddr_t addr, size_t len, int prot) { return mm_mprotect(this_mm(), addr, len, prot); }
 long sys_brk(uaddr_t addr) { return mm_brk(this_mm(), addr); }
 long sys_madvise(uaddr_t addr, size_t len, int advice) { return mm_madvise(this_mm(), addr, len, advice); }
+long sys_ibrik_release(uaddr_t addr, size_t len) { return mm_release(this_mm(), addr, len); }
 long sys_msync(uaddr_t addr, size_t len, int flags) { return mm_msync(this_mm(), addr, len, flags); }
 long sys_mincore(uaddr_t addr, size_t len, uaddr_t vec) { return mm_mincore(this_mm(), addr, len, vec); }
 

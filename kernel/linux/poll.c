@@ -213,7 +213,7 @@ static int poll_fds_with(uaddr_t ufds, struct poll_fd *fds, struct poll_item *it
 {
 	int r, err;
 
-	err = copy_from_user(fds, ufds, n * sizeof(*fds));
+	err = n == 1 ? get_user(fds[0], ufds) : copy_from_user(fds, ufds, n * sizeof(*fds));
 	if (err)
 		return err;
 	for (unsigned i = 0; i < n; i++) {

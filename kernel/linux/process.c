@@ -12,6 +12,7 @@
 #include "cpu.h"
 #include "fpu.h"
 #include "fs/vfs.h"
+#include "gate.h"
 #include "lib/string.h"
 #include "linux/machine.h"
 #include "linux/signal.h"
@@ -37,8 +38,10 @@ static void process_free(struct process *p)
 		fd_table_put(p->fds);
 	if (p->fs)
 		fs_context_put(p->fs);
-	if (p->mm)
+	if (p->mm) {
+		gate_free(p->mm);
 		mm_destroy(p->mm);
+	}
 	if (p->actions)
 		signal_actions_free(p->actions);
 	kfree(p);
@@ -259,6 +262,7 @@ void process_finish(struct process *p, int status)
 	struct mm *mm = p->mm;
 	p->mm = NULL;
 	mutex_unlock(&process_list_lock);
+	gate_free(mm);
 	mm_destroy(mm);
 	mutex_lock(&process_list_lock);
 	atomic_store(&p->exit_status, status);

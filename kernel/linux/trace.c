@@ -263,7 +263,7 @@ static void print_arg(char *b, size_t size, size_t *n, enum format f, uint64_t v
 
 long trace_call(struct regs *r, syscall_fn *fn)
 {
-	const struct call *c = &calls[r->orig_rax];
+	const struct call *c = &calls[(uint32_t)r->orig_rax];
 	uint64_t args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
 	struct thread *t = current;
 	uint64_t t0 = clock_monotonic_ns();
@@ -273,7 +273,7 @@ long trace_call(struct regs *r, syscall_fn *fn)
 	bool wanted = !trace_pid || trace_pid == t->process->pid;
 
 	/* These do not come back here. */
-	if (wanted && (r->orig_rax == 60 || r->orig_rax == 231))
+	if (wanted && (c == &calls[60] || c == &calls[231]))
 		log_warn("[%d %s] %s(%d)", t->tid, t->name, c->name, (int)args[0]);
 	long result = fn((long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], (long)args[5]);
 	uint64_t us = (clock_monotonic_ns() - t0) / 1000;

@@ -1,7 +1,7 @@
 /*
  * kernel/linux/vdso.c - maps the vDSO into programs.
  *
- * Theory:    A file without a name holds what programs see: the page of clock data (kernel/vdso/data.h), then the
+ * Theory:    A file without a name holds what programs see: the page of data (kernel/vdso/data.h), then the
  *            ELF object. The kernel keeps the data page and writes the time's numbers there through the
  *            direct map; programs map it shared from a file that is open for reading only, so that mprotect cannot make it
  *            writable. The code is mapped privately: a debugger's breakpoint stays in one process.
@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "fs/vfs.h"
+#include "linux/exports.h"
 #include "mm/mm.h"
 #include "mm/pagecache.h"
 #include "vdso/data.h"
@@ -21,7 +22,7 @@
 
 extern const char vdso_image[], vdso_image_end[];
 
-_Static_assert(sizeof(struct vdso_data) <= PAGE_SIZE, "one page");
+_Static_assert(sizeof(struct vdso_page) <= PAGE_SIZE, "one page");
 
 static struct file *vdso_file; /* NULL: there is none */
 
@@ -31,6 +32,7 @@ void vdso_init(void)
 {
 	struct file *f = memfd_new("vdso", 0);
 	struct pagecache *cache;
+	struct vdso_page *shared;
 	struct page *page;
 
 	if (IS_ERR(f))
@@ -45,7 +47,9 @@ void vdso_init(void)
 	if (IS_ERR(page))
 		goto put;
 	/* The reference stays: the kernel uses the page from now on. */
-	clock_share(page_to_virt(page));
+	shared = page_to_virt(page);
+	clock_share(&shared->clock);
+	exports_fill(shared);
 	atomic_store(&f->flags, O_RDONLY | O_LARGEFILE);
 	vdso_file = f;
 	return;

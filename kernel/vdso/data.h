@@ -1,17 +1,20 @@
 /*
- * kernel/vdso/data.h - the page that kernel and vDSO read the time from.
+ * kernel/vdso/data.h - the page before the vDSO: what the vDSO knows of the kernel.
  *
  * Theory:    One copy of the numbers for both sides, in a page that the kernel writes through the direct map
  *            and the application sees read-only, one page before the vDSO. Kernel and vDSO read it with the
  *            same function, so that a reading of one is never behind an earlier reading of the other.
  *            ns = base_ns + ((tsc - base_tsc) * mult >> 32), from the copy that `turn` names.
- * Interface: vdso_monotonic_ns(). Only kernel/arch/x86_64/clock.c writes.
+ *            Behind the time stand the way into the kernel and the table of figures (exports.h): addresses in the kernel's half, which
+ *            code of the application can read and jump to, since it runs in the same ring.
+ * Interface: vdso_monotonic_ns(). Only kernel/arch/x86_64/clock.c writes the time; kernel/linux/vdso.c the rest, once.
  * Locking:   none: a latch of two copies. The writer fills the copy that nobody reads, then adds one to
  *            `turn`; a reader reads again if it turned meanwhile, and never waits.
  */
 #ifndef IBRIK_VDSO_DATA_H
 #define IBRIK_VDSO_DATA_H
 
+#include "lib/figures.h"
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -27,6 +30,12 @@ struct vdso_data {
 	_Atomic unsigned turn;
 	uint32_t getcpu;                 /* enum vdso_getcpu; constant once programs run */
 	_Atomic int64_t realtime_offset; /* realtime = monotonic + offset */
+};
+
+struct vdso_page {
+	void (*entry)(void); /* gate_entry; first, because assembly reads it */
+	struct vdso_data clock;
+	struct figure_table figures;
 };
 
 static inline uint64_t vdso_rate_ns(const struct vdso_rate *r, uint64_t tsc)

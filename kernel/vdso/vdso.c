@@ -5,18 +5,17 @@
  *            mapped into every program by kernel/linux/vdso.c, found through AT_SYSINFO_EHDR and
  *            looked up by the C library under version LINUX_2.6. It has no data of its own and needs no
  *            relocation; what it reads lies one page before its ELF header (data.h).
- * Interface: the five functions of vdso(7). What they do not know (clocks of CPU time, numbers that are no clock) they
+ * Interface: the five functions of vdso(7); exports.c has those that are ours. What they do not know (clocks of CPU time, numbers that are no clock) they
  *            hand to the system call, whose answer they return: 0 or a negative errno.
  * Errors:    a wrong pointer is a fault of the application, as on Linux.
  */
-#include "vdso/data.h"
+#include "vdso/self.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
 #include <linux/time_types.h>
 
 #define NSEC_PER_SEC 1000000000ull
 #define COARSE_NS 4000000 /* what the system call answers */
-#define PAGE_BYTES 4096
 
 #define REALTIME_CLOCKS (1u << CLOCK_REALTIME | 1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_TAI)
 #define MONOTONIC_CLOCKS (1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW | 1u << CLOCK_MONOTONIC_COARSE | \
@@ -36,14 +35,7 @@ int __vdso_gettimeofday(struct timeval_time *tv, struct timezone_none *tz);
 int64_t __vdso_time(int64_t *t);
 long __vdso_getcpu(unsigned *cpu, unsigned *node, void *unused);
 
-/* One page before the ELF header. In assembly, since C has no address before the start of an object. */
-static inline const struct vdso_data *vdso_data(void)
-{
-	const struct vdso_data *data;
-
-	__asm__(".hidden __ehdr_start; lea __ehdr_start - %c1(%%rip), %0" : "=r"(data) : "i"(PAGE_BYTES));
-	return data;
-}
+static inline const struct vdso_data *vdso_data(void) { return &vdso_page()->clock; }
 
 static long syscall3(long nr, long a, long b, long c)
 {
@@ -120,19 +112,10 @@ int64_t __vdso_time(int64_t *t)
 
 long __vdso_getcpu(unsigned *cpu, unsigned *node, void *unused)
 {
-	uint32_t how = vdso_data()->getcpu;
-	uint64_t id;
+	int id = vdso_cpu();
 
-	if (how == VDSO_GETCPU_RDPID) {
-		__asm__ volatile("rdpid %0" : "=r"(id));
-	} else if (how == VDSO_GETCPU_RDTSCP) {
-		uint32_t lo, hi, aux;
-
-		__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
-		id = aux;
-	} else {
+	if (id < 0)
 		return syscall3(__NR_getcpu, (long)cpu, (long)node, (long)unused);
-	}
 	if (cpu)
 		*cpu = (unsigned)id;
 	if (node)

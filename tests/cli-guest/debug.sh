@@ -63,8 +63,8 @@ says a-missing-working-directory 125 "the working directory /nowhere is not in t
 command -v gdb > /dev/null || { echo "skip debug gdb is not installed"; finish; }
 cat > "$T/loop.c" <<'END'
 #include <unistd.h>
-static void spin_here(void) { for (;;) usleep(1000); }
-int main(void) { spin_here(); }
+static long spin_here(void) { for (long n = 0;; n += lseek(99, 0, SEEK_CUR)) usleep(1000); }
+int main(void) { return (int)spin_here(); }
 END
 gcc -g -O0 -o "$T/loop" "$T/loop.c" || exit 1
 timeout 150 "$IBRIK" run --accel tcg -m 128M --debug --stop-timeout 0 --exec "$T/loop" > "$T/out" 2> "$T/err" < /dev/null &
@@ -73,10 +73,16 @@ for _ in $(seq 1000); do grep -q '^ibrik: in gdb' "$T/err" && break; sleep 0.1; 
 attach=$(grep '^gdb ' "$T/err")
 check prints-the-command [ -n "$attach" ]
 eval "timeout 120 $attach -batch -ex 'hbreak launcher_run' -ex continue -ex backtrace -ex 'delete' -ex 'tbreak sys_clock_nanosleep' \
-	-ex continue -ex ibrik-symbols -ex 'info line spin_here' -ex kill" > "$T/gdb" 2>&1
+	-ex continue -ex ibrik-symbols -ex 'info line spin_here' \
+	-ex 'break sys_lseek' -ex 'ignore 3 20' -ex continue -ex 'echo in the handler\n' -ex bt \
+	-ex delete -ex 'tbreak lseek' -ex continue -ex 'stepi 3' -ex 'echo in the stub\n' -ex 'x/i \$rip' -ex bt -ex kill" > "$T/gdb" 2>&1
 check symbols-of-the-kernel grep -q 'launcher_run () at jvm/launcher.c' "$T/gdb"
 check symbols-of-the-application grep -q 'Line 2 of "'"$T"'/loop.c"' "$T/gdb"
 check symbols-of-its-libraries grep -q '^ibrik: /usr/lib/x86_64-linux-gnu/libc.so.6 at 0x' "$T/gdb"
+# The call has been replaced by a jump by then: docs/syscalls.md.
+check backtrace-from-a-handler-into-the-application grep -q '^#[0-9].* in main ()' <(sed -n '/^in the handler/,/^in the stub/p' "$T/gdb")
+check the-stub-is-reached grep -q 'jmp.*%gs:' <(sed -n '/^in the stub/,$p' "$T/gdb")
+check backtrace-through-a-stub grep -q '^#[0-9].* in main ()' <(sed -n '/^in the stub/,$p' "$T/gdb")
 kill $pid 2> /dev/null
 wait $pid
 finish

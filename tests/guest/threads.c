@@ -311,6 +311,62 @@ TEST_SLOW(more_busy_threads_than_cpus_all_make_progress, 40)
 		join(threads[i], NULL);
 }
 
+static int64_t spin_used[16];
+
+static void *spin_and_tell(void *arg)
+{
+	struct timespec ts;
+
+	spin(arg);
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts));
+	spin_used[(_Atomic long *)arg - spin_count] = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	return NULL;
+}
+
+/* By how many percent the CPU time of one of n threads differs most from the mean, in a second. */
+static int spin_unevenly(int n)
+{
+	pthread_t threads[16];
+	int64_t sum = 0, worst = 0;
+
+	spin_stop = false;
+	for (int i = 0; i < n; i++)
+		threads[i] = thread_start(spin_and_tell, &spin_count[i]);
+	sleep_ms(1000);
+	spin_stop = true;
+	for (int i = 0; i < n; i++) {
+		join(threads[i], NULL);
+		sum += spin_used[i];
+	}
+	for (int i = 0; i < n; i++) {
+		int64_t off = spin_used[i] - sum / n;
+
+		off = off < 0 ? -off : off;
+		worst = off > worst ? off : worst;
+	}
+	return (int)(worst * 100 * n / sum);
+}
+
+/* Other work of a host disturbs, so one even second in ten will do; a scheduler that does not balance has none. */
+static void check_evenness(int n)
+{
+	int worst = 100;
+
+	for (int i = 0; i < 10 && worst > 15; i++)
+		worst = spin_unevenly(n > 16 ? 16 : n);
+	CHECK_MSG(worst <= 15, "a share is off by %d %%", worst);
+}
+
+TEST_SLOW(two_busy_threads_a_cpu_get_even_shares, 40)
+{
+	check_evenness(2 * get_nprocs());
+}
+
+TEST_SLOW(one_busy_thread_more_than_cpus_gets_an_even_share, 40)
+{
+	check_evenness(get_nprocs() + 1);
+}
+
 TEST(a_sleeper_wakes_while_every_cpu_is_busy)
 {
 	int n = get_nprocs() * 2;

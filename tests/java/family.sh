@@ -9,6 +9,7 @@
 #   java:JDK-GC-Ncpu-BUNDLE        one row of the sample
 #   java:end-WAY                   one machine each for the ways to end
 #   java:version, java:logging     the launcher's own output
+#   java:kernel-JDK                the Java API to kernel functions (jvm/api), which no collector has to do with
 #   java:NAME                      tests/java/thirdparty/NAME.sh
 # Variables: JAVA_MEMORY (512M), JAVA_TIMEOUT (400)
 
@@ -32,14 +33,16 @@ java_tool() { # javac, jar, java of this machine's JDK 17 or a later one
 java_build() {
 	local home sources=(tests/java/src/*.java) newest
 	mkdir -p "$JAVA_DIR"
-	newest=$(ls -t tests/java/src/*.java tests/java/jni/*.c | head -n 1)
+	newest=$(ls -t tests/java/src/*.java tests/java/jni/*.c build/ibrik-kernel.jar | head -n 1)
 	[ "$JAVA_DIR/javatests.jar" -nt "$newest" ] && [ "$JAVA_DIR/libjnitests.so" -nt "$newest" ] && return
 	home=$(dirname "$(dirname "$(readlink -f "$(java_tool javac)")")")
 	rm -rf "$JAVA_DIR/classes"
-	"$home/bin/javac" --release 17 -Xlint:all,-serial -Werror -d "$JAVA_DIR/classes" "${sources[@]}" || return
+	"$home/bin/javac" --release 17 -Xlint:all,-serial -Werror -cp build/ibrik-kernel.jar -d "$JAVA_DIR/classes" "${sources[@]}" || return
 	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -I"$home/include" -I"$home/include/linux" \
 		-o "$JAVA_DIR/libjnitests.so" tests/java/jni/jnitests.c || return
-	"$home/bin/jar" --create --file "$JAVA_DIR/javatests.jar" --main-class Checks -C "$JAVA_DIR/classes" .
+	cp build/ibrik-kernel.jar "$JAVA_DIR/ibrik-kernel.jar"
+	echo "Class-Path: ibrik-kernel.jar" >"$JAVA_DIR/manifest"
+	"$home/bin/jar" --create --file "$JAVA_DIR/javatests.jar" --main-class Checks --manifest "$JAVA_DIR/manifest" -C "$JAVA_DIR/classes" .
 }
 
 # Images are made once for each JDK.
@@ -70,7 +73,7 @@ java_host() {
 	java_build || { echo "not ok java:build"; return 1; }
 	for gc in Serial G1; do
 		timeout "$JAVA_TIMEOUT" "$(java_tool java)" -Xmx160m $JAVA_LIMITS "-XX:+Use${gc}GC" "-Djni=$JAVA_DIR/libjnitests.so" \
-			-cp "$JAVA_DIR/javatests.jar" Checks "${JAVA_BUNDLES[@]}" || echo "not ok java:host with $gc: status $?"
+			-cp "$JAVA_DIR/javatests.jar" Checks "${JAVA_BUNDLES[@]}" kernel || echo "not ok java:host with $gc: status $?"
 	done
 }
 
@@ -269,6 +272,7 @@ java_jobs() {
 	done
 	for i in $JAVA_JDKS; do
 		job java "logging-$i" java_logging "$i"
+		job java "kernel-$i" java_bundle "$i" G1 2 kernel
 	done
 	for script in tests/java/thirdparty/*.sh; do
 		[ -e "$script" ] && grep -q '^# suite: yes' "$script" &&

@@ -1,9 +1,9 @@
 /*
  * tests/unit/mm_area_test.c - the tree of areas and the changes of a range, against a plain array of pages: random edits,
- * searches, gaps, merging, accounting, and every allocation failing once.
+ * searches, gaps, merging, accounting, every allocation failing once, and readers beside the edits.
  */
 // sources: mm/area.c mm/change.c
-// flags: -ffreestanding
+// flags: -ffreestanding -pthread
 #include "mm/internal.h"
 #include "lib/string.h"
 
@@ -13,12 +13,15 @@ void *calloc(size_t n, size_t size);
 void free(void *p);
 _Noreturn void exit(int status);
 _Noreturn void abort(void);
+int pthread_create(unsigned long *thread, const void *attr, void *(*fn)(void *), void *arg);
+int pthread_join(unsigned long thread, void **result);
 
 #define BASE 0x100000000ull
 #define PAGES 600u
 
 /* --- what lies below ---------------------------------------------------------------------------------------- */
 static long live;        /* objects allocated and not freed */
+static long allocated;
 static long fail_after = -1;
 static bool held;
 static int64_t charged;
@@ -31,6 +34,7 @@ void *kmalloc(size_t size)
 		return NULL;
 	}
 	live++;
+	allocated++;
 	return malloc(size);
 }
 
@@ -63,9 +67,11 @@ void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
 	later = head;
 }
 
+static bool readers; /* no grace period ends */
+
 static void grace_period(void)
 {
-	while (later) {
+	while (later && !readers) {
 		struct rcu_head *h = later;
 
 		later = h->next;
@@ -145,7 +151,7 @@ static unsigned compare(void)
 
 	while ((a = area_at_or_after(root, at))) {
 		CHECK(a->d.start >= at && a->d.end > a->d.start);
-		CHECK(area_before(root, a->d.start) == before);
+		CHECK(area_ahead(a) == before && (!before || area_behind(before) == a));
 		CHECK(!atomic_load(&a->dead) && a->mm == &mm);
 		for (; address(p) < a->d.start; p++)
 			CHECK(model[p] == 0);
@@ -160,6 +166,7 @@ static unsigned compare(void)
 		at = a->d.end;
 		n++;
 	}
+	CHECK(before ? !area_behind(before) : list_empty(&areas_in_order));
 	for (; p < PAGES; p++)
 		CHECK(model[p] == 0);
 	for (p = 0; p < PAGES; p++) {
@@ -221,8 +228,13 @@ static void random_edits(void)
 static void growth(void)
 {
 	/* A heap that is committed piece by piece is one area; one that is protected in stripes is many. */
-	for (unsigned p = 0; p < PAGES; p++)
+	for (unsigned p = 0; p < PAGES; p++) {
+		long had = allocated;
+
 		CHECK(edit(p, p + 1, 4) == 0);
+		/* Of the tree nothing is new once there is a node. */
+		CHECK(p == 0 || allocated == had + 1);
+	}
 	CHECK(compare() == 1);
 	for (unsigned p = 0; p < PAGES; p += 2)
 		CHECK(edit(p, p + 1, 2) == 0);
@@ -302,9 +314,53 @@ static void others(void)
 	printf("ok areas_of_another_mm_are_refused\n");
 }
 
+/* Every tenth page has an area of its own kind that stays; what lies between comes and goes. */
+#define STAYS(p) ((p) % 10 == 5)
+static _Atomic bool stop;
+static _Atomic long lookups;
+
+static void *reader_main(void *arg)
+{
+	uint64_t turn = (uintptr_t)arg;
+
+	while (!atomic_load(&stop)) {
+		unsigned p = (unsigned)(turn++ * 7919 % (PAGES / 10)) * 10 + 5;
+		struct area *a = area_at_or_after(atomic_load_explicit(&area_root, memory_order_acquire), address(p));
+
+		CHECK(a && a->d.start == address(p) && a->d.end == address(p + 1) && a->d.prot == 6);
+		atomic_fetch_add_explicit(&lookups, 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static void reading(void)
+{
+	unsigned long thread[2];
+
+	for (unsigned p = 0; p < PAGES; p++)
+		CHECK(!STAYS(p) || edit(p, p + 1, 7) == 0);
+	readers = true;
+	for (uintptr_t i = 0; i < 2; i++)
+		CHECK(pthread_create(&thread[i], NULL, reader_main, (void *)(i * 100)) == 0);
+	for (int i = 0; i < 20000 || atomic_load(&lookups) < 20000; i++) {
+		unsigned gap = (unsigned)next_random(PAGES / 10 - 1) * 10 + 6, first = gap + (unsigned)next_random(9);
+		unsigned end = first + 1 + (unsigned)next_random(gap + 9 - first);
+
+		CHECK(edit(first, end, next_random(2) ? 1 + (unsigned)next_random(4) : 0) == 0);
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	readers = false;
+	compare();
+	empty();
+	printf("ok readers_find_what_stays_while_the_rest_changes\n");
+}
+
 int main(void)
 {
 	random_edits();
+	reading();
 	growth();
 	failures();
 	others();

@@ -1,4 +1,4 @@
-// sources: mm/buddy.c
+// sources: mm/buddy.c kernel/lib/figures.c
 // flags: -ffreestanding
 /*
  * tests/unit/mm_buddy_test.c - the page allocator on two ranges with a hole: no page twice, every page back, merging, the

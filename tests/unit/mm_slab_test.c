@@ -1,4 +1,4 @@
-// sources: mm/slab.c mm/buddy.c
+// sources: mm/slab.c mm/buddy.c kernel/lib/figures.c
 // flags: -ffreestanding -DDIRECT_BASE=0x500000000000ull
 /*
  * tests/unit/mm_slab_test.c - kmalloc on top of the real page allocator, with memory at a fixed address of the host: sizes and

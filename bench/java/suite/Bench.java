@@ -1,3 +1,4 @@
+import ibrik.Kernel;
 import java.io.IOException;
 import java.lang.management.GarbageCollectorMXBean;
 import java.lang.management.ManagementFactory;
@@ -203,6 +204,37 @@ public class Bench {
 		figure("parkNanos-1ms-late-p99-us", late[late.length * 99 / 100]);
 	}
 
+	/** Calls that only ibrik has; the other guest prints no such lines. */
+	static void kernelCalls() {
+		if (!Kernel.isPresent())
+			return;
+		measure("kernel-nanoTime", 1, n -> {
+			for (long i = 0; i < n; i++)
+				sink += Kernel.nanoTime();
+		});
+		measure("kernel-cpu", 1, n -> {
+			for (long i = 0; i < n; i++)
+				sink += Kernel.cpu();
+		});
+		measure("kernel-memory", 1, n -> {
+			for (long i = 0; i < n; i++)
+				sink += Kernel.memory().free();
+		});
+		ByteBuffer nothing = ByteBuffer.allocateDirect(16);
+		measure("kernel-release-nothing", 1, n -> {
+			for (long i = 0; i < n; i++)
+				sink += Kernel.release(nothing);
+		});
+		/* A page that is touched, given back, and touched again. */
+		ByteBuffer page = ByteBuffer.allocateDirect(2 * 4096);
+		measure("kernel-release-page", 1, n -> {
+			for (long i = 0; i < n; i++) {
+				page.put(4096, (byte) 1);
+				sink += Kernel.release(page);
+			}
+		});
+	}
+
 	static void files() throws IOException {
 		Path path = Files.createTempFile("bench", ".dat");
 		Files.write(path, new byte[1 << 20]);
@@ -310,6 +342,7 @@ public class Bench {
 	public static void main(String[] args) throws Exception {
 		compute();
 		calls();
+		kernelCalls();
 		handOver();
 		files();
 		memory();

@@ -10,16 +10,28 @@
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "fpu.h"
+#include "gate.h"
 
 _Static_assert(offsetof(struct cpu, self) == CPU_SELF, "asm offset");
 _Static_assert(offsetof(struct cpu, running) == CPU_CURRENT, "asm offset");
+_Static_assert(offsetof(struct cpu, id) == CPU_ID, "asm offset");
+_Static_assert(offsetof(struct cpu, need_resched) == CPU_ATTENTION && offsetof(struct cpu, rcu_report) == CPU_ATTENTION + 1, "asm offset");
 _Static_assert(offsetof(struct cpu, kstack_top) == CPU_KSTACK_TOP, "asm offset");
 _Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "asm offset");
+_Static_assert(offsetof(struct cpu, gate) == CPU_GATE, "asm offset");
+_Static_assert(offsetof(struct cpu, need_resched) == CPU_NEED_RESCHED, "asm offset");
+_Static_assert(offsetof(struct cpu, gate_calls) == CPU_GATE_CALLS, "asm offset");
+_Static_assert(offsetof(struct thread, syscall_nr) == THREAD_SYSCALL_NR, "asm offset");
 _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "asm offset");
 _Static_assert(offsetof(struct thread, kstack_top) == THREAD_KSTACK_TOP, "asm offset");
 _Static_assert(offsetof(struct thread, kstack_base) == THREAD_KSTACK_BASE, "asm offset");
 _Static_assert(offsetof(struct thread, work) == THREAD_WORK, "asm offset");
+_Static_assert(offsetof(struct regs, r15) == REGS_R15, "asm offset");
+_Static_assert(offsetof(struct regs, rbx) == REGS_RBX, "asm offset");
 _Static_assert(offsetof(struct regs, r11) == REGS_R11, "asm offset");
+_Static_assert(offsetof(struct regs, rdi) == REGS_RDI, "asm offset");
+_Static_assert(offsetof(struct regs, orig_rax) == REGS_ORIG_RAX, "asm offset");
+_Static_assert(offsetof(struct regs, rflags) == REGS_RFLAGS, "asm offset");
 _Static_assert(offsetof(struct regs, rax) == REGS_RAX, "asm offset");
 _Static_assert(offsetof(struct regs, rip) == REGS_RIP, "asm offset");
 _Static_assert(offsetof(struct regs, rsp) == REGS_RSP, "asm offset");
@@ -133,6 +145,7 @@ static void load_descriptors(struct cpu *c)
 void cpu_init_this(struct cpu *c)
 {
 	load_descriptors(c);
+	c->gate = gate_entry;
 	wrmsr(MSR_GS_BASE, (uint64_t)c);
 
 	uint64_t cr4 = read_cr4();

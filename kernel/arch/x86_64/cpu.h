@@ -7,15 +7,27 @@
 #ifndef IBRIK_ARCH_CPU_H
 #define IBRIK_ARCH_CPU_H
 
+#ifdef __ASSEMBLER__
+#include "current.h" /* more offsets; C has it by core/thread.h */
+#else
+#include "core/thread.h"
+#endif
+
 #define CPU_SELF 0
-#define CPU_CURRENT 8
 #define CPU_KSTACK_TOP 16
 #define CPU_SCRATCH 24
+#define CPU_NEED_RESCHED 40
+#define CPU_GATE 48
+#define CPU_GATE_CALLS 56
+
+/* Numbers of system calls that the gate knows: SYSCALL_LIMIT of linux/dispatch.h. */
+#define GATE_LIMIT 512
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8
 #define THREAD_KSTACK_BASE 16
 #define THREAD_WORK 24
+#define THREAD_SYSCALL_NR 28
 
 #define SEL_CODE 0x10
 #define SEL_DATA 0x18
@@ -24,10 +36,27 @@
 #define LINUX_USER_SS 0x2b
 
 /* struct regs, in bytes */
+#define REGS_R15 0
+#define REGS_R14 8
+#define REGS_R13 16
+#define REGS_R12 24
+#define REGS_RBP 32
+#define REGS_RBX 40
 #define REGS_R11 48
+#define REGS_R10 56
+#define REGS_R9 64
+#define REGS_R8 72
 #define REGS_RAX 80
+#define REGS_RCX 88
+#define REGS_RDX 96
+#define REGS_RSI 104
+#define REGS_RDI 112
+#define REGS_ORIG_RAX 120
 #define REGS_RIP 128
+#define REGS_CS 136
+#define REGS_RFLAGS 144
 #define REGS_RSP 152
+#define REGS_SS 160
 #define REGS_VECTOR 168
 #define REGS_BYTES 192
 
@@ -77,8 +106,6 @@
 #include "lib/types.h"
 #include "lib/heap.h"
 
-struct thread;
-
 struct regs {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	uint64_t orig_rax; /* system-call number, or -1 */
@@ -90,25 +117,33 @@ struct regs {
 
 struct ipi_call;
 
-enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2 };
+/* Watching: idle, with interrupts on, and looking at its inbox all the time. */
+enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2, CPU_WATCHING = 3 };
 
 struct cpu {
 	struct cpu *self;
 	struct thread *_Atomic running;
 	uint64_t kstack_top;
 	uint64_t scratch;
-
 	unsigned id;
 	uint32_t apic_id;
+	_Atomic bool need_resched;    /* these two: preempt_enable() */
+	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
+	void *gate;                   /* where stubs jump to: gate_entry */
+	/* System calls by number: through the gate, and by the instruction. */
+	uint64_t gate_calls[GATE_LIMIT], trap_calls[GATE_LIMIT];
+
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
-	_Atomic bool need_resched;
 	struct thread *idle;
 
 	/* run queue: touched only by this CPU with interrupts off */
 	struct heap runq;
 	_Atomic unsigned nr_running;  /* queued and current, without idle; others read it as a hint */
 	uint64_t min_vruntime_ns;
+	int64_t clock_shift_ns;       /* min_vruntime plus this is comparable with other CPUs' */
+	_Atomic int64_t clock_ns;     /* that sum less the time when it was true, for others: a hint */
+	uint64_t balance_ns;          /* when to compare next */
 	uint64_t slice_end_ns;
 	struct heap timers;
 	uint64_t timer_programmed_ns; /* what the hardware timer is set to, UINT64_MAX if none */
@@ -118,9 +153,10 @@ struct cpu {
 	_Atomic bool ipi_sent;        /* an IPI is on the way */
 	_Atomic bool pull_request;    /* an idle CPU asks us to share */
 	bool in_irq;
-	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
 
 	struct thread *fpu_owner;     /* whose state is in the vector registers */
+	uint64_t watch_ns;            /* how long this CPU looks for work before it halts; see idle_watch() */
+	uint64_t watch_from_ns;       /* not before */
 	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
 
 	/* descriptors of this CPU */
@@ -210,6 +246,8 @@ extern struct cpu_features cpu_features;
 /* Runs fn(arg) on every other online CPU with interrupts off there and returns when all have; sleeps.
  * With skip_idle, idle CPUs only flush their TLB when they wake (for translations alone). Answers how many CPUs ran it. */
 unsigned smp_call_others(void (*fn)(void *arg), void *arg, bool skip_idle);
+/* The same on every online CPU, this one included. */
+void smp_call_all(void (*fn)(void *arg), void *arg);
 void tlb_flush_local(uintptr_t start, uintptr_t end);
 
 /* arch-private start-up, called from kernel_main in order */

@@ -5,8 +5,9 @@
  * application thread that ran last on this CPU (cpu->fpu_owner). It is saved when an application thread
  * is switched out, and loaded again only if something else was loaded in between or the thread moved.
  *
- * The standard (non-compacted) XSAVE format is used everywhere, so that the area can be copied into a
- * signal frame as it is. Source: Intel SDM volume 1, chapter 13.
+ * An area begins with room for the standard (non-compacted) XSAVE format, so that the registers can be saved there and copied
+ * into a signal frame as they are. While its thread is switched out only fpu.c knows where in the area its state is.
+ * Source: Intel SDM volume 1, chapter 13.
  */
 #ifndef IBRIK_ARCH_FPU_H
 #define IBRIK_ARCH_FPU_H
@@ -24,9 +25,5 @@ int fpu_alloc(struct thread *t, struct thread *from);
 void fpu_free(struct thread *t);
 /* Resets the current thread's state (execve). */
 void fpu_reset(void);
-/* Brings t->fpu (of the current thread) up to date with the registers. */
-void fpu_sync(void);
-/* Marks the registers as stale: the next return loads t->fpu of the current thread. */
-void fpu_reload(void);
 
 #endif

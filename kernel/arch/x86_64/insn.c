@@ -231,7 +231,8 @@ static bool diverts(const uint8_t *code)
 
 #define FAR_BACK 24 /* bytes within which nearly all code falls into step */
 
-bool insn_falls_through_likely(const uint8_t *code, unsigned at)
+/* With `through`, the instruction before code[at] must also fall through to it. */
+static bool begins_likely(const uint8_t *code, unsigned at, bool through)
 {
 	unsigned hits = 0, tried = 0;
 
@@ -241,6 +242,8 @@ bool insn_falls_through_likely(const uint8_t *code, unsigned at)
 	 */
 	if (at < INSN_WINDOW - 1)
 		return false;
+	code += at - (INSN_WINDOW - 1);
+	at = INSN_WINDOW - 1;
 	for (unsigned start = 0; start + 12 <= at; start++) {
 		unsigned p = start, last = start;
 		while (p < at) {
@@ -264,12 +267,46 @@ bool insn_falls_through_likely(const uint8_t *code, unsigned at)
 			continue;
 		}
 		tried++;
-		if (p == at && !diverts(code + last))
+		if (p == at && !(through && diverts(code + last)))
 			hits++;
 		else if (start + FAR_BACK <= at)
 			return false;
 	}
 	return tried >= 3 && hits * 10 >= tried * 9;
+}
+
+bool insn_falls_through_likely(const uint8_t *code, unsigned at)
+{
+	return begins_likely(code, at, true);
+}
+
+bool insn_begins_likely(const uint8_t *code, unsigned at)
+{
+	return begins_likely(code, at, false);
+}
+
+unsigned insn_nop_length(const uint8_t *code, unsigned n)
+{
+	unsigned i = 0;
+
+	while (i < n && (code[i] == 0x66 || code[i] == 0x2e))
+		i++;
+	if (i < n && code[i] == 0x90)
+		return i + 1;
+	if (i + 1 < n && code[i] == 0x0f && code[i + 1] == 0x1f)
+		return insn_length(code, n);
+	return 0;
+}
+
+bool insn_ends_flow(const uint8_t *code, unsigned n)
+{
+	unsigned i = n && (code[0] == 0xf2 || code[0] == 0xf3 || code[0] == 0x3e) ? 1 : 0;
+
+	if (i >= n)
+		return false;
+	if (code[i] == 0xc3 || code[i] == 0xc2 || code[i] == 0xe9 || code[i] == 0xeb)
+		return true;
+	return code[i] == 0xff && i + 1 < n && (code[i + 1] >> 3 & 7) == 4;
 }
 
 static int32_t load32(const uint8_t *p)

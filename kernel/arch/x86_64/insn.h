@@ -17,6 +17,12 @@ unsigned insn_length(const uint8_t *code, unsigned n);
  */
 #define INSN_WINDOW 48
 bool insn_falls_through_likely(const uint8_t *code, unsigned at);
+/* The first half of that question: does an instruction, of whatever length, begin at code[at]? */
+bool insn_begins_likely(const uint8_t *code, unsigned at);
+/* Length of the instruction at code[0..n) if it does nothing (nop, long nop), else 0. */
+unsigned insn_nop_length(const uint8_t *code, unsigned n);
+/* Is it a return or an unconditional jump, after which the next instruction is only reached by a jump? */
+bool insn_ends_flow(const uint8_t *code, unsigned n);
 /*
  * Is there a direct jump or call to `target` in code[0..n), which lies at address `at`? Every byte is taken for the beginning
  * of an instruction, so none is missed, and data may be taken for one. Jumps that are cut off at the end are not seen.

@@ -29,17 +29,12 @@ static paddr_t table_page_new(void)
 	return p ? page_to_phys(p) : 0;
 }
 
-/* Follows an entry of an upper level, making the table behind it if `make`. */
-static pte_t *descend(pte_t *entry, bool make)
+/* The table behind an entry of an upper level, made if there is none. */
+static __attribute__((noinline)) pte_t *table_make(pte_t *entry)
 {
-	uint64_t v = atomic_load_explicit(entry, memory_order_acquire);
-	paddr_t fresh;
+	uint64_t v = 0;
+	paddr_t fresh = table_page_new();
 
-	if (v & PTE_PRESENT)
-		return pte_table_virt(v);
-	if (!make)
-		return NULL;
-	fresh = table_page_new();
 	if (!fresh)
 		return NULL;
 	if (!atomic_compare_exchange_strong_explicit(entry, &v, fresh | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED,
@@ -49,6 +44,16 @@ static pte_t *descend(pte_t *entry, bool make)
 		return pte_table_virt(v);
 	}
 	return phys_to_virt(fresh);
+}
+
+/* Follows an entry of an upper level, making the table behind it if `make`. */
+static inline pte_t *descend(pte_t *entry, bool make)
+{
+	uint64_t v = atomic_load_explicit(entry, memory_order_acquire);
+
+	if (likely(v & PTE_PRESENT))
+		return pte_table_virt(v);
+	return make ? table_make(entry) : NULL;
 }
 
 pte_t *pt_pmd_find(uaddr_t addr)

@@ -20,7 +20,7 @@
 #ifndef IBRIK_ARCH_PAGETABLE_H
 #define IBRIK_ARCH_PAGETABLE_H
 
-#include "mm/mm.h"
+#include "mm/internal.h"
 
 typedef _Atomic uint64_t pte_t;
 

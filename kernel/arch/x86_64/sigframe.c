@@ -11,6 +11,7 @@
 #include "core/uaccess.h"
 #include "cpu.h"
 #include "fpu.h"
+#include "gate.h"
 #include "lib/string.h"
 #include "linux/process.h"
 #include "linux/signal_private.h"
@@ -128,7 +129,7 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 	c->rax = r->rax;
 	c->rcx = r->rcx;
 	c->rsp = r->rsp;
-	c->rip = r->rip;
+	c->rip = gate_canonical(r);
 	c->eflags = r->rflags;
 	c->cs = LINUX_USER_CS;
 	c->ss = LINUX_USER_SS;

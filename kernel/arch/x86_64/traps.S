@@ -189,10 +189,24 @@ syscall_entry:
 	push %r13
 	push %r14
 	push %r15
+	.globl syscall_framed
+	.cfi_sections .debug_frame
+	.type syscall_framed, @function
+syscall_framed:
+	.cfi_startproc simple
+	.cfi_signal_frame               /* its caller is on another stack */
+	.cfi_def_cfa rsp, REGS_BYTES
+	.cfi_offset rip, REGS_RIP - REGS_BYTES
+	.cfi_offset rsp, REGS_RSP - REGS_BYTES
+	.cfi_offset rbp, REGS_RBP - REGS_BYTES
 	sti
 	mov %rsp, %rdi
 	xor %ebp, %ebp
 	call syscall_dispatch
+	.cfi_endproc
+	.size syscall_framed, . - syscall_framed
+	.globl syscall_exit
+syscall_exit:
 	cli
 	mov %gs:CPU_CURRENT, %rax
 	cmpl $0, THREAD_WORK(%rax)

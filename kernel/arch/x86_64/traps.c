@@ -15,6 +15,7 @@
 #include "linux/process.h"
 #include "linux/signal.h"
 #include "mm/mm.h"
+#include "gate.h"
 #include "insn.h"
 #include "traps.h"
 
@@ -142,6 +143,8 @@ static void application_exception(struct regs *r)
 		signal_fault(r, SIGTRAP, TRAP_TRACE, r->rip, v, r->error);
 		break;
 	case 3:
+		if (gate_breakpoint(r))
+			break;
 		signal_fault(r, SIGTRAP, SI_KERNEL, 0, v, r->error);
 		break;
 	case 6:
@@ -294,8 +297,10 @@ out:
 			irq_disable();
 		}
 		r->vector = 0;
-	} else if ((r->rflags & RFLAGS_IF) && t->preempt_count == 0 && this_cpu()->need_resched) {
-		sched_preempt();
+	} else {
+		if ((r->rflags & RFLAGS_IF) && t->preempt_count == 0 && this_cpu()->need_resched)
+			sched_preempt();
+		gate_interrupted(r);
 	}
 }
 

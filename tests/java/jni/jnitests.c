@@ -1,5 +1,5 @@
 /*
- * tests/java/jni/jnitests.c - the native side of FaultsChecks and Crash.
+ * tests/java/jni/jnitests.c - the native side of FaultsChecks, KernelChecks and Crash.
  */
 #include <jni.h>
 #include <stdint.h>
@@ -62,6 +62,12 @@ JNIEXPORT jobject JNICALL Java_Native_buffer(JNIEnv *env, jclass type, jint size
 	(void)type;
 	memset(memory, 42, size);
 	return (*env)->NewDirectByteBuffer(env, memory, size);
+}
+
+JNIEXPORT jobject JNICALL Java_Native_bufferAt(JNIEnv *env, jclass type, jlong address, jint size)
+{
+	(void)type;
+	return (*env)->NewDirectByteBuffer(env, (void *)(uintptr_t)address, size);
 }
 
 /* Writes to the address: the JVM reports the crash and ends. */

@@ -22,5 +22,8 @@ final class Native {
 
 	static native java.nio.ByteBuffer buffer(int size);
 
+	/** A direct buffer whose memory is said to begin at the address. */
+	static native java.nio.ByteBuffer bufferAt(long address, int size);
+
 	static native void poke(long address);
 }

@@ -1,0 +1,146 @@
+/*
+ * kernel/arch/x86_64/gate.S - the way from a stub (gate.c) to a handler and back: a function call on another stack.
+ *
+ * From the stub: rax = number, rcx = the address behind the site's `syscall`, arguments as for `syscall`; interrupts
+ * are on and stay on. Callee-saved registers are the handler's business, as in any C function, so the frame at the top of the
+ * kernel stack gets the others only; gate_slow completes it when somebody wants to see it whole.
+ *
+ * Interrupts may come between any two instructions. What makes that right:
+ *   - until gate_entered, RSP is the application's: it counts as interrupted, and shows its canonical RIP (gate_canonical());
+ *   - RSP goes from the application's stack to below the frame in one instruction, so that the frame of an interrupt never
+ *     lies where ours will be;
+ *   - between gate_leave and gate_left the kernel has decided that nothing is to be done before the return: an interrupt
+ *     there makes it decide again (gate_interrupted());
+ *   - at gate_left RSP is the application's again.
+ *
+ * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
+ * through the frame into the application.
+ */
+#include "cpu.h"
+
+#define WORK_SIGNAL 1
+#define ERESTART_LAST 516 /* ERESTART_RESTARTBLOCK */
+#define ERESTART_SPAN 4   /* from ERESTARTSYS */
+#define FLAGS_ODD (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC)
+
+	.cfi_sections .debug_frame
+	.text
+	.balign 64
+	.globl gate_entry, gate_entered, gate_leave, gate_left, gate_end
+	.type gate_entry, @function
+gate_entry:
+	.cfi_startproc simple
+	.cfi_signal_frame               /* its caller is on another stack */
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	mov %gs:CPU_KSTACK_TOP, %r11    /* the thread's: the same on every CPU */
+	lea -REGS_BYTES(%r11), %r11
+	xchg %rsp, %r11
+gate_entered:
+	.cfi_def_cfa r11, 0
+	mov %r11, REGS_RSP(%rsp)
+	mov %rcx, REGS_RIP(%rsp)
+	.cfi_def_cfa rsp, REGS_BYTES
+	.cfi_offset rip, REGS_RIP - REGS_BYTES
+	.cfi_offset rsp, REGS_RSP - REGS_BYTES
+	mov %rax, REGS_ORIG_RAX(%rsp)
+	mov %rdi, REGS_RDI(%rsp)
+	mov %rsi, REGS_RSI(%rsp)
+	mov %rdx, REGS_RDX(%rsp)
+	mov %r10, REGS_R10(%rsp)
+	mov %r8, REGS_R8(%rsp)
+	mov %r9, REGS_R9(%rsp)
+	pushfq
+	.cfi_adjust_cfa_offset 8
+	pop %rcx
+	.cfi_adjust_cfa_offset -8
+	mov %rcx, REGS_RFLAGS(%rsp)
+	and $FLAGS_ODD, %ecx
+	cmp $RFLAGS_IF, %ecx
+	jne gate_full
+	mov %eax, %eax
+	cmp $GATE_LIMIT, %rax
+	jae gate_full
+	mov gate_table(, %rax, 8), %r11
+	test %r11, %r11
+	jz gate_full
+	incq %gs:CPU_GATE_CALLS(, %rax, 8)
+	mov %gs:CPU_CURRENT, %rcx
+	mov %eax, THREAD_SYSCALL_NR(%rcx)
+	mov %r10, %rcx
+	call *%r11
+	mov %rax, REGS_RAX(%rsp)
+	mov %gs:CPU_CURRENT, %rcx
+	movl $-1, THREAD_SYSCALL_NR(%rcx)
+	/* A handler that was interrupted needs exit_work() even if somebody else took the signal. */
+	add $ERESTART_LAST, %rax
+	cmp $ERESTART_SPAN, %rax
+	jbe gate_restart
+2:	cmpb $0, %gs:CPU_NEED_RESCHED
+	jne gate_resched
+gate_leave:
+	mov %gs:CPU_CURRENT, %rcx
+	cmpl $0, THREAD_WORK(%rcx)
+	jne gate_slow
+	mov REGS_RAX(%rsp), %rax
+	mov REGS_RDI(%rsp), %rdi
+	mov REGS_RSI(%rsp), %rsi
+	mov REGS_RDX(%rsp), %rdx
+	mov REGS_R10(%rsp), %r10
+	mov REGS_R8(%rsp), %r8
+	mov REGS_R9(%rsp), %r9
+	mov REGS_RIP(%rsp), %rcx
+	.cfi_remember_state
+	mov REGS_RSP(%rsp), %rsp
+gate_left:
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	.cfi_same_value rsp
+	jmp *%rcx
+gate_end:
+	.cfi_restore_state
+
+gate_restart:
+	lock orl $WORK_SIGNAL, THREAD_WORK(%rcx)
+	jmp 2b
+
+gate_resched:
+	call gate_preempt
+	jmp gate_leave
+
+	/* The rest of the frame. The callee-saved registers hold the application's values. */
+	.macro COMPLETE_FRAME
+	mov %r15, REGS_R15(%rsp)
+	mov %r14, REGS_R14(%rsp)
+	mov %r13, REGS_R13(%rsp)
+	mov %r12, REGS_R12(%rsp)
+	mov %rbp, REGS_RBP(%rsp)
+	mov %rbx, REGS_RBX(%rsp)
+	mov REGS_RFLAGS(%rsp), %rcx
+	mov %rcx, REGS_R11(%rsp)
+	mov REGS_RIP(%rsp), %rcx
+	mov %rcx, REGS_RCX(%rsp)
+	movq $SEL_CODE, REGS_CS(%rsp)
+	movq $SEL_DATA, REGS_SS(%rsp)
+	movq $VEC_SYSCALL, REGS_VECTOR(%rsp)
+	movq $0, REGS_VECTOR + 8(%rsp)
+	.endm
+
+	/* Something is to be done before the return: as for a system call that came by the instruction. */
+gate_slow:
+	COMPLETE_FRAME
+	jmp syscall_exit
+
+	/* A call that wants a full frame (clone), an unknown number, or flags that no function call is made with. */
+gate_full:
+	mov %rax, REGS_RAX(%rsp)
+	/* What IA32_FMASK clears for the instruction: C code expects DF clear, and iretq faults when NT is set. */
+	pushq $2
+	.cfi_adjust_cfa_offset 8
+	popfq
+	.cfi_adjust_cfa_offset -8
+	COMPLETE_FRAME
+	jmp syscall_framed
+	.cfi_endproc
+	.size gate_entry, . - gate_entry
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,51 @@
+/*
+ * kernel/arch/x86_64/gate.h - system calls without the `syscall` instruction.
+ *
+ * Theory:    A `syscall` that an application executes again and again is replaced, in memory and in that mm alone, by a jump to
+ *            a stub that jumps to gate_entry (gate.S), which calls the handler. What is seen of the thread from outside - the frame of a
+ *            signal, a restart, a debugger's registers - names the site, never the stub. docs/syscalls.md has the argument.
+ * Interface: below. `syscalls=trap` on the kernel command line, or tracing, turns it off; /proc/ibrik/syscalls shows what it does.
+ * Locking:   gate->lock (a mutex of each mm) for every change; lookups take no lock, sites are never freed while the mm lives.
+ * Errors:    a site that cannot be rewritten stays as it is and says why.
+ */
+#ifndef IBRIK_ARCH_GATE_H
+#define IBRIK_ARCH_GATE_H
+
+#include "core/uaccess.h"
+#include "cpu.h"
+
+struct gate;
+struct mm;
+struct text;
+
+extern bool gate_on;
+
+void gate_init(void); /* once, before programs run */
+/* Frees what was kept for the programs of mm; no thread runs in it any more. */
+void gate_free(struct mm *mm);
+/* After a call that came by the instruction: is it time to replace the instruction? May sleep. */
+void gate_trapped(const struct regs *r);
+/* #BP of the application at r->rip - 1: true if a replacement under way made it; r then repeats the instruction. May sleep. */
+bool gate_breakpoint(struct regs *r);
+/* RIP of the application as the program knows it: a stub's addresses become those of its site. */
+uaddr_t gate_canonical(const struct regs *r);
+/* An interrupt of the kernel: sees to it that gate_entry's last decision is made again. */
+void gate_interrupted(struct regs *r);
+/* Counts, for the log, when the machine ends. */
+void gate_report(void);
+/* Counts and sites, for /proc/ibrik/syscalls. */
+void gate_show(struct text *t);
+
+static inline void gate_count_trap(uint64_t nr)
+{
+	/* One instruction, so that the thread cannot move to another CPU in between. */
+	__asm__ volatile("incq %%gs:%c1(, %0, 8)" : : "r"(nr), "i"(offsetof(struct cpu, trap_calls)) : "cc", "memory");
+}
+
+/* gate.S */
+void gate_entry(void);
+extern const char gate_entered[], gate_leave[], gate_left[], gate_end[];
+/* traps.S uses it, too: gives the CPU away if that is asked for. */
+void gate_preempt(void);
+
+#endif

@@ -1,0 +1,552 @@
+/*
+ * tests/guest/gate.c - system calls made again and again from the same instruction, in all the ways a compiler or a C library
+ * writes one. On ibrik these instructions are replaced while the program runs (docs/syscalls.md); nobody may notice.
+ */
+#include "harness.h"
+#include <dlfcn.h>
+
+#define WARM 100 /* calls after which a site has been replaced, if it can be */
+
+/*
+ * Sites. Each takes its call's arguments as a C function does. NEAR ends with padding, as functions of a C library do;
+ * LONELY neither has that nor an instruction that could make room.
+ */
+#define SITE(NAME, BODY) ".balign 16\n" NAME ": mov %rcx,%r10\n" BODY "\n"
+__asm__(".pushsection .text\n.balign 64\n"
+	SITE("site_getpid", "mov $39,%eax\n syscall\n ret")
+	SITE("site_gettid", "mov $186,%eax\n syscall\n ret")
+	SITE("site_read", "mov $0,%eax\n syscall\n ret")
+	SITE("site_fcntl", "mov $72,%eax\n syscall\n cmp $-4096,%rax\n ret")
+	SITE("site_any", "mov %r9,%rax\n syscall\n ret\n.balign 16")
+	SITE("site_any_behind", "jmp 1f\n.balign 16\n1: mov %r9,%rax\n syscall\n nop\n add $0,%rax\n add $0,%rax\n ret")
+	SITE("site_slot", "mov %r9,%rax\n mov %r11,8(%rsp)\n syscall\n ret")
+	".fill 256,1,0xc3\n" SITE("site_lonely", "mov %r9,%rax\n syscall\n ret\n.fill 256,1,0xc3")
+	SITE("site_backward", "std\n mov %r9,%rax\n syscall\n pushfq\n pop %rax\n cld\n ret\n.balign 16")
+	SITE("site_nested", "pushfq\n orl $0x4000,(%rsp)\n popfq\n mov %r9,%rax\n syscall\n pushfq\n pop %rax\n"
+			    "pushfq\n andl $~0x4000,(%rsp)\n popfq\n ret\n.balign 16")
+	/* A jump that leads to the instruction, past the one that loads the number. */
+	SITE("site_straight", "mov $39,%eax\n test %r9,%r9\n jnz 1f\n mov $186,%eax\n1: syscall\n ret")
+	".balign 16\n.popsection");
+
+typedef long site_fn(long, long, long, long, long, long, ...);
+site_fn site_getpid, site_gettid, site_read, site_fcntl, site_any, site_any_behind, site_slot, site_lonely, site_backward, site_nested, site_straight;
+
+static site_fn *const any_sites[] = { site_any, site_any_behind, site_slot, site_lonely };
+#define ANY_SITES (sizeof(any_sites) / sizeof(any_sites[0]))
+
+TEST(every_shape_answers_the_same_each_time)
+{
+	long pid = getpid(), tid = syscall(SYS_gettid);
+
+	for (int i = 0; i < WARM; i++) {
+		CHECK_EQ(site_getpid(0, 0, 0, 0, 0, 0), pid);
+		CHECK_EQ(site_gettid(0, 0, 0, 0, 0, 0), tid);
+		CHECK_EQ(site_fcntl(-1, F_GETFD, 0, 0, 0, 0), -EBADF);
+		CHECK_EQ(site_read(-1, 0, 0, 0, 0, 0), -EBADF);
+		for (unsigned s = 0; s < ANY_SITES; s++) {
+			CHECK_EQ(any_sites[s](0, 0, 0, 0, 0, SYS_getpid, 0), pid);
+			CHECK_EQ(any_sites[s](-1, 0, 0, 0, 0, SYS_lseek, 0), -EBADF);
+			CHECK_EQ(any_sites[s](0, 0, 0, 0, 0, SYS_gettid, 0), tid);
+		}
+		CHECK_EQ(site_straight(0, 0, 0, 0, 0, 0), tid);
+		CHECK_EQ(site_straight(0, 0, 0, 0, 0, 1), pid);
+	}
+}
+
+TEST(numbers_that_do_not_exist_answer_enosys)
+{
+	static const long numbers[] = { -1, 511, 512, 100000, 0x7fffffff, 0x1ffffffffl };
+
+	for (int i = 0; i < WARM; i++) {
+		for (unsigned s = 0; s < ANY_SITES; s++) {
+			for (unsigned n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
+				CHECK_EQ(any_sites[s](0, 0, 0, 0, 0, numbers[n], 0), -ENOSYS);
+			/* The number is what %eax holds. */
+			CHECK_EQ(any_sites[s](0, 0, 0, 0, 0, SYS_getpid | 0x100000000l, 0), getpid());
+		}
+	}
+}
+
+TEST(six_arguments_arrive)
+{
+	int fd = scratch_file("six", "0123456789", 10);
+
+	for (int i = 0; i < WARM; i++) {
+		for (unsigned s = 0; s < ANY_SITES; s++) {
+			char buf[4] = "";
+
+			CHECK_EQ(any_sites[s](fd, (long)buf, 3, 4, 0, SYS_pread64, 0), 3);
+			CHECK_STR(buf, "456");
+		}
+		/* The sixth is in %r9, which the sites above use: the C library's own site. */
+		char *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+		CHECK(p != MAP_FAILED && !memcmp(p, "0123", 4));
+		munmap(p, PAGE);
+	}
+	close(fd);
+}
+
+/* --- registers --------------------------------------------------------------------------------------------- */
+struct state {
+	uint64_t rax, rbx, rbp, rdx, rsi, rdi, r8, r9, r10, r12, r13, r14, r15, red[3];
+	uint8_t xmm[16][16] __attribute__((aligned(16)));
+};
+
+/* Loads everything from the first argument, makes the call, stores everything to the second. */
+#define STATE_SITE(NAME, CALL) \
+	".balign 16\n" NAME ":\n push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n push %rsi\n" \
+	".set i,0\n.rept 16\n LOAD_XMM %i\n.set i,i+1\n.endr\n" \
+	"mov 104(%rdi),%rax\n mov %rax,-8(%rsp)\n mov 112(%rdi),%rax\n mov %rax,-64(%rsp)\n mov 120(%rdi),%rax\n mov %rax,-128(%rsp)\n" \
+	"mov (%rdi),%rax\n mov 8(%rdi),%rbx\n mov 16(%rdi),%rbp\n mov 24(%rdi),%rdx\n mov 32(%rdi),%rsi\n mov 48(%rdi),%r8\n" \
+	"mov 56(%rdi),%r9\n mov 64(%rdi),%r10\n mov 72(%rdi),%r12\n mov 80(%rdi),%r13\n mov 88(%rdi),%r14\n mov 96(%rdi),%r15\n" \
+	"mov 40(%rdi),%rdi\n" CALL "\n" \
+	"mov (%rsp),%rcx\n mov %rax,(%rcx)\n mov %rbx,8(%rcx)\n mov %rbp,16(%rcx)\n mov %rdx,24(%rcx)\n mov %rsi,32(%rcx)\n" \
+	"mov %rdi,40(%rcx)\n mov %r8,48(%rcx)\n mov %r9,56(%rcx)\n mov %r10,64(%rcx)\n mov %r12,72(%rcx)\n mov %r13,80(%rcx)\n" \
+	"mov %r14,88(%rcx)\n mov %r15,96(%rcx)\n" \
+	"mov -8(%rsp),%rax\n mov %rax,104(%rcx)\n mov -64(%rsp),%rax\n mov %rax,112(%rcx)\n mov -128(%rsp),%rax\n mov %rax,120(%rcx)\n" \
+	".set i,0\n.rept 16\n STORE_XMM %i\n.set i,i+1\n.endr\n" \
+	"pop %rsi\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n"
+__asm__(".pushsection .text\n.altmacro\n"
+	".macro LOAD_XMM n\n movaps 128+16*\\n(%rdi),%xmm\\n\n.endm\n"
+	".macro STORE_XMM n\n movaps %xmm\\n,128+16*\\n(%rcx)\n.endm\n"
+	STATE_SITE("state_before", "mov $72,%eax\n syscall")
+	STATE_SITE("state_leaf", "mov $39,%eax\n syscall")
+	STATE_SITE("state_near", "nop\n syscall\n jmp 1f\n.balign 16\n1:")
+	".noaltmacro\n.balign 16\n.popsection");
+void state_before(const struct state *in, struct state *out);
+void state_leaf(const struct state *in, struct state *out);
+void state_near(const struct state *in, struct state *out);
+
+static void state_fill(struct state *s, unsigned seed)
+{
+	uint8_t *p = (uint8_t *)s;
+
+	for (unsigned i = 0; i < sizeof(*s); i++)
+		p[i] = (uint8_t)(i * 131 + seed * 17 + 1);
+}
+
+static void *state_thread(void *arg)
+{
+	static void (*const sites[])(const struct state *, struct state *) = { state_before, state_leaf, state_near };
+	unsigned seed = (unsigned)(uintptr_t)arg;
+	long pid = getpid();
+
+	for (unsigned i = 0; i < 3000; i++) {
+		struct state in, out;
+		unsigned s = i % 3;
+
+		state_fill(&in, seed + i);
+		in.rdi = ~0ul; /* no descriptor */
+		in.rax = SYS_fcntl;
+		memset(&out, 0, sizeof(out));
+		sites[s](&in, &out);
+		CHECK_EQ(out.rax, s == 1 ? pid : -EBADF);
+		out.rax = in.rax;
+		CHECK_MSG(!memcmp(&in, &out, sizeof(in)), "site %u changed a register or the red zone in round %u", s, i);
+		if (i % 64 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+TEST_SLOW(registers_vectors_and_the_red_zone_survive, 60)
+{
+	pthread_t threads[3];
+
+	for (uintptr_t i = 0; i < 3; i++)
+		threads[i] = thread_start(state_thread, (void *)(i * 1000));
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+TEST(flags_that_no_function_call_is_made_with_are_what_they_were)
+{
+	for (int i = 0; i < WARM; i++) {
+		CHECK(site_backward(0, 0, 0, 0, 0, SYS_getpid) & 0x400);
+		CHECK(site_nested(0, 0, 0, 0, 0, SYS_getpid) & 0x4000);
+	}
+}
+
+/* --- many sites, many threads ---------------------------------------------------------------------------- */
+#define MANY 256
+__asm__(".pushsection .text\n.balign 64\nmany_sites:\n"
+	".rept 128\n.balign 32\n mov %rcx,%r10\n mov $72,%eax\n syscall\n ret\n.balign 32\n mov %rcx,%r10\n mov %r9,%rax\n syscall\n ret\n.endr\n"
+	".balign 64\n.popsection");
+extern const char many_sites[];
+static _Atomic unsigned many_reached;
+
+static site_fn *many_site(unsigned i) { return (site_fn *)(uintptr_t)(many_sites + 32ul * i); }
+
+static void *many_follow(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	while ((i = many_reached) < MANY)
+		CHECK_EQ(many_site(i)(-1, F_GETFD, 0, 0, 0, SYS_fcntl), -EBADF);
+	return NULL;
+}
+
+TEST_SLOW(a_site_may_be_replaced_while_other_threads_execute_it, 60)
+{
+	pthread_t threads[3];
+
+	many_reached = 0;
+	for (unsigned i = 0; i < 3; i++)
+		threads[i] = thread_start(many_follow, NULL);
+	for (unsigned i = 0; i < MANY; i++) {
+		for (unsigned n = 0; n < 30; n++)
+			CHECK_EQ(many_site(i)(-1, F_GETFD, 0, 0, 0, SYS_fcntl), -EBADF);
+		many_reached = i + 1;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* --- signals -------------------------------------------------------------------------------------------------- */
+#define SEEN 4096
+static struct {
+	uintptr_t rip, rax;
+} seen[SEEN];
+static _Atomic unsigned seen_count;
+static _Atomic bool hammer_stop;
+
+static void note_registers(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	unsigned i = seen_count;
+
+	(void)sig, (void)info;
+	if (i < SEEN) {
+		seen[i].rip = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+		seen[i].rax = (uintptr_t)uc->uc_mcontext.gregs[REG_RAX];
+		seen_count = i + 1;
+	}
+}
+
+static void *hammer(void *arg)
+{
+	long pid = getpid();
+
+	(void)arg;
+	while (!hammer_stop) {
+		CHECK_EQ(site_getpid(0, 0, 0, 0, 0, 0), pid);
+		CHECK_EQ(site_fcntl(-1, F_GETFD, 0, 0, 0, 0), -EBADF);
+		CHECK_EQ(site_any(-1, 0, 0, 0, 0, SYS_lseek), -EBADF);
+		CHECK_EQ(site_slot(-1, 0, 0, 0, 0, SYS_lseek, 0), -EBADF);
+	}
+	return NULL;
+}
+
+/* The instructions of a site: where they begin, and what RAX holds there if that is certain. */
+static void check_boundary(const char *name, site_fn *fn, unsigned i, const uint8_t *offsets, unsigned syscall_at, uintptr_t number)
+{
+	uintptr_t at = seen[i].rip - (uintptr_t)fn;
+
+	if (at >= 16)
+		return;
+	while (*offsets != at && *offsets != 255)
+		offsets++;
+	CHECK_MSG(*offsets == at, "a handler saw %s+%lu, which is inside an instruction", name, at);
+	if (at == syscall_at)
+		CHECK_MSG(seen[i].rax == number, "a handler saw %s+%lu with rax %#lx", name, at, seen[i].rax);
+}
+
+TEST_SLOW(a_handler_sees_instructions_of_the_program_only, 60)
+{
+	Dl_info where;
+	pthread_t thread;
+
+	seen_count = 0;
+	hammer_stop = false;
+	handle(SIGUSR1, note_registers, SA_RESTART);
+	thread = thread_start(hammer, NULL);
+	for (int i = 0; i < 1500; i++) {
+		unsigned before = seen_count;
+
+		pthread_kill(thread, SIGUSR1);
+		CHECK(EVENTUALLY(seen_count != before));
+		for (volatile int pause = i % 97 * 11; pause > 0; pause--)
+			;
+	}
+	hammer_stop = true;
+	pthread_join(thread, NULL);
+	CHECK(seen_count > 0);
+	for (unsigned i = 0; i < seen_count; i++) {
+		CHECK_MSG(dladdr((void *)seen[i].rip, &where), "a handler saw %#lx, which is in no program or library", seen[i].rip);
+		check_boundary("site_getpid", site_getpid, i, (const uint8_t[]){ 0, 3, 8, 10, 255 }, 8, SYS_getpid);
+		check_boundary("site_fcntl", site_fcntl, i, (const uint8_t[]){ 0, 3, 8, 10, 255 }, 8, SYS_fcntl);
+		check_boundary("site_any", site_any, i, (const uint8_t[]){ 0, 3, 6, 8, 255 }, 6, SYS_lseek);
+		check_boundary("site_slot", site_slot, i, (const uint8_t[]){ 0, 3, 6, 11, 13, 255 }, 11, SYS_lseek);
+	}
+}
+
+static int pipe_ends[2];
+static _Atomic long read_answer;
+
+static void *read_thread(void *arg)
+{
+	site_fn *site = (site_fn *)(uintptr_t)arg;
+	char c;
+
+	read_answer = site(pipe_ends[0], (long)&c, 1, 0, 0, SYS_read, 0);
+	return NULL;
+}
+
+static void interrupt_a_read(site_fn *site, bool restart)
+{
+	char c;
+
+	for (int i = 0; i < WARM; i++)
+		CHECK_EQ(site(-1, (long)&c, 1, 0, 0, SYS_read, 0), -EBADF);
+	CHECK_OK(pipe(pipe_ends));
+	handle(SIGUSR1, note_registers, restart ? SA_RESTART : 0);
+	seen_count = 0;
+	read_answer = 1000;
+	pthread_t thread = thread_start(read_thread, (void *)(uintptr_t)site);
+	sleep_ms(50);
+	for (unsigned i = 0; i < 3 && (restart || !i); i++) {
+		pthread_kill(thread, SIGUSR1);
+		CHECK(EVENTUALLY(seen_count == i + 1));
+	}
+	if (restart) {
+		sleep_ms(20);
+		CHECK_EQ(read_answer, 1000);
+		CHECK_EQ(write(pipe_ends[1], "x", 1), 1);
+	}
+	CHECK(EVENTUALLY(read_answer != 1000));
+	CHECK_EQ(read_answer, restart ? 1 : -EINTR);
+	pthread_join(thread, NULL);
+	/* Interrupted, the call shows as made (EINTR) or as about to be made (restarted). */
+	for (unsigned i = 0; i < seen_count; i++) {
+		Dl_info where;
+		CHECK(dladdr((void *)seen[i].rip, &where));
+		CHECK_MSG(seen[i].rip - (uintptr_t)site < 32 || site == site_any_behind, "a handler saw %#lx", seen[i].rip);
+	}
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+TEST(a_call_that_a_signal_interrupts_answers_eintr)
+{
+	interrupt_a_read(site_read, false);
+	for (unsigned s = 0; s < ANY_SITES; s++)
+		interrupt_a_read(any_sites[s], false);
+}
+
+TEST(a_call_that_a_signal_interrupts_is_restarted)
+{
+	interrupt_a_read(site_read, true);
+	for (unsigned s = 0; s < ANY_SITES; s++)
+		interrupt_a_read(any_sites[s], true);
+}
+
+static sigjmp_buf out_of_call;
+
+static void leave_call(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info, (void)context;
+	siglongjmp(out_of_call, 1);
+}
+
+TEST(a_handler_may_jump_out_of_a_call)
+{
+	char c;
+
+	CHECK_OK(pipe(pipe_ends));
+	handle(SIGALRM, leave_call, SA_RESTART);
+	for (int i = 0; i < 20; i++) {
+		site_fn *site = any_sites[i % ANY_SITES];
+
+		if (!sigsetjmp(out_of_call, 1)) {
+			struct itimerspec in = { .it_value.tv_nsec = 2000000 };
+			struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+			timer_t timer;
+
+			event._sigev_un._tid = gettid();
+			CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+			CHECK_OK(timer_settime(timer, 0, &in, NULL));
+			site(pipe_ends[0], (long)&c, 1, 0, 0, SYS_read, 0);
+			FAIL("the read came back");
+		}
+	}
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+/* --- memory ---------------------------------------------------------------------------------------------------- */
+TEST(the_file_stays_as_it_is)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], path[300];
+	unsigned long from, to, offset;
+	bool found = false;
+
+	for (int i = 0; i < WARM; i++)
+		site_fcntl(-1, F_GETFD, 0, 0, 0, 0);
+	CHECK(maps);
+	while (!found && fgets(line, sizeof(line), maps)) {
+		uintptr_t site = (uintptr_t)site_fcntl;
+		uint8_t bytes[10];
+
+		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %299s", &from, &to, &offset, path) != 4 || site < from || site >= to)
+			continue;
+		int fd = open(path, O_RDONLY);
+		CHECK(fd >= 0);
+		CHECK_EQ(pread(fd, bytes, sizeof(bytes), (off_t)(site - from + offset)), sizeof(bytes));
+		close(fd);
+		CHECK_MSG(!memcmp(bytes, "\x49\x89\xca\xb8\x48\x00\x00\x00\x0f\x05", 10), "the file's bytes have changed");
+		found = true;
+	}
+	fclose(maps);
+	CHECK(found);
+}
+
+/* A page of code from a file: one site of that number at its beginning. */
+static long (*code_page(const char *name, unsigned number, void *at))(long, long)
+{
+	uint8_t code[PAGE] = { 0x90 };
+
+	memset(code, 0xcc, sizeof(code));
+	memset(code, 0x90, 64); /* the site is judged by what stands before it */
+	code[64] = 0xb8;
+	memcpy(code + 65, &number, 4);
+	memcpy(code + 69, "\x0f\x05\xc3", 3);
+	int fd = scratch_file(name, code, sizeof(code));
+	char *p = mmap(at, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | (at ? MAP_FIXED : 0), fd, 0);
+	CHECK(p != MAP_FAILED);
+	close(fd);
+	return (long (*)(long, long))(uintptr_t)(p + 64);
+}
+
+TEST(other_code_at_the_same_address_is_what_runs)
+{
+	long (*call)(long, long) = code_page("pid", SYS_getpid, NULL);
+	void *at = (void *)(uintptr_t)((char *)(uintptr_t)call - 64);
+
+	for (int round = 0; round < 4; round++) {
+		long want = round % 2 ? -EBADF : getpid();
+
+		for (int i = 0; i < 4 * WARM; i++)
+			CHECK_EQ(call(-1, 0), want);
+		call = code_page(round % 2 ? "pid" : "close", round % 2 ? SYS_getpid : SYS_close, at);
+	}
+	munmap(at, PAGE);
+}
+
+TEST(a_page_of_code_may_be_dropped_and_read_again)
+{
+	long (*call)(long, long) = code_page("drop", SYS_close, NULL);
+	void *at = (void *)(uintptr_t)((char *)(uintptr_t)call - 64);
+
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 3 * WARM; i++)
+			CHECK_EQ(call(-1, 0), -EBADF);
+		CHECK_OK(madvise(at, PAGE, MADV_DONTNEED));
+	}
+	munmap(at, PAGE);
+}
+
+TEST(code_that_is_written_by_its_program_works)
+{
+	uint8_t *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long (*call)(long) = (long (*)(long))(uintptr_t)(p + 64);
+
+	CHECK(p != MAP_FAILED);
+	memset(p, 0x90, PAGE);
+	memcpy(p + 64, "\xb8\x27\x00\x00\x00\x0f\x05\xc3", 8);
+	for (int i = 0; i < WARM; i++)
+		CHECK_EQ(call(-1), getpid());
+	p[65] = SYS_close;
+	for (int i = 0; i < WARM; i++)
+		CHECK_EQ(call(-1), -EBADF);
+	munmap(p, PAGE);
+}
+
+static void breakpoint(void *arg)
+{
+	(void)arg;
+	__asm__ volatile("int3");
+}
+
+TEST(a_breakpoint_of_the_program_is_a_sigtrap)
+{
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(fault_catch(breakpoint, NULL).sig, SIGTRAP);
+}
+
+/* A library that is compiled with a frame pointer or not can be unwound through a call; so can a system call's site. */
+static uintptr_t stack_at_signal;
+
+static void note_stack(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info;
+	stack_at_signal = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
+}
+
+static void *blocked_thread(void *arg)
+{
+	char c;
+
+	stack_at_signal = 0;
+	*(_Atomic uintptr_t *)arg = (uintptr_t)__builtin_frame_address(0);
+	site_any(pipe_ends[0], (long)&c, 1, 0, 0, SYS_read);
+	return NULL;
+}
+
+TEST(the_stack_pointer_in_a_handler_is_that_of_the_site)
+{
+	_Atomic uintptr_t frame = 0;
+
+	for (int i = 0; i < WARM; i++)
+		site_any(-1, 0, 0, 0, 0, SYS_read);
+	CHECK_OK(pipe(pipe_ends));
+	handle(SIGUSR1, note_stack, 0);
+	pthread_t thread = thread_start(blocked_thread, &frame);
+	CHECK(EVENTUALLY(frame != 0));
+	sleep_ms(20);
+	pthread_kill(thread, SIGUSR1);
+	CHECK(EVENTUALLY(stack_at_signal != 0));
+	CHECK_MSG(frame - stack_at_signal < 256, "rsp %#lx in a function whose frame is at %#lx", stack_at_signal, frame);
+	pthread_join(thread, NULL);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+/* What only ibrik can tell: that the sites above have been replaced at all. */
+static void check_site(const char *text, site_fn *fn, unsigned offset, const char *state)
+{
+	char want[64];
+	const char *line;
+	size_t n = (size_t)snprintf(want, sizeof(want), "site %#lx ", (uintptr_t)fn + offset);
+
+	line = strstr(text, want);
+	CHECK_MSG(line, "no line \"%s\"", want);
+	CHECK_MSG(!strncmp(line + n, state, strlen(state)), "%.*s: not %s", (int)strcspn(line, "\n"), line, state);
+}
+
+TEST(the_kernel_says_which_sites_it_replaced)
+{
+	static char text[200000];
+
+	CHECK(read_file("/proc/version", text, sizeof(text)) > 0);
+	if (!strstr(text, "ibrik"))
+		return;
+	for (int i = 0; i < WARM; i++) {
+		site_getpid(0, 0, 0, 0, 0, 0);
+		site_fcntl(-1, F_GETFD, 0, 0, 0, 0);
+		for (unsigned s = 0; s < ANY_SITES; s++)
+			any_sites[s](-1, 0, 0, 0, 0, SYS_lseek, 0);
+		site_straight(0, 0, 0, 0, 0, 0);
+	}
+	CHECK(read_file("/proc/ibrik/syscalls", text, sizeof(text)) > 0);
+	CHECK(!strncmp(text, "gate ", 5));
+	check_site(text, site_getpid, 8, "open before leaf");
+	check_site(text, site_fcntl, 8, "open before,");
+	check_site(text, site_slot, 11, "open before,");
+	check_site(text, site_any, 6, "open near");
+	check_site(text, site_any_behind, 19, "open near");
+	check_site(text, site_lonely, 6, "refused");
+}
+
+TEST_MAIN("gate")
