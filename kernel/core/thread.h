@@ -46,6 +46,7 @@ enum thread_flags { /* thread->work: looked at before returning to the applicati
 	WORK_SIGNAL = 1,  /* a signal may be deliverable */
 	WORK_EXIT = 2,    /* the process ends: exit now */
 	WORK_RESTORE_MASK = 4, /* sigsuspend and friends: saved_mask returns after delivery */
+	WORK_STEP = 8,    /* single-step the application again, from behind the call it makes */
 };
 
 struct thread {

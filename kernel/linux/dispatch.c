@@ -39,7 +39,7 @@ void syscall_dispatch(struct regs *r)
 	if (unlikely((unsigned long)-result - ERESTARTSYS <= ERESTART_RESTARTBLOCK - ERESTARTSYS))
 		atomic_fetch_or(&t->work, WORK_SIGNAL);
 	/* Not for calls that went elsewhere: their frame says so. */
-	else if (gate_on && r->vector == VEC_SYSCALL)
+	else if (r->vector == VEC_SYSCALL)
 		gate_trapped(r);
 	if (unlikely(this_cpu()->need_resched)) {
 		irq_disable();
@@ -55,6 +55,10 @@ void exit_work(struct regs *r, bool from_syscall)
 
 	if (work & WORK_EXIT)
 		thread_exit_app(0);
+	if (work & WORK_STEP) {
+		atomic_fetch_and(&current->work, ~(uint32_t)WORK_STEP);
+		gate_resume_step(r);
+	}
 	if (work & (WORK_SIGNAL | WORK_RESTORE_MASK))
 		signal_deliver(r, from_syscall);
 }

@@ -281,6 +281,78 @@ TEST_SLOW(a_handler_sees_instructions_of_the_program_only, 60)
 	}
 }
 
+/* --- single steps -------------------------------------------------------------------------------------------------- */
+static _Atomic unsigned steps_behind, steps_inside;
+static uintptr_t step_site;
+
+static void note_step(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	uintptr_t at = rip - step_site;
+
+	(void)sig;
+	CHECK_EQ(info->si_code, TRAP_TRACE);
+	CHECK_EQ((uintptr_t)info->si_addr, rip);
+	if (at < 16)
+		steps_inside++;
+	else
+		steps_behind++;
+	note_registers(sig, info, context);
+}
+
+static long step_through(site_fn *site, long number)
+{
+	long result;
+
+	step_site = (uintptr_t)site;
+	steps_inside = steps_behind = 0;
+	__asm__ volatile("mov %[number], %%r9\n mov $-1, %%rdi\n mov $1, %%esi\n xor %%ecx, %%ecx\n"
+			 "push $0\n push $0\n"
+			 "pushfq\n orq $0x100, (%%rsp)\n popfq\n call *%[site]\n nop\n nop\n pushfq\n andq $~0x100, (%%rsp)\n popfq\n"
+			 "add $16, %%rsp"
+			 : "=&a"(result)
+			 : [number] "b"(number), [site] "r"(site)
+			 : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+	return result;
+}
+
+/* The trap flag set by the program itself: a call counts as one step, and stepping goes on behind it. */
+TEST(single_steps_lead_through_a_call)
+{
+	static const struct {
+		const char *name;
+		site_fn *site;
+		long number, answer;
+		uint8_t offsets[6];
+		unsigned syscall_at;
+	} cases[] = {
+		{ "site_getpid", site_getpid, SYS_getpid, 0, { 0, 3, 8, 10, 255 }, 8 },
+		{ "site_fcntl", site_fcntl, SYS_fcntl, -EBADF, { 0, 3, 8, 10, 16, 255 }, 8 },
+		{ "site_any", site_any, SYS_lseek, -EBADF, { 0, 3, 6, 8, 255 }, 6 },
+		{ "site_slot", site_slot, SYS_lseek, -EBADF, { 0, 3, 6, 11, 13, 255 }, 11 },
+		{ "site_lonely", site_lonely, SYS_lseek, -EBADF, { 0, 3, 6, 8, 255 }, 6 },
+	};
+	struct sigaction act = { .sa_sigaction = note_step, .sa_flags = SA_SIGINFO };
+	Dl_info where;
+
+	CHECK_EQ(sigaction(SIGTRAP, &act, NULL), 0);
+	for (unsigned c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		long answer = cases[c].number == SYS_getpid ? getpid() : cases[c].answer;
+
+		for (int i = 0; i < WARM; i++)
+			CHECK_EQ(cases[c].site(-1, 1, 0, 0, 0, cases[c].number, 0), answer);
+		for (int i = 0; i < 20; i++) {
+			seen_count = 0;
+			CHECK_EQ(step_through(cases[c].site, cases[c].number), answer);
+			CHECK(seen_count < SEEN && steps_inside >= 2 && steps_behind >= 3);
+			for (unsigned n = 0; n < seen_count; n++) {
+				CHECK_MSG(dladdr((void *)seen[n].rip, &where), "a step was seen at %#lx, in no program or library", seen[n].rip);
+				check_boundary(cases[c].name, cases[c].site, n, cases[c].offsets, cases[c].syscall_at, (uintptr_t)cases[c].number);
+			}
+		}
+	}
+}
+
 static int pipe_ends[2];
 static _Atomic long read_answer;
 

@@ -17,10 +17,11 @@ _Static_assert(offsetof(struct cpu, running) == CPU_CURRENT, "asm offset");
 _Static_assert(offsetof(struct cpu, id) == CPU_ID, "asm offset");
 _Static_assert(offsetof(struct cpu, need_resched) == CPU_ATTENTION && offsetof(struct cpu, rcu_report) == CPU_ATTENTION + 1, "asm offset");
 _Static_assert(offsetof(struct cpu, kstack_top) == CPU_KSTACK_TOP, "asm offset");
-_Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "asm offset");
 _Static_assert(offsetof(struct cpu, gate) == CPU_GATE, "asm offset");
 _Static_assert(offsetof(struct cpu, need_resched) == CPU_NEED_RESCHED, "asm offset");
 _Static_assert(offsetof(struct cpu, gate_calls) == CPU_GATE_CALLS, "asm offset");
+_Static_assert(offsetof(struct cpu, trap_calls) == CPU_TRAP_CALLS, "asm offset");
+_Static_assert(offsetof(struct cpu, odd_flags) == CPU_ODD_FLAGS, "asm offset");
 _Static_assert(offsetof(struct thread, syscall_nr) == THREAD_SYSCALL_NR, "asm offset");
 _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "asm offset");
 _Static_assert(offsetof(struct thread, kstack_top) == THREAD_KSTACK_TOP, "asm offset");
@@ -161,7 +162,7 @@ void cpu_init_this(struct cpu *c)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 0x801); /* SCE, NXE */
 	wrmsr(MSR_STAR, (uint64_t)SEL_CODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
-	wrmsr(MSR_FMASK, RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC);
+	wrmsr(MSR_FMASK, 0); /* flags stay as they are: gate.S looks at them itself, and has no time without interrupts */
 	if (cpu_features.rdtscp || cpu_features.rdpid)
 		wrmsr(MSR_TSC_AUX, c->id); /* for getcpu in the vDSO; node 0 in the upper bits */
 	fpu_init_this();

@@ -15,13 +15,16 @@
 
 #define CPU_SELF 0
 #define CPU_KSTACK_TOP 16
-#define CPU_SCRATCH 24
-#define CPU_NEED_RESCHED 40
-#define CPU_GATE 48
-#define CPU_GATE_CALLS 56
+#define CPU_NEED_RESCHED 32
+#define CPU_ODD_FLAGS 8240
+#define CPU_GATE 40
+#define CPU_GATE_CALLS 48
+#define CPU_TRAP_CALLS (CPU_GATE_CALLS + 8 * GATE_LIMIT)
 
 /* Numbers of system calls that the gate knows: SYSCALL_LIMIT of linux/dispatch.h. */
 #define GATE_LIMIT 512
+/* gate_quiet[] of gate.c, less one. */
+#define GATE_QUIET_MASK 511
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8
@@ -96,6 +99,7 @@
 #define MSR_PAT 0x277
 
 #define RFLAGS_CF 0x1
+#define RFLAGS_FIXED 0x2
 #define RFLAGS_TF 0x100
 #define RFLAGS_IF 0x200
 #define RFLAGS_DF 0x400
@@ -124,7 +128,6 @@ struct cpu {
 	struct cpu *self;
 	struct thread *_Atomic running;
 	uint64_t kstack_top;
-	uint64_t scratch;
 	unsigned id;
 	uint32_t apic_id;
 	_Atomic bool need_resched;    /* these two: preempt_enable() */
@@ -132,6 +135,7 @@ struct cpu {
 	void *gate;                   /* where stubs jump to: gate_entry */
 	/* System calls by number: through the gate, and by the instruction. */
 	uint64_t gate_calls[GATE_LIMIT], trap_calls[GATE_LIMIT];
+	uint64_t odd_flags;           /* of a system call that begins; gate.S, with interrupts off */
 
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */

@@ -12,8 +12,8 @@
 
 /* Offsets in struct cpu, checked in cpu.c. */
 #define CPU_CURRENT 8
-#define CPU_ID 32
-#define CPU_ATTENTION 40
+#define CPU_ID 24
+#define CPU_ATTENTION 32
 
 #ifndef __ASSEMBLER__
 static inline struct thread *thread_current(void)

@@ -1,17 +1,19 @@
 /*
- * kernel/arch/x86_64/gate.S - the way from a stub (gate.c) to a handler and back: a function call on another stack.
+ * kernel/arch/x86_64/gate.S - the way from a stub (gate.c), or from a `syscall`, to a handler and back: a function call on another stack.
  *
- * From the stub: rax = number, rcx = the address behind the site's `syscall`, arguments as for `syscall`; interrupts
- * are on and stay on. Callee-saved registers are the handler's business, as in any C function, so the frame at the top of the
- * kernel stack gets the others only; gate_slow completes it when somebody wants to see it whole.
+ * Two doors, one way. Stubs come to gate_entry, the `syscall` instruction to syscall_entry, with the same in the same registers:
+ * rax = number, rcx = the address behind the instruction, arguments as for `syscall`. IA32_FMASK is zero, so the instruction leaves
+ * interrupts on, too, and they stay on. Callee-saved registers are the handler's business, as in any C function, so the frame at the top of the kernel stack gets the others only; gate_slow completes it when
+ * somebody wants to see it whole. What is not a plain call (clone, odd flags, tracing) goes by gate_full and syscall_dispatch().
  *
  * Interrupts may come between any two instructions. What makes that right:
- *   - until gate_entered, RSP is the application's: it counts as interrupted, and shows its canonical RIP (gate_canonical());
+ *   - until the exchange of stacks, RSP is the application's: it counts as interrupted, and shows its canonical RIP (gate_canonical());
  *   - RSP goes from the application's stack to below the frame in one instruction, so that the frame of an interrupt never
  *     lies where ours will be;
  *   - between gate_leave and gate_left the kernel has decided that nothing is to be done before the return: an interrupt
  *     there makes it decide again (gate_interrupted());
  *   - at gate_left RSP is the application's again.
+ * A single step (TF) that arrives in here is put off until the call is over (gate_single_step()).
  *
  * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
  * through the frame into the application.
@@ -25,18 +27,15 @@
 
 	.cfi_sections .debug_frame
 	.text
-	.balign 64
-	.globl gate_entry, gate_entered, gate_leave, gate_left, gate_end
-	.type gate_entry, @function
-gate_entry:
-	.cfi_startproc simple
+
+	/* From the application's stack to the kernel's, with the part of the frame that a call may change; r11 is lost. */
+	.macro ENTER
 	.cfi_signal_frame               /* its caller is on another stack */
 	.cfi_def_cfa rsp, 0
 	.cfi_register rip, rcx
 	mov %gs:CPU_KSTACK_TOP, %r11    /* the thread's: the same on every CPU */
 	lea -REGS_BYTES(%r11), %r11
 	xchg %rsp, %r11
-gate_entered:
 	.cfi_def_cfa r11, 0
 	mov %r11, REGS_RSP(%rsp)
 	mov %rcx, REGS_RIP(%rsp)
@@ -50,21 +49,17 @@ gate_entered:
 	mov %r10, REGS_R10(%rsp)
 	mov %r8, REGS_R8(%rsp)
 	mov %r9, REGS_R9(%rsp)
-	pushfq
-	.cfi_adjust_cfa_offset 8
-	pop %rcx
-	.cfi_adjust_cfa_offset -8
-	mov %rcx, REGS_RFLAGS(%rsp)
-	and $FLAGS_ODD, %ecx
-	cmp $RFLAGS_IF, %ecx
-	jne gate_full
+	.endm
+
+	/* Calls the handler of call rax; its result goes into the frame; rcx = thread. */
+	.macro CALL_HANDLER counts
 	mov %eax, %eax
 	cmp $GATE_LIMIT, %rax
 	jae gate_full
 	mov gate_table(, %rax, 8), %r11
 	test %r11, %r11
 	jz gate_full
-	incq %gs:CPU_GATE_CALLS(, %rax, 8)
+	incq %gs:\counts(, %rax, 8)
 	mov %gs:CPU_CURRENT, %rcx
 	mov %eax, THREAD_SYSCALL_NR(%rcx)
 	mov %r10, %rcx
@@ -76,6 +71,24 @@ gate_entered:
 	add $ERESTART_LAST, %rax
 	cmp $ERESTART_SPAN, %rax
 	jbe gate_restart
+	.endm
+
+	.balign 64
+	.globl gate_text, gate_entry, gate_leave, gate_left, gate_end
+	.type gate_entry, @function
+gate_text:
+gate_entry:
+	.cfi_startproc simple
+	ENTER
+	pushfq
+	.cfi_adjust_cfa_offset 8
+	pop %rcx
+	.cfi_adjust_cfa_offset -8
+	mov %rcx, REGS_RFLAGS(%rsp)
+	and $FLAGS_ODD, %ecx
+	cmp $RFLAGS_IF, %ecx
+	jne gate_full
+	CALL_HANDLER CPU_GATE_CALLS
 2:	cmpb $0, %gs:CPU_NEED_RESCHED
 	jne gate_resched
 gate_leave:
@@ -90,6 +103,7 @@ gate_leave:
 	mov REGS_R8(%rsp), %r8
 	mov REGS_R9(%rsp), %r9
 	mov REGS_RIP(%rsp), %rcx
+	mov REGS_RFLAGS(%rsp), %r11
 	.cfi_remember_state
 	mov REGS_RSP(%rsp), %rsp
 gate_left:
@@ -97,7 +111,6 @@ gate_left:
 	.cfi_register rip, rcx
 	.cfi_same_value rsp
 	jmp *%rcx
-gate_end:
 	.cfi_restore_state
 
 gate_restart:
@@ -107,6 +120,12 @@ gate_restart:
 gate_resched:
 	call gate_preempt
 	jmp gate_leave
+
+	/* The instruction of this site was executed once more. */
+gate_count:
+	mov %rsp, %rdi
+	call gate_trapped
+	jmp 2b
 
 	/* The rest of the frame. The callee-saved registers hold the application's values. */
 	.macro COMPLETE_FRAME
@@ -135,7 +154,7 @@ gate_slow:
 gate_full:
 	mov %rax, REGS_RAX(%rsp)
 	/* What IA32_FMASK clears for the instruction: C code expects DF clear, and iretq faults when NT is set. */
-	pushq $2
+	pushq $RFLAGS_FIXED
 	.cfi_adjust_cfa_offset 8
 	popfq
 	.cfi_adjust_cfa_offset -8
@@ -143,4 +162,41 @@ gate_full:
 	jmp syscall_framed
 	.cfi_endproc
 	.size gate_entry, . - gate_entry
+
+	.balign 64
+	.globl syscall_entry
+	.type syscall_entry, @function
+syscall_entry:
+	.cfi_startproc simple
+	/* The instruction left the flags in r11. QEMU (7.2) then loses DF and the arithmetic flags when IA32_FMASK spares them. */
+	xor $RFLAGS_IF, %r11d
+	test $FLAGS_ODD, %r11d
+	jnz syscall_odd
+	ENTER
+	.cfi_remember_state
+	movq $RFLAGS_IF | RFLAGS_FIXED, REGS_RFLAGS(%rsp)
+	CALL_HANDLER CPU_TRAP_CALLS
+	mov REGS_RIP(%rsp), %rcx
+	mov %ecx, %eax
+	and $GATE_QUIET_MASK, %eax
+	cmp %rcx, gate_quiet(, %rax, 8)
+	je 2b
+	jmp gate_count
+
+	/* r11 must be kept, and there is no other register: so interrupts are off for once, in which time the CPU's block can hold it. */
+syscall_odd:
+	.cfi_restore_state
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	.cfi_same_value rsp
+	cli
+	xor $RFLAGS_IF, %r11d
+	mov %r11, %gs:CPU_ODD_FLAGS
+	ENTER
+	mov %gs:CPU_ODD_FLAGS, %rcx
+	mov %rcx, REGS_RFLAGS(%rsp)
+	jmp gate_full
+	.cfi_endproc
+	.size syscall_entry, . - syscall_entry
+gate_end:
 	.section .note.GNU-stack, "", @progbits

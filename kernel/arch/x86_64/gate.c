@@ -61,6 +61,7 @@ struct site {
 	/* Written before the state becomes SITE_OPENING, constant then. */
 	uint8_t shape;
 	bool leaf;
+	uint16_t number;          /* of a leaf's call */
 	uint8_t patch_bytes;
 	uaddr_t patch;            /* first byte that is replaced */
 	uaddr_t hole;             /* SITE_NEAR: where the long jump stands */
@@ -85,7 +86,7 @@ struct gate {
 };
 
 bool gate_on;
-/* Handlers that may be called without a full frame; NULL for the others. */
+/* Handlers that may be called without a full frame, by either door; NULL for the others. */
 syscall_fn *gate_table[SYSCALL_LIMIT];
 
 static const uint16_t want_frame[] = { __NR_rt_sigreturn, __NR_clone, __NR_fork, __NR_vfork, __NR_execve, __NR_exit, __NR_exit_group,
@@ -95,7 +96,8 @@ void gate_init(void)
 {
 	char v[16];
 
-	for (unsigned i = 0; i < SYSCALL_LIMIT; i++)
+	/* What is traced always takes the long way. */
+	for (unsigned i = 0; i < SYSCALL_LIMIT && !trace_syscalls; i++)
 		gate_table[i] = syscall_table[i];
 	for (unsigned i = 0; i < ARRAY_SIZE(want_frame); i++)
 		gate_table[want_frame[i]] = NULL;
@@ -156,6 +158,8 @@ static bool in_pool(struct gate *g, uaddr_t addr)
 }
 
 /* --- what is seen from outside --------------------------------------------------------------------------- */
+static bool in_entry(uint64_t rip) { return rip >= (uintptr_t)gate_text && rip < (uintptr_t)gate_end; }
+
 uaddr_t gate_canonical(const struct regs *r)
 {
 	struct gate *g = gate_of_current();
@@ -163,8 +167,8 @@ uaddr_t gate_canonical(const struct regs *r)
 	struct site *s;
 	int32_t rel;
 
-	if (r->rip >= (uintptr_t)gate_entry && r->rip < (uintptr_t)gate_end)
-		return r->rip >= (uintptr_t)gate_left ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
+	if (in_entry(r->rip))
+		return r->rip == (uintptr_t)gate_left ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
 	if (!g || r->rip >= UADDR_END)
 		return r->rip;
 	if ((s = stub_owner(g, r->rip)))
@@ -175,6 +179,43 @@ uaddr_t gate_canonical(const struct regs *r)
 	memcpy(&rel, code + 1, sizeof(rel));
 	s = stub_owner(g, r->rip + SITE_JUMP_BYTES + (uint64_t)(int64_t)rel);
 	return s && s->shape == SITE_NEAR && s->hole == r->rip ? s->addr : r->rip;
+}
+
+bool gate_single_step(struct regs *r)
+{
+	struct gate *g = gate_of_current();
+	struct site *s;
+
+	if (!in_entry(r->rip)) {
+		if (!g || !regs_from_application(r) || gate_canonical(r) == r->rip)
+			return false;
+		s = stub_owner(g, r->rip);
+		if (!s)
+			return true; /* in the padding: a stub comes next */
+		/* A leaf stub does not come by the kernel's exit, so its call is made by the instruction, which is still there. */
+		if (s->leaf) {
+			r->rip = s->addr;
+			r->rax = s->number;
+		}
+	}
+	r->rflags &= ~(uint64_t)RFLAGS_TF;
+	atomic_fetch_or(&current->work, WORK_STEP);
+	return true;
+}
+
+uint32_t gate_work(const struct regs *r)
+{
+	uint32_t work = atomic_load_explicit(&current->work, memory_order_relaxed);
+
+	if (unlikely(work == WORK_STEP) && gate_canonical(r) != r->rip)
+		return 0;
+	return work;
+}
+
+void gate_resume_step(struct regs *r)
+{
+	r->rflags |= RFLAGS_TF;
+	r->vector = 0;
 }
 
 void gate_interrupted(struct regs *r)
@@ -309,6 +350,7 @@ static void put_stub(struct code *c, struct site *s, const struct site_plan *pla
 	static const uint8_t lea_rcx[] = { 0x48, 0x8d, 0x0d }, jump_gs[] = { 0x65, 0xff, 0x24, 0x25 };
 	uaddr_t behind = s->addr + SITE_SYSCALL_BYTES;
 
+	s->number = (uint16_t)number;
 	s->leaf = plan->loads_number && put_leaf(c, number, behind);
 	if (s->leaf)
 		return;
@@ -569,6 +611,13 @@ static void site_check(struct gate *g, struct site *s)
 	mutex_unlock(&g->lock);
 }
 
+_Atomic uaddr_t gate_quiet[GATE_QUIET_MASK + 1];
+
+static void make_quiet(uaddr_t behind)
+{
+	atomic_store_explicit(&gate_quiet[behind & GATE_QUIET_MASK], behind, memory_order_relaxed);
+}
+
 void gate_trapped(const struct regs *r)
 {
 	struct mm *mm = current->process->mm;
@@ -577,6 +626,10 @@ void gate_trapped(const struct regs *r)
 	struct site *s;
 	uint32_t calls;
 
+	if (!gate_on) {
+		make_quiet(r->rip);
+		return;
+	}
 	if (!g && !(g = gate_new(mm)))
 		return;
 	s = site_find(g, addr);
@@ -592,6 +645,9 @@ void gate_trapped(const struct regs *r)
 	case SITE_OPEN:
 		if (calls % 64 == 0)
 			site_check(g, s);
+		break;
+	case SITE_REFUSED:
+		make_quiet(r->rip);
 		break;
 	default:
 		break;
@@ -634,6 +690,8 @@ void gate_free(struct mm *mm)
 	struct gate *g = atomic_exchange(&mm->gate, NULL);
 	struct pool *p, *next;
 
+	for (unsigned i = 0; i <= GATE_QUIET_MASK; i++)
+		atomic_store_explicit(&gate_quiet[i], 0, memory_order_relaxed);
 	if (!g)
 		return;
 	for (p = atomic_load(&g->pools); p; p = next) {

@@ -23,12 +23,24 @@ extern bool gate_on;
 void gate_init(void); /* once, before programs run */
 /* Frees what was kept for the programs of mm; no thread runs in it any more. */
 void gate_free(struct mm *mm);
-/* After a call that came by the instruction: is it time to replace the instruction? May sleep. */
+/*
+ * After a call that came by the instruction: is it time to replace the instruction? Of r only rip and orig_rax are looked at. May
+ * sleep. Not asked again for addresses in gate_quiet, a table by the low bits of the address behind the instruction.
+ */
 void gate_trapped(const struct regs *r);
+extern _Atomic uaddr_t gate_quiet[GATE_QUIET_MASK + 1];
 /* #BP of the application at r->rip - 1: true if a replacement under way made it; r then repeats the instruction. May sleep. */
 bool gate_breakpoint(struct regs *r);
 /* RIP of the application as the program knows it: a stub's addresses become those of its site. */
 uaddr_t gate_canonical(const struct regs *r);
+/*
+ * #DB: true if it belongs to the way into the kernel, which is not stepped. exit_work() goes on with stepping behind the call, or where a signal
+ * comes in between: gate_resume_step().
+ */
+bool gate_single_step(struct regs *r);
+void gate_resume_step(struct regs *r);
+/* What an interrupt of the application is to do before it returns: `work` of the thread, without a step that has been put off. */
+uint32_t gate_work(const struct regs *r);
 /* An interrupt of the kernel: sees to it that gate_entry's last decision is made again. */
 void gate_interrupted(struct regs *r);
 /* Counts, for the log, when the machine ends. */
@@ -44,7 +56,7 @@ static inline void gate_count_trap(uint64_t nr)
 
 /* gate.S */
 void gate_entry(void);
-extern const char gate_entered[], gate_leave[], gate_left[], gate_end[];
+extern const char gate_text[], gate_leave[], gate_left[], gate_end[];
 /* traps.S uses it, too: gives the CPU away if that is asked for. */
 void gate_preempt(void);
 

@@ -157,38 +157,7 @@ kernel_stack_overflow:
 	call trap_stack_overflow
 	ud2
 
-	/*
-	 * `syscall`: rcx = return address, r11 = flags, interrupts off, still on the application's stack.
-	 */
-	.balign 64
-	.globl syscall_entry
-syscall_entry:
-	mov %rsp, %gs:CPU_SCRATCH
-	mov %gs:CPU_KSTACK_TOP, %rsp
-	sub $8, %rsp                    /* pad */
-	pushq $0                        /* error */
-	pushq $VEC_SYSCALL
-	pushq $SEL_DATA                 /* ss */
-	pushq %gs:CPU_SCRATCH           /* rsp */
-	push %r11
-	pushq $SEL_CODE
-	push %rcx
-	push %rax                       /* orig_rax */
-	push %rdi
-	push %rsi
-	push %rdx
-	push %rcx
-	push %rax
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	/* A system call whose frame is whole: from gate.S. */
 	.globl syscall_framed
 	.cfi_sections .debug_frame
 	.type syscall_framed, @function

@@ -139,7 +139,8 @@ static void application_exception(struct regs *r)
 		signal_fault(r, SIGFPE, FPE_INTDIV, r->rip, v, r->error);
 		break;
 	case 1:
-		r->rflags &= ~(uint64_t)RFLAGS_TF;
+		if (gate_single_step(r))
+			break;
 		signal_fault(r, SIGTRAP, TRAP_TRACE, r->rip, v, r->error);
 		break;
 	case 3:
@@ -266,7 +267,7 @@ void trap_handler(struct regs *r)
 			break;
 		default:
 			if (!app) {
-				if (!apply_fixup(r))
+				if (!(v == 1 && gate_single_step(r)) && !apply_fixup(r))
 					kernel_exception(r);
 			} else {
 				irq_enable();
@@ -290,7 +291,7 @@ out:
 		while (1) {
 			if (this_cpu()->need_resched)
 				sched_preempt();
-			if (!atomic_load_explicit(&t->work, memory_order_relaxed))
+			if (!gate_work(r))
 				break;
 			irq_enable();
 			exit_work(r, false);
