@@ -9,6 +9,7 @@
  * Errors: pagecache.h.
  */
 #include "mm/internal.h"
+#include "mm/peek.h"
 #include "core/log.h"
 #include "core/thread.h"
 #include "lib/string.h"
@@ -348,25 +349,16 @@ int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/*
- * A small piece of one page, without a reference: what was copied counts if no page has left the index meanwhile, for only
- * then can it have become something else. A page that has not been seen before, and a fault in the copy (which cannot be
- * resolved here: preemption is off), are for the long way.
- */
+/* A small piece of one page, without a reference (peek.h). A fault in the copy cannot be resolved here: preemption is off. */
 static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n)
 {
-	const uint32_t seen = PAGE_UPTODATE | PAGE_REFERENCED;
-	uint64_t removals;
-	struct page *p;
+	const char *from;
+	uint64_t mark;
 	bool done;
 
 	rcu_read_lock();
-	removals = atomic_load_explicit(&c->removals, memory_order_acquire);
-	p = radix_find(&c->root, pos >> PAGE_SHIFT);
-	done = p && (atomic_load_explicit(&p->flags, memory_order_acquire) & seen) == seen &&
-	       !copy_to_user_partial(user, (char *)page_virt(p) + (pos & (PAGE_SIZE - 1)), n);
-	atomic_thread_fence(memory_order_acquire);
-	done = done && atomic_load_explicit(&c->removals, memory_order_relaxed) == removals;
+	from = pagecache_piece(c, pos, &mark);
+	done = from && !copy_to_user_partial(user, from, n) && pagecache_piece_valid(c, mark);
 	rcu_read_unlock();
 	return done;
 }

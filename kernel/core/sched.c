@@ -65,14 +65,12 @@
 struct list all_threads = LIST_INIT(all_threads);
 struct mutex thread_list_lock = MUTEX_INIT("thread list");
 static _Atomic int next_tid = 1;
-static unsigned online_cpus = 1;
+unsigned online_cpus = 1;
 static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
 /* Threads that ended, waiting for the reaper. */
 static struct thread *_Atomic dead_threads;
 static struct thread *reaper;
-
-unsigned cpu_count(void) { return online_cpus; }
 
 void preempt_unbalanced(void) { panic("preemption is enabled once more than it was disabled by %s", current->name); }
 

@@ -131,7 +131,8 @@ void sleep_ns(uint64_t ns); /* uninterruptible pause */
 /* True if an interruptible sleep must end: a signal is deliverable or the process exits. */
 bool signal_pending(void);
 
-unsigned cpu_count(void);   /* CPUs online */
+extern unsigned online_cpus;
+static inline unsigned cpu_count(void) { return online_cpus; } /* CPUs online */
 
 /* thread_current(), preempt_disable(), preempt_enable(), cpu_id(): the architecture's, and inline. */
 #include "current.h"

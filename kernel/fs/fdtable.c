@@ -11,6 +11,7 @@
  * Locking:   table->lock for every change.
  * Errors:    -EMFILE (RLIMIT_NOFILE), -EBADF, -ENOMEM.
  */
+#include "fs/fdtable.h"
 #include "fs/inode.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -18,20 +19,6 @@
 
 #define FD_FIRST_SIZE 64u
 #define FD_MAX (1u << 20)
-
-struct fd_array {
-	struct rcu_head rcu;
-	unsigned size;            /* multiple of 64 */
-	uint64_t *used, *cloexec; /* bitmaps behind the slots */
-	struct file *_Atomic slots[];
-};
-
-struct fd_table {
-	_Atomic uint32_t refs;
-	struct mutex lock;
-	struct fd_array *_Atomic array;
-	unsigned hint; /* no free descriptor below it */
-};
 
 static struct fd_array *array_new(unsigned size)
 {
@@ -107,21 +94,13 @@ void fd_table_put(struct fd_table *t)
 	kfree(t);
 }
 
-/* RCU held. A negative descriptor is beyond every table's end. */
-static inline struct file *slot_peek(struct fd_table *t, int fd)
-{
-	struct fd_array *a = table_array(t);
-
-	return likely((unsigned)fd < a->size) ? rcu_dereference(a->slots[fd]) : NULL;
-}
-
 static inline struct file *table_get(struct fd_table *t, int fd)
 {
 	struct file *f;
 
 	rcu_read_lock();
 	do
-		f = slot_peek(t, fd);
+		f = fd_table_peek(t, fd);
 	while (f && !file_try_get(f)); /* closed just now: the slot has changed */
 	rcu_read_unlock();
 	return f;
@@ -131,7 +110,7 @@ struct file *fd_peek(int fd)
 {
 	struct process *p = current_process();
 
-	return likely(p) ? slot_peek(p->fds, fd) : NULL;
+	return likely(p) ? fd_table_peek(p->fds, fd) : NULL;
 }
 
 struct file *fd_get(int fd)

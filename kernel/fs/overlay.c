@@ -95,12 +95,11 @@ void overlay_evict(struct inode *inode)
 		struct node *parent = n->pinned ? NULL : n->parent;
 
 		notify_inode_gone(&n->inode);
-		node_data_free(n);
 		table_free(n);
 		kfree(n->lowers);
 		kfree(n->name);
 		kfree(n->target);
-		kfree(n);
+		node_free(n);
 		if (!parent || atomic_fetch_sub_explicit(&parent->inode.refs, 1,
 							 memory_order_acq_rel) != 1)
 			break;
@@ -138,7 +137,7 @@ void overlay_getattr(struct inode *inode, struct kstat *st)
 
 	switch (inode_type(inode)) {
 	case S_IFREG:
-		if (upper && atomic_load(&n->cache) == upper) {
+		if (upper && atomic_load(&n->inode.data) == upper) {
 			st->size = atomic_load(&upper->size_bytes);
 			st->blocks = atomic_load(&upper->npages) * (PAGE_SIZE / 512);
 		} else if (n->nlowers) {

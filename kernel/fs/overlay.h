@@ -15,6 +15,7 @@
 #ifndef IBRIK_FS_OVERLAY_H
 #define IBRIK_FS_OVERLAY_H
 
+#include "core/rcu.h"
 #include "fs/inode.h"
 #include "fs/readahead.h"
 #include "fs/squashfs.h"
@@ -61,9 +62,9 @@ struct node {
 	struct lower *lowers;   /* [0] is the top one */
 	struct table *table;    /* directories, made at the first change */
 	char *target;           /* symbolic links that are not from a layer */
-	struct pagecache *_Atomic cache; /* regular files: what is read and mapped; made at first use */
 	struct lower_cache *lower_data;
 	struct pagecache *upper_data;
+	struct rcu_head rcu;
 };
 
 struct overlay { /* sb->priv */
@@ -96,6 +97,6 @@ extern const struct file_ops overlay_dir_file_ops;
 /* overlay_file.c */
 int overlay_prepare_write(struct inode *inode);
 int overlay_truncate(struct inode *inode, uint64_t size);
-void node_data_free(struct node *n);
+void node_free(struct node *n);
 
 #endif

@@ -243,7 +243,7 @@ static struct inode *overlay_create(struct inode *inode, const char *name, size_
 		if (!n->upper_data)
 			goto out_of_memory;
 		pagecache_init(n->upper_data, &tmpfs_pages, &n->inode);
-		atomic_store(&n->cache, n->upper_data);
+		atomic_store(&n->inode.data, n->upper_data);
 	}
 	if (!table_add(dir, name, len, n))
 		goto out_of_memory;

@@ -10,6 +10,7 @@
  */
 #include "fs/overlay.h"
 #include "core/log.h"
+#include "core/rcu.h"
 #include "lib/string.h"
 
 #define WINDOW_PAGES 32u /* of stored data: 128 KiB */
@@ -77,16 +78,16 @@ static struct pagecache *lower_cache_get(struct node *n)
 static struct pagecache *overlay_cache(struct inode *inode)
 {
 	struct node *n = node_of(inode);
-	struct pagecache *c = atomic_load_explicit(&n->cache, memory_order_acquire);
+	struct pagecache *c = atomic_load_explicit(&n->inode.data, memory_order_acquire);
 
 	if (c)
 		return c;
 	mutex_lock(&inode->sb->lock);
-	c = atomic_load(&n->cache);
+	c = atomic_load(&n->inode.data);
 	if (!c) {
 		c = lower_cache_get(n);
 		if (!IS_ERR(c))
-			atomic_store_explicit(&n->cache, c, memory_order_release);
+			atomic_store_explicit(&n->inode.data, c, memory_order_release);
 	}
 	mutex_unlock(&inode->sb->lock);
 	return c;
@@ -132,7 +133,7 @@ int overlay_prepare_write(struct inode *inode)
 		return r;
 	}
 	n->upper_data = upper;
-	atomic_store_explicit(&n->cache, upper, memory_order_release);
+	atomic_store_explicit(&n->inode.data, upper, memory_order_release);
 	return 0;
 }
 
@@ -151,17 +152,25 @@ int overlay_truncate(struct inode *inode, uint64_t size)
 	return r;
 }
 
-void node_data_free(struct node *n)
+static void node_free_rcu(struct rcu_head *head)
 {
-	if (n->upper_data) {
+	struct node *n = container_of(head, struct node, rcu);
+
+	kfree(n->upper_data);
+	kfree(n->lower_data);
+	kfree(n);
+}
+
+/* The pages go at once, what leads to them after a grace period: a short call may be looking (linux/short.c). */
+void node_free(struct node *n)
+{
+	if (n->upper_data)
 		pagecache_destroy(n->upper_data);
-		kfree(n->upper_data);
-	}
 	if (n->lower_data) {
 		pagecache_destroy(&n->lower_data->cache);
 		kfree(n->lower_data->blocks);
-		kfree(n->lower_data);
 	}
+	rcu_call(&n->rcu, node_free_rcu);
 }
 
 const struct inode_ops overlay_file_ops = {

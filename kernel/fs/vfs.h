@@ -17,6 +17,7 @@
 #include "core/waitq.h"
 #include "core/rcu.h"
 #include "mm/pagecache.h"
+#include <linux/fcntl.h>
 
 struct inode;
 struct dentry;
@@ -83,11 +84,17 @@ struct file {
 
 /*
  * Moves the position to where a transfer that began at `from` ended; pos_lock is held. lseek() does not wait for that lock where the
- * position is plain: if it has set another one meanwhile, the transfer counts as the earlier of the two.
+ * position is plain: if it has set another one meanwhile, the transfer counts as the earlier of the two, and the answer is false.
  */
-static inline void file_pos_move(struct file *f, uint64_t from, uint64_t to)
+static inline bool file_pos_move(struct file *f, uint64_t from, uint64_t to)
 {
-	atomic_compare_exchange_strong_explicit(&f->pos, &from, to, memory_order_relaxed, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&f->pos, &from, to, memory_order_relaxed, memory_order_relaxed);
+}
+
+/* May linux/short.c read it, which takes no lock? Only where nobody writes through the same position. */
+static inline __attribute__((always_inline)) bool file_reads_short(const struct file *f)
+{
+	return f->ops->plain_position && (atomic_load_explicit(&f->flags, memory_order_relaxed) & (O_ACCMODE | O_PATH)) == O_RDONLY;
 }
 
 static inline bool file_readable(const struct file *f) { return (f->flags & 3) != 1; }

@@ -77,8 +77,11 @@ static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, si
 /* Does the file have a position that a transfer moves, and that transfers by position can replace? */
 static inline_always bool has_position(const struct file *f) { return f->ops->lseek && !f->ops->no_position; }
 
-/* Moves the position after n bytes were read or written at pos. */
-static inline_always void position_move(struct file *f, bool write, uint64_t pos, ssize_t n)
+/*
+ * Moves the position after n bytes were read or written at pos. False: a short read that takes no lock (short.c) came in between, and this
+ * read must be made again from where that one ended.
+ */
+static inline_always bool position_move(struct file *f, bool write, uint64_t pos, ssize_t n)
 {
 	uint64_t to = pos + (uint64_t)n;
 
@@ -88,7 +91,7 @@ static inline_always void position_move(struct file *f, bool write, uint64_t pos
 		inode_stat(f->inode, &st);
 		to = st.size;
 	}
-	file_pos_move(f, pos, to);
+	return file_pos_move(f, pos, to) || !file_reads_short(f);
 }
 
 static inline_always long rw_current(int fd, bool write, uaddr_t buf, size_t len)
@@ -101,10 +104,10 @@ static inline_always long rw_current(int fd, bool write, uaddr_t buf, size_t len
 		return PTR_ERR(f);
 	if (has_position(f)) {
 		mutex_lock(&f->pos_lock);
-		pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
-		r = file_io(f, write, buf, len, pos);
-		if (r > 0)
-			position_move(f, write, pos, r);
+		do {
+			pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
+			r = file_io(f, write, buf, len, pos);
+		} while (r > 0 && !position_move(f, write, pos, r));
 		mutex_unlock(&f->pos_lock);
 	} else {
 		r = file_io(f, write, buf, len, 0);
@@ -251,10 +254,10 @@ static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool pos
 			r = iovec_io(f, write, iov, n, pos);
 		} else if (has_position(f)) {
 			mutex_lock(&f->pos_lock);
-			pos = (long)atomic_load_explicit(&f->pos, memory_order_relaxed);
-			r = iovec_io(f, write, iov, n, (uint64_t)pos);
-			if (r > 0)
-				position_move(f, write, (uint64_t)pos, r);
+			do {
+				pos = (long)atomic_load_explicit(&f->pos, memory_order_relaxed);
+				r = iovec_io(f, write, iov, n, (uint64_t)pos);
+			} while (r > 0 && !position_move(f, write, (uint64_t)pos, r));
 			mutex_unlock(&f->pos_lock);
 		} else if (f->ops->vector) {
 			r = f->ops->vector(f, write, iov, n, r);

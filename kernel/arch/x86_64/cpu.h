@@ -25,6 +25,10 @@
 #define GATE_LIMIT 512
 /* gate_quiet[] of gate.c, less one. */
 #define GATE_QUIET_MASK 511
+/* What a short call answers when it is for the long way; no call's result. */
+#define SHORT_NO (-0x7fffffff - 1)
+/* All of them. */
+#define SHORT_CALLS(f) f(lseek) f(read) f(write) f(fcntl) f(sched_getaffinity) f(sched_yield)
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8

@@ -18,6 +18,7 @@
  * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
  * through the frame into the application.
  */
+#include <asm/unistd.h>
 #include "cpu.h"
 
 #define WORK_SIGNAL 1
@@ -26,16 +27,17 @@
 #define FLAGS_ODD (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC)
 
 	.cfi_sections .debug_frame
-	.text
+	.section .text.gate, "ax", @progbits
 
 	/* From the application's stack to the kernel's, with the part of the frame that a call may change; r11 is lost. */
-	.macro ENTER
+	.macro ENTER behind=
 	.cfi_signal_frame               /* its caller is on another stack */
 	.cfi_def_cfa rsp, 0
 	.cfi_register rip, rcx
 	mov %gs:CPU_KSTACK_TOP, %r11    /* the thread's: the same on every CPU */
 	lea -REGS_BYTES(%r11), %r11
 	xchg %rsp, %r11
+\behind
 	.cfi_def_cfa r11, 0
 	mov %r11, REGS_RSP(%rsp)
 	mov %rcx, REGS_RIP(%rsp)
@@ -74,12 +76,24 @@
 	.endm
 
 	.balign 64
-	.globl gate_text, gate_entry, gate_leave, gate_left, gate_end
-	.type gate_entry, @function
+	.globl gate_text, gate_any, gate_entry, gate_leave, gate_left, gate_end
+	.type gate_any, @function
 gate_text:
+	/* From stubs that do not know the number: is there a short way for it? */
+gate_any:
+	cmp $GATE_LIMIT, %rax
+	jae gate_entry
+	mov short_entry(, %rax, 8), %r11
+	test %r11, %r11
+	jz gate_entry
+	jmp *%r11
+	.size gate_any, . - gate_any
+
+	.balign 16
+	.type gate_entry, @function
 gate_entry:
 	.cfi_startproc simple
-	ENTER
+	ENTER gate_entered:
 	pushfq
 	.cfi_adjust_cfa_offset 8
 	pop %rcx
@@ -198,5 +212,111 @@ syscall_odd:
 	jmp gate_full
 	.cfi_endproc
 	.size syscall_entry, . - syscall_entry
+
+	/*
+	 * Short calls (linux/short.c): a C function that preserves all registers and that no switch interrupts. The kernel stack holds two words,
+	 * the application's RIP and RSP; a frame is made only when there is something to do before the return, or when the function
+	 * answers SHORT_NO: then the call begins as any other.
+	 */
+	.macro SHORT name number
+	.balign 16
+	.globl short_\name\()_entry
+	.type short_\name\()_entry, @function
+short_\name\()_entry:
+	.cfi_startproc simple
+	.cfi_signal_frame
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	mov %gs:CPU_KSTACK_TOP, %r11
+	lea -16(%r11), %r11
+	xchg %rsp, %r11
+	.cfi_def_cfa r11, 0
+	mov %r11, 8(%rsp)
+	mov %rcx, (%rsp)
+	.cfi_def_cfa rsp, 16
+	.cfi_offset rip, -16
+	.cfi_offset rsp, -8
+	call short_\name
+	cmp $SHORT_NO, %rax
+	je 1f
+	incq %gs:CPU_GATE_CALLS + 8 * \number
+	jmp short_return
+1:	mov $\number, %eax
+	jmp short_refused
+	.cfi_endproc
+	.size short_\name\()_entry, . - short_\name\()_entry
+	.endm
+
+	.balign 16
+	.globl short_leave, short_left
+	.type short_return, @function
+short_return:
+	.cfi_startproc simple
+	.cfi_signal_frame
+	.cfi_def_cfa rsp, 16
+	.cfi_offset rip, -16
+	.cfi_offset rsp, -8
+	cmpw $0, %gs:CPU_ATTENTION
+	jne short_attend
+short_leave:
+	mov %gs:CPU_CURRENT, %rcx
+	cmpl $0, THREAD_WORK(%rcx)
+	jne short_slow
+	mov (%rsp), %rcx
+	.cfi_remember_state
+	mov 8(%rsp), %rsp
+short_left:
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	.cfi_same_value rsp
+	jmp *%rcx
+	.cfi_restore_state
+
+short_refused:
+	mov (%rsp), %rcx
+	mov 8(%rsp), %r11
+	lea -(REGS_BYTES - 16)(%rsp), %rsp
+	jmp gate_entered
+
+	/* The frame that a call by gate_entry would have by now; C code expects DF clear. */
+	.macro SHORT_FRAME
+	mov (%rsp), %rcx
+	mov 8(%rsp), %r11
+	lea -(REGS_BYTES - 16)(%rsp), %rsp
+	mov %r11, REGS_RSP(%rsp)
+	mov %rcx, REGS_RIP(%rsp)
+	.cfi_def_cfa rsp, REGS_BYTES
+	.cfi_offset rip, REGS_RIP - REGS_BYTES
+	.cfi_offset rsp, REGS_RSP - REGS_BYTES
+	pushfq
+	.cfi_adjust_cfa_offset 8
+	pop %rcx
+	.cfi_adjust_cfa_offset -8
+	mov %rcx, REGS_RFLAGS(%rsp)
+	cld
+	mov %rax, REGS_RAX(%rsp)
+	movq $-1, REGS_ORIG_RAX(%rsp)
+	mov %rdi, REGS_RDI(%rsp)
+	mov %rsi, REGS_RSI(%rsp)
+	mov %rdx, REGS_RDX(%rsp)
+	mov %r10, REGS_R10(%rsp)
+	mov %r8, REGS_R8(%rsp)
+	mov %r9, REGS_R9(%rsp)
+	.endm
+
+short_slow:
+	.cfi_remember_state
+	SHORT_FRAME
+	jmp gate_slow
+	.cfi_restore_state
+short_attend:
+	SHORT_FRAME
+	call preempt_attend
+	jmp gate_slow
+	.cfi_endproc
+	.size short_return, . - short_return
+
+#define EACH(name) SHORT name __NR_##name;
+	SHORT_CALLS(EACH)
 gate_end:
 	.section .note.GNU-stack, "", @progbits

@@ -89,6 +89,14 @@ bool gate_on;
 /* Handlers that may be called without a full frame, by either door; NULL for the others. */
 syscall_fn *gate_table[SYSCALL_LIMIT];
 
+#define SHORT(name) void short_##name##_entry(void);
+SHORT_CALLS(SHORT)
+#undef SHORT
+#define SHORT(name) [__NR_##name] = short_##name##_entry,
+const void *const short_entry[GATE_LIMIT] = { SHORT_CALLS(SHORT) };
+#undef SHORT
+static const void *const any_entry = gate_any;
+
 static const uint16_t want_frame[] = { __NR_rt_sigreturn, __NR_clone, __NR_fork, __NR_vfork, __NR_execve, __NR_exit, __NR_exit_group,
 				       __NR_execveat, __NR_clone3 };
 
@@ -159,6 +167,7 @@ static bool in_pool(struct gate *g, uaddr_t addr)
 
 /* --- what is seen from outside --------------------------------------------------------------------------- */
 static bool in_entry(uint64_t rip) { return rip >= (uintptr_t)gate_text && rip < (uintptr_t)gate_end; }
+static bool between(uint64_t rip, const char *from, const char *to) { return rip - (uintptr_t)from < (uintptr_t)to - (uintptr_t)from; }
 
 uaddr_t gate_canonical(const struct regs *r)
 {
@@ -168,7 +177,7 @@ uaddr_t gate_canonical(const struct regs *r)
 	int32_t rel;
 
 	if (in_entry(r->rip))
-		return r->rip == (uintptr_t)gate_left ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
+		return r->rip == (uintptr_t)gate_left || r->rip == (uintptr_t)short_left ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
 	if (!g || r->rip >= UADDR_END)
 		return r->rip;
 	if ((s = stub_owner(g, r->rip)))
@@ -186,7 +195,7 @@ bool gate_single_step(struct regs *r)
 	struct gate *g = gate_of_current();
 	struct site *s;
 
-	if (!in_entry(r->rip)) {
+	if (!in_entry(r->rip) && !gate_is_short(r->rip)) {
 		if (!g || !regs_from_application(r) || gate_canonical(r) == r->rip)
 			return false;
 		s = stub_owner(g, r->rip);
@@ -220,8 +229,10 @@ void gate_resume_step(struct regs *r)
 
 void gate_interrupted(struct regs *r)
 {
-	if (r->rip - (uintptr_t)gate_leave < (uintptr_t)gate_left - (uintptr_t)gate_leave)
+	if (between(r->rip, gate_leave, gate_left))
 		r->rip = (uintptr_t)gate_leave;
+	else if (between(r->rip, short_leave, short_left))
+		r->rip = (uintptr_t)short_leave;
 }
 
 /* --- stubs ------------------------------------------------------------------------------------------------- */
@@ -347,7 +358,7 @@ out:
 
 static void put_stub(struct code *c, struct site *s, const struct site_plan *plan, const uint8_t *before, uint64_t number)
 {
-	static const uint8_t lea_rcx[] = { 0x48, 0x8d, 0x0d }, jump_gs[] = { 0x65, 0xff, 0x24, 0x25 };
+	static const uint8_t lea_rcx[] = { 0x48, 0x8d, 0x0d }, jump_gs[] = { 0x65, 0xff, 0x24, 0x25 }, jump_at[] = { 0xff, 0x24, 0x25 };
 	uaddr_t behind = s->addr + SITE_SYSCALL_BYTES;
 
 	s->number = (uint16_t)number;
@@ -358,8 +369,13 @@ static void put_stub(struct code *c, struct site *s, const struct site_plan *pla
 		put_bytes(c, before, SITE_JUMP_BYTES);
 	put_bytes(c, lea_rcx, sizeof(lea_rcx));
 	put_rel32(c, behind);
-	put_bytes(c, jump_gs, sizeof(jump_gs));
-	put32(c, CPU_GATE);
+	if (plan->loads_number && !(number < GATE_LIMIT && short_entry[number])) {
+		put_bytes(c, jump_gs, sizeof(jump_gs));
+		put32(c, CPU_GATE);
+	} else { /* a pointer in the kernel's image, which 32 bits with their sign reach */
+		put_bytes(c, jump_at, sizeof(jump_at));
+		put32(c, (uint32_t)(uintptr_t)(plan->loads_number ? &short_entry[number] : &any_entry));
+	}
 }
 
 /* --- replacing bytes -------------------------------------------------------------------------------------- */

@@ -54,9 +54,23 @@ static inline void gate_count_trap(uint64_t nr)
 	__asm__ volatile("incq %%gs:%c1(, %0, 8)" : : "r"(nr), "i"(offsetof(struct cpu, trap_calls)) : "cc", "memory");
 }
 
+/*
+ * Short calls: what answers most calls of a number in a few instructions, without a frame; all others get SHORT_NO and take the long way. Such a
+ * function preserves all registers. No switch interrupts it (an interrupt that finds RIP between __short_start and __short_end leaves the
+ * CPU to it), so it is an RCU section by itself. It may not call anything, so all it uses is inline (the Makefile checks that), uses no string
+ * instructions, since DF is the application's, and touches the application's memory by single moves only, where a fault answers -EFAULT.
+ */
+#define SHORT_CALL __attribute__((section(".text.short"), no_caller_saved_registers, used))
+extern const char __short_start[], __short_end[];
+/* By number, where stubs jump to; NULL: there is none. */
+extern const void *const short_entry[GATE_LIMIT];
+
+static inline bool gate_is_short(uint64_t rip) { return rip - (uintptr_t)__short_start < (uintptr_t)__short_end - (uintptr_t)__short_start; }
+
 /* gate.S */
 void gate_entry(void);
-extern const char gate_text[], gate_leave[], gate_left[], gate_end[];
+void gate_any(void);
+extern const char gate_text[], gate_leave[], gate_left[], gate_end[], short_leave[], short_left[];
 /* traps.S uses it, too: gives the CPU away if that is asked for. */
 void gate_preempt(void);
 

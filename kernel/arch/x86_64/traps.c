@@ -240,9 +240,12 @@ static bool halted_by_application(const struct regs *r)
 
 void trap_handler(struct regs *r)
 {
-	bool app = regs_from_application(r);
+	bool app = regs_from_application(r), is_short = !app && gate_is_short(r->rip);
 	struct thread *t = current;
 	unsigned v = r->vector & 0x1ff;
+
+	if (is_short)
+		t->preempt_count++;
 
 	if (app) {
 		if (is_software_interrupt(r)) {
@@ -299,7 +302,9 @@ out:
 		}
 		r->vector = 0;
 	} else {
-		if ((r->rflags & RFLAGS_IF) && t->preempt_count == 0 && this_cpu()->need_resched)
+		if (is_short)
+			t->preempt_count--;
+		else if ((r->rflags & RFLAGS_IF) && t->preempt_count == 0 && this_cpu()->need_resched)
 			sched_preempt();
 		gate_interrupted(r);
 	}

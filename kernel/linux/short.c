@@ -1,0 +1,128 @@
+/*
+ * kernel/linux/short.c - short calls: the usual case of calls that are over in a few instructions.
+ *
+ * Theory:    A call through the gate costs about as much as it takes to look at an open file. What needs no lock, no reference and no sleep is
+ *            therefore answered here, without a frame, by functions that preserve all registers (SHORT_CALL, gate.h). Whatever is unusual, wrong or
+ *            slow answers SHORT_NO, and the call is made as any other: the handlers in their rooms know everything, these know a subset.
+ * Interface: gate.S calls short_*().
+ * Locking:   none: no switch interrupts a short call, so each is an RCU section.
+ * Errors:    left to the handlers.
+ */
+#include "core/sched.h"
+#include "core/uaccess.h"
+#include "cpu.h"
+#include "fs/fdtable.h"
+#include "fs/inode.h"
+#include "gate.h"
+#include "linux/process.h"
+#include "mm/peek.h"
+#include <linux/fs.h>
+
+/* Frames of functions that call nothing tell an unwinder nothing. */
+#pragma GCC optimize("omit-frame-pointer")
+
+/* Bytes of a read that are moved one by one. */
+#define READ_MAX 8
+
+long short_lseek(unsigned fd, long offset, unsigned whence);
+long short_read(unsigned fd, uaddr_t buf, size_t count);
+long short_write(unsigned fd, uaddr_t buf, size_t count);
+long short_fcntl(unsigned fd, unsigned command, unsigned long arg);
+long short_sched_getaffinity(int pid, size_t len, uaddr_t mask);
+long short_sched_yield(void);
+
+static inline __attribute__((always_inline)) struct file *peek(unsigned fd)
+{
+	return fd_table_peek(current->process->fds, (int)fd);
+}
+
+SHORT_CALL long short_lseek(unsigned fd, long offset, unsigned whence)
+{
+	struct file *f = peek(fd);
+
+	if (unlikely(!f || !f->ops->plain_position || offset < 0 ||
+		     (atomic_load_explicit(&f->flags, memory_order_relaxed) & O_PATH)))
+		return SHORT_NO;
+	if (whence == SEEK_SET) {
+		atomic_store_explicit(&f->pos, (uint64_t)offset, memory_order_relaxed);
+		return offset;
+	}
+	return whence == SEEK_CUR && !offset ? (long)atomic_load_explicit(&f->pos, memory_order_relaxed) : SHORT_NO;
+}
+
+SHORT_CALL long short_fcntl(unsigned fd, unsigned command, unsigned long arg)
+{
+	struct file *f = peek(fd);
+
+	return f && command == F_GETFL ? (long)atomic_load_explicit(&f->flags, memory_order_relaxed) : SHORT_NO;
+}
+
+/*
+ * A few bytes of a file that is cached. No lock is taken: if the position is still the same afterwards, nobody has read in between. Who holds the
+ * lock and finds that we were faster reads again (position_move() in file.c).
+ */
+SHORT_CALL long short_read(unsigned fd, uaddr_t buf, size_t count)
+{
+	struct file *f = peek(fd);
+	struct pagecache *c;
+	const char *from;
+	uint64_t pos, size, mark;
+
+	if (unlikely(count - 1 >= READ_MAX || !f || !file_reads_short(f) || !uaddr_ok(buf, count) ||
+		     atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+		return SHORT_NO;
+	c = atomic_load_explicit(&f->inode->data, memory_order_acquire);
+	if (unlikely(!c))
+		return SHORT_NO;
+	pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
+	size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
+	if (unlikely(pos >= size || count > size - pos || (pos & (PAGE_SIZE - 1)) + count > PAGE_SIZE))
+		return SHORT_NO;
+	from = pagecache_piece(c, pos, &mark);
+	if (unlikely(!from))
+		return SHORT_NO;
+	for (size_t i = 0; i < count; i++)
+		USER_STORE("b", "q", (char *)buf + i, from[i]);
+	if (unlikely(!pagecache_piece_valid(c, mark) || !file_pos_move(f, pos, pos + count)))
+		return SHORT_NO;
+	return (long)count;
+fault:
+	return SHORT_NO;
+}
+
+/* What swallows all it is given (/dev/null). */
+SHORT_CALL long short_write(unsigned fd, uaddr_t buf, size_t count)
+{
+	struct file *f = peek(fd);
+	uint32_t flags;
+
+	if (unlikely(!f || !f->ops->instant_write))
+		return SHORT_NO;
+	flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
+	if (unlikely((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY || count > INT32_MAX - PAGE_SIZE || !uaddr_ok(buf, count) ||
+		     atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+		return SHORT_NO;
+	return (long)count;
+}
+
+SHORT_CALL long short_sched_getaffinity(int pid, size_t len, uaddr_t mask)
+{
+	struct thread *t = current;
+	unsigned n = cpu_count();
+	uint64_t online = n >= 64 ? ~0ull : (1ull << n) - 1;
+
+	if (unlikely((pid && pid != t->tid) || len < 8 || (len & 7) || !uaddr_ok(mask, 8)))
+		return SHORT_NO;
+	USER_STORE("q", "r", (uint64_t *)mask, atomic_load_explicit(&t->affinity, memory_order_relaxed) & online);
+	return 8;
+fault:
+	return SHORT_NO;
+}
+
+/* Nobody waits for this CPU. */
+SHORT_CALL long short_sched_yield(void)
+{
+	struct cpu *c = this_cpu();
+
+	return heap_first(&c->runq) || atomic_load_explicit(&c->inbox, memory_order_relaxed) ? SHORT_NO : 0;
+}
