@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) struct file *fd_table_peek(const st
 {
 	struct fd_array *a = rcu_dereference(t->array);
 
-	return likely((unsigned)fd < a->size) ? rcu_dereference(a->slots[fd]) : NULL;
+	return likely((unsigned)fd < a->size) ? rcu_dereference(a->slots[(unsigned)fd]) : NULL;
 }
 
 #endif

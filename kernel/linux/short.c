@@ -26,6 +26,7 @@
 
 long short_lseek(unsigned fd, long offset, unsigned whence);
 long short_read(unsigned fd, uaddr_t buf, size_t count);
+long short_pread64(unsigned fd, uaddr_t buf, size_t count, long pos);
 long short_write(unsigned fd, uaddr_t buf, size_t count);
 long short_fcntl(unsigned fd, unsigned command, unsigned long arg);
 long short_sched_getaffinity(int pid, size_t len, uaddr_t mask);
@@ -57,24 +58,15 @@ SHORT_CALL long short_fcntl(unsigned fd, unsigned command, unsigned long arg)
 	return f && command == F_GETFL ? (long)atomic_load_explicit(&f->flags, memory_order_relaxed) : SHORT_NO;
 }
 
-/*
- * A few bytes of a file that is cached. No lock is taken: if the position is still the same afterwards, nobody has read in between. Who holds the
- * lock and finds that we were faster reads again (position_move() in file.c).
- */
-SHORT_CALL long short_read(unsigned fd, uaddr_t buf, size_t count)
+/* A few bytes at pos of a file that is cached. */
+static inline __attribute__((always_inline)) long read_cached(struct file *f, uaddr_t buf, size_t count, uint64_t pos)
 {
-	struct file *f = peek(fd);
-	struct pagecache *c;
+	struct pagecache *c = atomic_load_explicit(&f->inode->data, memory_order_acquire);
 	const char *from;
-	uint64_t pos, size, mark;
+	uint64_t size, mark;
 
-	if (unlikely(count - 1 >= READ_MAX || !f || !file_reads_short(f) || !uaddr_ok(buf, count) ||
-		     atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+	if (unlikely(!c || !uaddr_ok(buf, count) || atomic_load_explicit(&notify_watches, memory_order_relaxed)))
 		return SHORT_NO;
-	c = atomic_load_explicit(&f->inode->data, memory_order_acquire);
-	if (unlikely(!c))
-		return SHORT_NO;
-	pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
 	size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
 	if (unlikely(pos >= size || count > size - pos || (pos & (PAGE_SIZE - 1)) + count > PAGE_SIZE))
 		return SHORT_NO;
@@ -83,11 +75,50 @@ SHORT_CALL long short_read(unsigned fd, uaddr_t buf, size_t count)
 		return SHORT_NO;
 	for (size_t i = 0; i < count; i++)
 		USER_STORE("b", "q", (char *)buf + i, from[i]);
-	if (unlikely(!pagecache_piece_valid(c, mark) || !file_pos_move(f, pos, pos + count)))
-		return SHORT_NO;
-	return (long)count;
+	return likely(pagecache_piece_valid(c, mark)) ? (long)count : SHORT_NO;
 fault:
 	return SHORT_NO;
+}
+
+/*
+ * No lock is taken: if the position is still the same afterwards, nobody has read in between. Who holds the lock and finds that we
+ * were faster reads again (position_move() in file.c).
+ */
+static SHORT_CALL __attribute__((noinline)) long read_plain(unsigned fd, uaddr_t buf, size_t count)
+{
+	struct file *f = peek(fd);
+	uint64_t pos;
+	long r;
+
+	if (unlikely(!f || !file_reads_short(f)))
+		return SHORT_NO;
+	pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
+	r = read_cached(f, buf, count, pos);
+	return likely(r > 0 && file_pos_move(f, pos, pos + count)) ? r : SHORT_NO;
+}
+
+/* Most reads are of sockets and pipes: they learn soon that this is not for them. So the work, which needs many registers, is apart. */
+SHORT_CALL long short_read(unsigned fd, uaddr_t buf, size_t count)
+{
+	struct file *f;
+
+	if (count - 1 >= READ_MAX)
+		return SHORT_NO;
+	f = peek(fd);
+	return f && f->ops->plain_position ? read_plain(fd, buf, count) : SHORT_NO;
+}
+
+SHORT_CALL long short_pread64(unsigned fd, uaddr_t buf, size_t count, long pos)
+{
+	struct file *f = peek(fd);
+	uint32_t flags;
+
+	if (unlikely(count - 1 >= READ_MAX || !f || !f->ops->plain_position))
+		return SHORT_NO;
+	flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
+	if (unlikely((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY))
+		return SHORT_NO;
+	return read_cached(f, buf, count, (uint64_t)pos);
 }
 
 /* What swallows all it is given (/dev/null). */

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/uio.h>
 
 #define RW (PROT_READ | PROT_WRITE)
 #define RECORD 16
@@ -221,6 +222,71 @@ TEST(small_reads_at_the_edges)
 		CHECK(mmap(p + 2 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 2 * PAGE);
 	}
 	close(fd);
+}
+
+/* --- one position, several readers --------------------------------------------------------------------------------- */
+#define NUMBERS 60000u
+static _Atomic uint8_t times_read[NUMBERS];
+
+/* By single words, which is the shortest way, or by what `arg` says. */
+static void *read_numbers(void *arg)
+{
+	uint32_t got[64];
+	size_t want = (size_t)arg * sizeof(got[0]);
+	ssize_t n;
+
+	while ((n = read(shared_fd, got, want)) > 0) {
+		CHECK(n % (ssize_t)sizeof(got[0]) == 0);
+		for (size_t i = 0; i < (size_t)n / sizeof(got[0]); i++) {
+			CHECK(got[i] < NUMBERS);
+			CHECK(!i || got[i] == got[i - 1] + 1);
+			times_read[got[i]]++;
+		}
+	}
+	CHECK_EQ(n, 0);
+	return NULL;
+}
+
+static void *readv_numbers(void *arg)
+{
+	uint32_t got[2];
+	struct iovec parts[2] = { { &got[0], sizeof(got[0]) }, { &got[1], sizeof(got[1]) } };
+	ssize_t n;
+
+	(void)arg;
+	while ((n = readv(shared_fd, parts, 2)) > 0)
+		for (size_t i = 0; i < (size_t)n / sizeof(got[0]); i++)
+			times_read[got[i]]++;
+	CHECK_EQ(n, 0);
+	return NULL;
+}
+
+TEST_SLOW(threads_that_share_a_position_read_everything_once, 60)
+{
+	static uint32_t numbers[NUMBERS];
+	pthread_t threads[4];
+	const char *path = "/tmp/races-numbers";
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	for (uint32_t i = 0; i < NUMBERS; i++)
+		numbers[i] = i;
+	CHECK_EQ(write(fd, numbers, sizeof(numbers)), (ssize_t)sizeof(numbers));
+	close(fd);
+	for (int round = 0; round < 5; round++) {
+		memset((void *)times_read, 0, sizeof(times_read));
+		shared_fd = open(path, O_RDONLY);
+		CHECK(shared_fd >= 0);
+		threads[0] = thread_start(read_numbers, (void *)1);
+		threads[1] = thread_start(read_numbers, (void *)2);
+		threads[2] = thread_start(read_numbers, (void *)40);
+		threads[3] = thread_start(readv_numbers, NULL);
+		for (int i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		for (uint32_t i = 0; i < NUMBERS; i++)
+			CHECK_MSG(times_read[i] == 1, "number %u was read %u times", i, times_read[i]);
+		close(shared_fd);
+	}
+	unlink(path);
 }
 
 /* --- words at the edge of what is mapped ------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@
 /* What a short call answers when it is for the long way; no call's result. */
 #define SHORT_NO (-0x7fffffff - 1)
 /* All of them. */
-#define SHORT_CALLS(f) f(lseek) f(read) f(write) f(fcntl) f(sched_getaffinity) f(sched_yield)
+#define SHORT_CALLS(f) f(lseek) f(read) f(pread64) f(write) f(fcntl) f(sched_getaffinity) f(sched_yield)
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8

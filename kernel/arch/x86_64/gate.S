@@ -236,6 +236,9 @@ short_\name\()_entry:
 	.cfi_def_cfa rsp, 16
 	.cfi_offset rip, -16
 	.cfi_offset rsp, -8
+	.if \number == __NR_pread64
+	mov %r10, %rcx                  /* the fourth argument */
+	.endif
 	call short_\name
 	cmp $SHORT_NO, %rax
 	je 1f

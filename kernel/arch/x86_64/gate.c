@@ -39,6 +39,7 @@
 
 #define INT3 0xcc
 #define NOP 0x90
+#define RET 0xc3
 #define JMP_LONG 0xe9
 #define JMP_SHORT 0xeb
 
@@ -67,6 +68,7 @@ struct site {
 	uaddr_t hole;             /* SITE_NEAR: where the long jump stands */
 	uaddr_t stub;
 	uint8_t jump[SITE_JUMP_BYTES]; /* what stands at patch now */
+	uint8_t before[SITE_JUMP_BYTES]; /* and what stood there */
 };
 
 struct pool {
@@ -310,8 +312,11 @@ static void put_jump(struct code *c, uaddr_t target)
 	put_rel32(c, target);
 }
 
-/* A call that only reads a word of the thread or of its process is made by the stub itself. False: number is no such call. */
-static bool put_leaf(struct code *c, uint64_t number, uaddr_t behind)
+/*
+ * A call that only reads a word of the thread or of its process is made by the stub itself. False: number is no such call. `returns`: what stands
+ * behind the site is a return, which the stub makes then.
+ */
+static bool put_leaf(struct code *c, uint64_t number, uaddr_t behind, bool returns)
 {
 	static const uint8_t current_to_rax[] = { 0x65, 0x48, 0x8b, 0x04, 0x25, CPU_CURRENT, 0, 0, 0 };
 	static const uint8_t rax_to_rax[] = { 0x48, 0x8b, 0x80 }, rax_to_eax[] = { 0x8b, 0x80 }, zero[] = { 0x31, 0xc0 };
@@ -352,21 +357,25 @@ static bool put_leaf(struct code *c, uint64_t number, uaddr_t behind)
 out:
 	put_bytes(c, count, sizeof(count));
 	put32(c, (uint32_t)(CPU_GATE_CALLS + number * 8));
-	put_jump(c, behind);
+	if (returns)
+		put8(c, RET);
+	else
+		put_jump(c, behind);
 	return true;
 }
 
-static void put_stub(struct code *c, struct site *s, const struct site_plan *plan, const uint8_t *before, uint64_t number)
+/* site: the bytes of the `syscall`, with SITE_JUMP_BYTES before and at least `ahead` behind them that are mapped. */
+static void put_stub(struct code *c, struct site *s, const struct site_plan *plan, const uint8_t *site, unsigned ahead, uint64_t number)
 {
 	static const uint8_t lea_rcx[] = { 0x48, 0x8d, 0x0d }, jump_gs[] = { 0x65, 0xff, 0x24, 0x25 }, jump_at[] = { 0xff, 0x24, 0x25 };
 	uaddr_t behind = s->addr + SITE_SYSCALL_BYTES;
 
 	s->number = (uint16_t)number;
-	s->leaf = plan->loads_number && put_leaf(c, number, behind);
+	s->leaf = plan->loads_number && put_leaf(c, number, behind, ahead > 0 && site[SITE_SYSCALL_BYTES] == RET);
 	if (s->leaf)
 		return;
 	if (plan->shape == SITE_BEFORE)
-		put_bytes(c, before, SITE_JUMP_BYTES);
+		put_bytes(c, site - SITE_JUMP_BYTES, SITE_JUMP_BYTES);
 	put_bytes(c, lea_rcx, sizeof(lea_rcx));
 	put_rel32(c, behind);
 	if (plan->loads_number && !(number < GATE_LIMIT && short_entry[number])) {
@@ -462,6 +471,23 @@ struct window {
 	unsigned n, at;
 };
 
+/* Puts back what stood at sites that have been replaced: code is judged as its compiler wrote it, not by the bytes of a displacement. */
+static void window_restore(struct gate *g, struct window *w)
+{
+	for (unsigned i = 0; i < w->n; i++) {
+		const struct site *s = site_find(g, w->base + i);
+
+		if (!s || atomic_load_explicit(&s->state, memory_order_relaxed) != SITE_OPEN)
+			continue;
+		for (unsigned b = 0; b < s->patch_bytes; b++) {
+			uaddr_t at = s->patch + b - w->base;
+
+			if (at < w->n && w->code[at] == s->jump[b])
+				w->code[at] = s->before[b];
+		}
+	}
+}
+
 /* The code around the site, as far as it is mapped. */
 static bool window_read(struct window *w, uaddr_t site)
 {
@@ -490,7 +516,7 @@ static const char *refusal(int error)
 static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, uint64_t number)
 {
 	struct pages ps = { .mm = mm };
-	struct window w;
+	struct window w, judged;
 	struct site_plan plan;
 	struct code code = { .n = 0 };
 	struct pool *pool;
@@ -502,7 +528,9 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 		return "it is a stub's own";
 	if (!window_read(&w, s->addr))
 		return refusal(-EFAULT);
-	plan = site_judge(w.code, w.n, w.at, w.base, number);
+	judged = w;
+	window_restore(g, &judged);
+	plan = site_judge(judged.code, judged.n, judged.at, judged.base, number);
 	if (plan.shape == SITE_NONE)
 		return plan.why;
 	pool = pool_for(mm, g, s->addr, &why);
@@ -528,7 +556,7 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 	}
 
 	code.at = s->stub;
-	put_stub(&code, s, &plan, w.code + w.at - SITE_JUMP_BYTES, number);
+	put_stub(&code, s, &plan, w.code + w.at, w.n - w.at - SITE_SYSCALL_BYTES, number);
 	stub_page = pagecache_get(pool->file->ops->map(pool->file), (s->stub - pool->start) / PAGE_SIZE, PAGECACHE_CREATE);
 	if (IS_ERR(stub_page)) {
 		why = "no memory for its stub";
@@ -548,6 +576,7 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 		code.bytes[1] = (uint8_t)(s->hole - (s->addr + SITE_SYSCALL_BYTES));
 	}
 	memcpy(s->jump, code.bytes, s->patch_bytes);
+	memcpy(s->before, w.code + (s->patch - w.base), s->patch_bytes);
 	atomic_store_explicit(&s->state, SITE_OPENING, memory_order_release);
 	replace(&ps, s);
 out:
