@@ -6,7 +6,7 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
- * With the option idle.watch an idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
+ * An idle CPU watches its inbox for a while before it halts, if halts have been short lately; as long as it does it needs no IPI. It stores that state with
  * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
  * the other (idle_watch()).
  *
@@ -67,6 +67,7 @@ struct mutex thread_list_lock = MUTEX_INIT("thread list");
 static _Atomic int next_tid = 1;
 unsigned online_cpus = 1;
 static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
+#define WATCH_DEFAULT_US 100
 
 /* Threads that ended, waiting for the reaper. */
 static struct thread *_Atomic dead_threads;
@@ -247,7 +248,7 @@ static void place_balanced(struct cpu *c, struct thread *t)
 
 	lag = MIN(MAX(lag, -LAG_CARRIED_NS), MIN(LAG_CARRIED_NS, (int64_t)c->min_vruntime_ns));
 	t->vruntime_ns = c->min_vruntime_ns - (uint64_t)lag;
-	t->balanced = false;
+	t->balanced = t->woken = false;
 }
 
 /* One that wakes runs soon, but has saved up no more than that. Who catches up runs below min_vruntime: nobody waits for it. */
@@ -258,6 +259,7 @@ static void place_woken(struct cpu *c, struct thread *t)
 	if (c->running != c->idle)
 		least = MIN(least, c->running->vruntime_ns);
 	t->vruntime_ns = MAX(t->vruntime_ns, least > SLICE_NS ? least - SLICE_NS : 0);
+	t->woken = true;
 }
 
 static void enqueue(struct cpu *c, struct thread *t)
@@ -395,7 +397,10 @@ static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 	return to;
 }
 
-/* Gives a waiting thread to a CPU where time advances faster. The current one is not in the queue. */
+/*
+ * Gives a waiting thread to a CPU where time advances faster. The current one is not in the queue. One that has just woken up stays: it would
+ * wait there again, perhaps behind one that catches up, and its share is not what is off.
+ */
 static void balance(struct cpu *c, unsigned mine, uint64_t now)
 {
 	struct heap_node *tried[BALANCE_TRIES];
@@ -408,7 +413,7 @@ static void balance(struct cpu *c, unsigned mine, uint64_t now)
 	while (n < BALANCE_TRIES && heap_first(&c->runq)) {
 		struct thread *t = container_of(heap_pop(&c->runq), struct thread, run_node);
 
-		if (atomic_load_explicit(&t->affinity, memory_order_relaxed) & 1ull << to->id) {
+		if (!t->woken && (atomic_load_explicit(&t->affinity, memory_order_relaxed) & 1ull << to->id)) {
 			t->on_runq = false;
 			atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
 			t->vruntime_ns += (uint64_t)c->clock_shift_ns;
@@ -435,6 +440,7 @@ static void switch_to_next(struct cpu *c, uint64_t now, bool voluntary)
 	if (online_cpus > 1 && now >= c->balance_ns)
 		balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
 	if (stays) {
+		prev->woken = false;
 		if (prev->timer_armed) { /* woken before it was switched out */
 			prev->timer_armed = false;
 			heap_remove(&c->timers, &prev->timer_node);
@@ -666,8 +672,9 @@ static void ask_for_work(struct cpu *c)
  * Looks for work for a while before the CPU halts, if that has paid lately: to end a halt takes an interrupt, two
  * exits to the hypervisor and its scheduler, much more than what two threads on two CPUs say to each other. How long: it
  * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
- * has others to run, perhaps the CPU we wait for: then there is no watching for a while. Off unless idle.watch=MICROSECONDS
- * says how long at most: on a host that is short of CPUs it still costs more than it saves. True if there is work.
+ * has others to run, perhaps the CPU we wait for: then there is no watching for a while. idle.watch=MICROSECONDS says how long at most, 0
+ * not at all, for a host that is always short of CPUs. True if there is work.
+ * *Measured*, two vCPUs on two quiet cores under TCG: a futex hand-off between CPUs from 9.0 to 2.0 us, condition variable 10 to 3.5, pipe 11.5 to 4.
  */
 static bool idle_watch(struct cpu *c, uint64_t start)
 {
@@ -909,7 +916,7 @@ static void reaper_main(void *arg)
 
 void sched_start_threads(void)
 {
-	watch_max_ns = option_u64("idle.watch", 0) * 1000;
+	watch_max_ns = option_u64("idle.watch", WATCH_DEFAULT_US) * 1000;
 	reaper = thread_create_kernel("reaper", reaper_main, NULL);
 	if (IS_ERR(reaper))
 		panic("no memory for the first threads");

@@ -69,6 +69,7 @@ struct thread {
 	bool timed_out;          /* home CPU only, read by the thread itself after waking */
 	bool is_idle;
 	bool balanced;           /* handed over to even out shares: vruntime_ns is that of the common clock */
+	bool woken;              /* has not been preempted since it slept: one that gives the CPU back soon */
 	bool evicted;            /* home CPU only: switched out runnable because this CPU is not in its mask */
 	struct heap_node run_node;   /* key: virtual run time */
 	struct heap_node timer_node; /* key: deadline */
