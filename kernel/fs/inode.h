@@ -61,7 +61,8 @@ struct inode {
 	struct list watches;          /* inotify.c */
 	struct list locks;            /* linux/flock.c */
 	_Atomic uint32_t seals;       /* F_SEAL_*, memfd only */
-	/* Regular files: what is read and mapped, if that is known. Inodes that have it are freed by RCU, and so is the cache. */
+	/* Regular files: what is read and mapped, if that is known. Inodes of files
+	 * with a plain position (vfs.h) are freed by RCU, and so is the cache. */
 	struct pagecache *_Atomic data;
 	void *priv;
 };

@@ -21,6 +21,7 @@
 struct memfd {
 	struct inode inode;
 	struct pagecache cache;
+	struct rcu_head rcu;
 	char name[];
 };
 
@@ -83,12 +84,14 @@ static ssize_t memfd_name(struct inode *inode, char *buf, size_t size)
 
 static int memfd_open(struct inode *inode, struct file *f) { return 0; }
 
+static void memfd_free_rcu(struct rcu_head *head) { kfree(container_of(head, struct memfd, rcu)); }
+
 static void memfd_evict(struct inode *inode)
 {
 	struct memfd *m = memfd_of(inode);
 
 	pagecache_destroy(&m->cache);
-	kfree(m);
+	rcu_call(&m->rcu, memfd_free_rcu); /* a short call may be looking at the inode */
 }
 
 static const struct inode_ops memfd_ops = {

@@ -16,11 +16,11 @@
  * XGETBV(1) answers there that everything is in use.
  *
  * How. By XSAVEOPT, XSAVE or FXSAVE, what the CPU has. A translator makes of them a loop over helper functions with a lookup of
- * the address for each word: the pair takes 1.3 us in QEMU 7.2, more than all the rest of a switch. Plain moves are
- * translated in place and take a tenth. So under that emulator, which has x87, SSE and AVX and no more, the vector registers
+ * the address for each word: in QEMU 7.2 the pair takes more time than all the rest of a switch. Plain moves are
+ * translated in place and take a fraction of that. So under that emulator, which has x87, SSE and AVX and no more, the vector registers
  * are moved one by one into struct moved, behind the XSAVE area. The x87 unit is saved, by XSAVE, only when its environment is not
  * the initial one: an empty stack under default control has no contents (the values behind MMX registers after EMMS are
- * nobody's). *Measured:* one switch from 1.3 us to 0.15 us.
+ * nobody's).
  *
  * Locking: a thread's area is touched by the thread itself or by the scheduler with interrupts off.
  */

@@ -479,12 +479,11 @@ static void window_restore(struct gate *g, struct window *w)
 
 		if (!s || atomic_load_explicit(&s->state, memory_order_relaxed) != SITE_OPEN)
 			continue;
-		for (unsigned b = 0; b < s->patch_bytes; b++) {
-			uaddr_t at = s->patch + b - w->base;
+		uaddr_t at = s->patch - w->base;
 
-			if (at < w->n && w->code[at] == s->jump[b])
-				w->code[at] = s->before[b];
-		}
+		/* Unless other code is there by now. */
+		if (at < w->n && w->n - at >= s->patch_bytes && !memcmp(w->code + at, s->jump, s->patch_bytes))
+			memcpy(w->code + at, s->before, s->patch_bytes);
 	}
 }
 
