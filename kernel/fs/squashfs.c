@@ -70,7 +70,7 @@ static int meta_load(struct sqfs *fs, uint64_t start, struct sqfs_meta_block *m)
 	uint32_t len;
 	int r;
 
-	if (start < sizeof(struct sqfs_super) || start + 2 > fs->bytes_used)
+	if (start < sizeof(struct sqfs_super) || start > fs->bytes_used - 2)
 		return sqfs_bad(fs, "metadata position", start);
 	r = window_get(fs, start, &have, &raw);
 	if (r)
