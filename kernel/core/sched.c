@@ -6,7 +6,7 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
- * An idle CPU watches its inbox for a while before it halts, if halts have been short lately; as long as it does it needs no IPI. It stores that state with
+ * With the option idle.watch an idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
  * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
  * the other (idle_watch()).
  *
@@ -67,7 +67,6 @@ struct mutex thread_list_lock = MUTEX_INIT("thread list");
 static _Atomic int next_tid = 1;
 unsigned online_cpus = 1;
 static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
-#define WATCH_DEFAULT_US 100
 
 /* Threads that ended, waiting for the reaper. */
 static struct thread *_Atomic dead_threads;
@@ -672,8 +671,8 @@ static void ask_for_work(struct cpu *c)
  * Looks for work for a while before the CPU halts, if that has paid lately: to end a halt takes an interrupt, two
  * exits to the hypervisor and its scheduler, much more than what two threads on two CPUs say to each other. How long: it
  * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
- * has others to run, perhaps the CPU we wait for: then there is no watching for a while. idle.watch=MICROSECONDS says how long at most, 0
- * not at all, for a host that is always short of CPUs. True if there is work.
+ * has others to run, perhaps the CPU we wait for: then there is no watching for a while. Off unless idle.watch=MICROSECONDS says how long at
+ * most. True if there is work.
  * *Measured*, two vCPUs on two quiet cores under TCG: a futex hand-off between CPUs from 9.0 to 2.0 us, condition variable 10 to 3.5, pipe 11.5 to 4.
  */
 static bool idle_watch(struct cpu *c, uint64_t start)
@@ -916,7 +915,7 @@ static void reaper_main(void *arg)
 
 void sched_start_threads(void)
 {
-	watch_max_ns = option_u64("idle.watch", WATCH_DEFAULT_US) * 1000;
+	watch_max_ns = option_u64("idle.watch", 0) * 1000;
 	reaper = thread_create_kernel("reaper", reaper_main, NULL);
 	if (IS_ERR(reaper))
 		panic("no memory for the first threads");
