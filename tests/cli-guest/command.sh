@@ -144,9 +144,12 @@ check boots-by-itself-under-bios grep -q 'image / ibrik' "$T/out"
 timeout 60 "$IBRIK" build --exec "$T/static" --file "$T/input:/big" -o "$T/b.img" -- show /big
 at=$(grep -a -b -o -F -m1 "$(head -c 16 "$T/input" | tail -c 8)" "$T/b.img" 2> /dev/null | head -n1 | cut -d: -f1)
 app=$("$IBRIK" inspect --no-files "$T/b.img" | sed -n 's/^layer: *app .* at \([0-9]*\),.*/\1/p')
+# Whatever stands there becomes something else: the time of the build is among what is flipped.
 flip() {
+	local old
 	cp "$T/b.img" "$T/flip.img"
-	printf '\125' | dd of="$T/flip.img" bs=1 seek="$1" conv=notrunc status=none
+	old=$(od -An -tu1 -j "$1" -N 1 "$T/flip.img")
+	printf "\\$(printf '%03o' $((old ^ 85)))" | dd of="$T/flip.img" bs=1 seek="$1" conv=notrunc status=none
 }
 flip "${at:-$((app + 200000))}"
 run_ibrik "$T/flip.img"
