@@ -67,7 +67,8 @@ _Noreturn void kernel_main(void)
 	boot_mark("memory, tables, clock");
 	apic_init();
 	random_init();
-	sched_start_threads();
+	sched_init_options();
+	thread_start_reaper();
 	struct thread *t = thread_create_kernel("init", kernel_init_thread, NULL);
 	if (IS_ERR(t))
 		panic("no memory for the first thread");

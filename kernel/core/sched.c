@@ -1,5 +1,5 @@
 /*
- * kernel/core/sched.c - run queues, sleeping, waking, timers of sleepers.
+ * kernel/core/sched.c - run queues, sleeping, waking, timers of sleepers. Making and freeing threads is thread.c.
  *
  * Theory. Every runnable thread belongs to one CPU, its home, and only that CPU touches its own run
  * queue and timer heap, with interrupts off. Whoever wants something from another CPU (a wake-up, a thread
@@ -43,12 +43,7 @@
 #include "core/smp.h"
 #include "cpu.h"
 #include "fpu.h"
-#include "lib/string.h"
-#include "linux/dispatch.h"
-#include "linux/process.h"
-#include "linux/signal.h"
 #include "linux/task.h"
-#include "mm/mm.h"
 
 #define SLICE_NS 3000000ull
 #define KEEPALIVE_NS 1000000000ull
@@ -62,15 +57,8 @@
 #define WATCH_GAP_NS 20000ull
 #define WATCH_PAUSE_NS 200000000ull
 
-struct list all_threads = LIST_INIT(all_threads);
-struct mutex thread_list_lock = MUTEX_INIT("thread list");
-static _Atomic int next_tid = 1;
 unsigned online_cpus = 1;
 static uint64_t watch_max_ns; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
-
-/* Threads that ended, waiting for the reaper. */
-static struct thread *_Atomic dead_threads;
-static struct thread *reaper;
 
 void preempt_unbalanced(void) { panic("preemption is enabled once more than it was disabled by %s", current->name); }
 
@@ -88,8 +76,6 @@ void preempt_attend(void)
 		sched_preempt();
 	irq_enable();
 }
-
-void thread_get(struct thread *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }
 
 static void kick(struct cpu *c)
 {
@@ -510,10 +496,7 @@ void schedule_tail(struct thread *prev)
 	struct cpu *c = this_cpu();
 
 	if (atomic_load(&prev->state) == THREAD_DEAD && prev != c->idle) {
-		prev->dead_next = atomic_load(&dead_threads);
-		while (!atomic_compare_exchange_weak(&dead_threads, &prev->dead_next, prev))
-			;
-		thread_wake(reaper);
+		thread_bury(prev);
 	} else if (prev->evicted) {
 		prev->evicted = false;
 		activate(c, prev); /* the mask may allow this CPU again by now */
@@ -746,51 +729,12 @@ _Noreturn void sched_idle_loop(void)
 	}
 }
 
-/* --- threads: birth and death ------------------------------------------------------------------ */
-
-int tid_alloc(void) { return atomic_fetch_add(&next_tid, 1); }
+/* --- threads that begin and end ----------------------------------------------------------------- */
 
 void sched_init_cpu(unsigned id)
 {
 	if (id >= online_cpus)
 		online_cpus = id + 1;
-}
-
-struct thread *thread_alloc(const char *name)
-{
-	struct thread *t = kzalloc(sizeof(*t));
-
-	if (!t)
-		return NULL;
-	t->kstack_base = kstack_alloc();
-	if (!t->kstack_base) {
-		kfree(t);
-		return NULL;
-	}
-	t->kstack_top = t->kstack_base + KSTACK_BYTES;
-	t->refs = 1;
-	t->state = THREAD_RUNNABLE;
-	t->affinity = ~0ull;
-	t->fpu_cpu = -1;
-	t->syscall_nr = -1;
-	list_init(&t->process_link);
-	list_init(&t->all_link);
-	strlcpy(t->name, name, sizeof(t->name));
-	return t;
-}
-
-void thread_discard(struct thread *t)
-{
-	kstack_free(t->kstack_base);
-	if (t->fpu)
-		fpu_free(t);
-	kfree(t);
-}
-
-static void push_stack(struct thread *t, uint64_t v)
-{
-	t->ksp -= 8;
-	*(uint64_t *)t->ksp = v;
 }
 
 void thread_start(struct thread *t)
@@ -812,46 +756,7 @@ void thread_start(struct thread *t)
 	}
 }
 
-struct thread *thread_create_kernel(const char *name, void (*fn)(void *arg), void *arg)
-{
-	struct thread *t = thread_alloc(name);
-
-	if (!t)
-		return ERR_PTR(-ENOMEM);
-	t->tid = 0;
-	t->ksp = t->kstack_top - 64;
-	push_stack(t, (uint64_t)thread_entry_kernel);
-	push_stack(t, 0);            /* rbp */
-	push_stack(t, (uint64_t)fn); /* rbx */
-	push_stack(t, (uint64_t)arg);/* r12 */
-	push_stack(t, 0);
-	push_stack(t, 0);
-	push_stack(t, 0);
-	thread_start(t);
-	return t;
-}
-
-void thread_prepare_app(struct thread *t)
-{
-	/* thread_entry_app expects the frame at RSP. */
-	t->regs = (struct regs *)(t->kstack_top - sizeof(struct regs));
-	t->ksp = (uint64_t)t->regs;
-	push_stack(t, (uint64_t)thread_entry_app);
-	for (int i = 0; i < 6; i++)
-		push_stack(t, 0);
-}
-
-void thread_start_app(struct regs *r)
-{
-	struct thread *t = current;
-
-	if (t->start)
-		t->start(t, r);
-	while (atomic_load(&current->work))
-		exit_work(r, false);
-}
-
-_Noreturn static void thread_leave(void)
+_Noreturn void sched_leave(void)
 {
 	irq_disable();
 	struct cpu *c = this_cpu();
@@ -862,64 +767,7 @@ _Noreturn static void thread_leave(void)
 	panic("a dead thread runs");
 }
 
-_Noreturn void thread_exit_kernel(void)
-{
-	mutex_lock(&thread_list_lock);
-	list_del(&current->all_link);
-	mutex_unlock(&thread_list_lock);
-	thread_leave();
-}
-
-_Noreturn void thread_exit_final(void) { thread_exit_kernel(); }
-
-static void thread_free_rcu(struct rcu_head *head)
-{
-	struct thread *t = container_of((void *)head, struct thread, timer_node);
-
-	/* Not before: who holds a reference may still send a signal. */
-	if (t->signals)
-		signal_thread_free(t);
-	kfree(t);
-}
-
-void thread_put(struct thread *t)
-{
-	if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	/* The stack and vector state went with the reaper; the struct itself waits for RCU readers. The timer
-	 * node is unused by now and holds the callback. */
-	_Static_assert(sizeof(struct rcu_head) <= sizeof(struct heap_node), "the node can hold it");
-	rcu_call((struct rcu_head *)(void *)&t->timer_node, thread_free_rcu);
-}
-
-static void reaper_main(void *arg)
-{
-	for (;;) {
-		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
-		struct thread *t = atomic_exchange(&dead_threads, NULL);
-		if (!t) {
-			sleep_until(DEADLINE_NEVER);
-			continue;
-		}
-		sleep_cancel();
-		while (t) {
-			struct thread *next = t->dead_next;
-			kstack_free(t->kstack_base);
-			if (t->fpu)
-				fpu_free(t);
-			thread_put(t);
-			t = next;
-		}
-	}
-}
-
-void sched_start_threads(void)
-{
-	watch_max_ns = option_u64("idle.watch", 0) * 1000;
-	reaper = thread_create_kernel("reaper", reaper_main, NULL);
-	if (IS_ERR(reaper))
-		panic("no memory for the first threads");
-}
+void sched_init_options(void) { watch_max_ns = option_u64("idle.watch", 0) * 1000; }
 
 int sched_set_affinity(struct thread *t, uint64_t mask)
 {

@@ -30,7 +30,12 @@ void thread_discard(struct thread *t);
 _Noreturn void sched_idle_loop(void);
 /* Removes the thread from CPUs it may not run on. 0 or -EINVAL (no online CPU in the mask). */
 int sched_set_affinity(struct thread *t, uint64_t mask);
-void sched_start_threads(void);
+void sched_init_options(void);
+/* The current thread gives the CPU away for good; schedule_tail() buries it. */
+_Noreturn void sched_leave(void);
+/* thread.c: the reaper, before the first thread ends; and a thread that no CPU runs any more for it. */
+void thread_start_reaper(void);
+void thread_bury(struct thread *t);
 uint64_t thread_cpu_ns(struct thread *t);
 extern struct list all_threads;      /* RCU readers; writers hold thread_list_lock */
 extern struct mutex thread_list_lock;

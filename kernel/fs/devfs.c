@@ -108,11 +108,11 @@ static int64_t null_lseek(struct file *f, int64_t off, int whence)
 
 static const struct file_ops null_ops = {
 	.read = null_read, .write = null_write, .lseek = null_lseek, .poll = always_ready,
-	.no_position = true, .instant_write = true,
+	.no_position = true, .swallows = true,
 };
 static const struct file_ops zero_ops = {
 	.read = zero_read, .write = null_write, .lseek = null_lseek, .poll = always_ready,
-	.no_position = true, .instant_write = true, .map = zero_map, .release = zero_release,
+	.no_position = true, .swallows = true, .map = zero_map, .release = zero_release,
 };
 static const struct file_ops full_ops = {
 	.read = zero_read, .write = full_write, .lseek = null_lseek, .poll = always_ready, .no_position = true,

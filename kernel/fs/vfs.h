@@ -51,8 +51,8 @@ struct file_ops {
 	bool plain_position;
 	/* There is a position, and it is always 0. */
 	bool no_position;
-	/* write does not sleep and looks at nothing but its arguments. */
-	bool instant_write;
+	/* write does nothing but answer how much it was given. */
+	bool swallows;
 	/* Ready events now (EPOLLIN ...); if e is not NULL also queues it (waitq.h) until poll_remove. A
 	 * file may have several queues: it must call poll_attach for each. */
 	unsigned (*poll)(struct file *f, struct poll_table *pt);

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
+#include "linux/plain.h"
 #include "linux/process.h"
 #include "linux/syscall.h"
 #include "net/socket.h"
@@ -23,17 +24,9 @@
 #include <linux/inotify.h>
 #include <linux/uio.h>
 
-#define RW_MAX 0x7ffff000ul
 #define IOV_MAX 1024ul
 
 #define inline_always inline __attribute__((always_inline))
-
-static inline_always bool rw_allowed(const struct file *f, bool write)
-{
-	uint32_t flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
-
-	return !(flags & O_PATH) && (flags & O_ACCMODE) != (write ? O_RDONLY : O_WRONLY);
-}
 
 /* An open file that allows the access, referenced; or an encoded error. */
 static inline_always struct file *rw_file(int fd, bool write)
@@ -42,7 +35,7 @@ static inline_always struct file *rw_file(int fd, bool write)
 
 	if (unlikely(!f))
 		return ERR_PTR(-EBADF);
-	if (unlikely(!rw_allowed(f, write))) {
+	if (unlikely(!plain_allowed(f, write))) {
 		file_put(f);
 		return ERR_PTR(-EBADF);
 	}
@@ -69,7 +62,7 @@ static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, si
 	if (unlikely(!uaddr_ok(buf, len)))
 		return -EFAULT;
 	r = io(f, buf, len, pos);
-	if (unlikely(r == -EINTR || atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+	if (unlikely(r == -EINTR || plain_watched()))
 		return io_done(f, write, r);
 	return r;
 }
@@ -121,19 +114,13 @@ long sys_read(int fd, uaddr_t buf, size_t count) { return rw_current(fd, false, 
 long sys_write(int fd, uaddr_t buf, size_t count)
 {
 	struct file *f;
+	long r;
 
-	/* A write that only swallows needs no reference of the file. */
 	rcu_read_lock();
 	f = fd_peek(fd);
-	if (f && f->ops->instant_write && rw_allowed(f, true) && uaddr_ok(buf, MIN(count, RW_MAX)) &&
-	    !atomic_load_explicit(&notify_watches, memory_order_relaxed)) {
-		long r = f->ops->write(f, buf, MIN(count, RW_MAX), 0);
-
-		rcu_read_unlock();
-		return r;
-	}
+	r = f ? plain_swallow(f, buf, count) : -EBADF;
 	rcu_read_unlock();
-	return rw_current(fd, true, buf, count);
+	return r != -ENOSYS ? r : rw_current(fd, true, buf, count);
 }
 
 static long rw_at(int fd, bool write, uaddr_t buf, size_t len, long pos)
@@ -286,22 +273,6 @@ long sys_pwritev(int fd, uaddr_t iov, unsigned long n, unsigned long pos_low, un
 
 /* --- positions and attributes of descriptors ------------------------------------------------------- */
 
-/* SEEK_SET and SEEK_CUR where they only set the position; RCU held. -ENOSYS: not this way. */
-static inline_always long seek_plain(struct file *f, long offset, int whence)
-{
-	uint64_t pos;
-
-	if (offset < 0 || !f->ops->plain_position ||
-	    (atomic_load_explicit(&f->flags, memory_order_relaxed) & O_PATH))
-		return -ENOSYS;
-	if (whence == SEEK_SET) {
-		atomic_store_explicit(&f->pos, (uint64_t)offset, memory_order_relaxed);
-		return offset;
-	}
-	pos = atomic_load_explicit(&f->pos, memory_order_relaxed);
-	return whence == SEEK_CUR && !offset ? (long)pos : -ENOSYS;
-}
-
 long sys_lseek(int fd, long offset, int whence)
 {
 	struct file *f;
@@ -309,7 +280,7 @@ long sys_lseek(int fd, long offset, int whence)
 
 	rcu_read_lock();
 	f = fd_peek(fd);
-	r = f ? seek_plain(f, offset, whence) : -EBADF;
+	r = f ? plain_seek(f, offset, whence) : -EBADF;
 	rcu_read_unlock();
 	if (likely(r != -ENOSYS))
 		return r;

@@ -12,11 +12,10 @@
 #include "core/uaccess.h"
 #include "cpu.h"
 #include "fs/fdtable.h"
-#include "fs/inode.h"
 #include "gate.h"
+#include "linux/plain.h"
 #include "linux/process.h"
 #include "mm/peek.h"
-#include <linux/fs.h>
 
 /* Frames of functions that call nothing tell an unwinder nothing. */
 #pragma GCC optimize("omit-frame-pointer")
@@ -24,7 +23,7 @@
 /* Bytes of a read that are moved one by one. */
 #define READ_MAX 8
 
-long short_lseek(unsigned fd, long offset, unsigned whence);
+long short_lseek(unsigned fd, long offset, int whence);
 long short_read(unsigned fd, uaddr_t buf, size_t count);
 long short_pread64(unsigned fd, uaddr_t buf, size_t count, long pos);
 long short_write(unsigned fd, uaddr_t buf, size_t count);
@@ -37,18 +36,14 @@ static inline __attribute__((always_inline)) struct file *peek(unsigned fd)
 	return fd_table_peek(current->process->fds, (int)fd);
 }
 
-SHORT_CALL long short_lseek(unsigned fd, long offset, unsigned whence)
+/* Of what is shared with the handlers. */
+static inline __attribute__((always_inline)) long answer(long r) { return r == -ENOSYS ? SHORT_NO : r; }
+
+SHORT_CALL long short_lseek(unsigned fd, long offset, int whence)
 {
 	struct file *f = peek(fd);
 
-	if (unlikely(!f || !f->ops->plain_position || offset < 0 ||
-		     (atomic_load_explicit(&f->flags, memory_order_relaxed) & O_PATH)))
-		return SHORT_NO;
-	if (whence == SEEK_SET) {
-		atomic_store_explicit(&f->pos, (uint64_t)offset, memory_order_relaxed);
-		return offset;
-	}
-	return whence == SEEK_CUR && !offset ? (long)atomic_load_explicit(&f->pos, memory_order_relaxed) : SHORT_NO;
+	return f ? answer(plain_seek(f, offset, whence)) : SHORT_NO;
 }
 
 SHORT_CALL long short_fcntl(unsigned fd, unsigned command, unsigned long arg)
@@ -63,9 +58,9 @@ static inline __attribute__((always_inline)) long read_cached(struct file *f, ua
 {
 	struct pagecache *c = atomic_load_explicit(&f->inode->data, memory_order_acquire);
 	const char *from;
-	uint64_t size, mark;
+	uint64_t size, mark, bytes = 0;
 
-	if (unlikely(!c || !uaddr_ok(buf, count) || atomic_load_explicit(&notify_watches, memory_order_relaxed)))
+	if (unlikely(!c || !uaddr_ok(buf, count) || plain_watched()))
 		return SHORT_NO;
 	size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
 	if (unlikely(pos >= size || count > size - pos || (pos & (PAGE_SIZE - 1)) + count > PAGE_SIZE))
@@ -74,15 +69,21 @@ static inline __attribute__((always_inline)) long read_cached(struct file *f, ua
 	if (unlikely(!from))
 		return SHORT_NO;
 	for (size_t i = 0; i < count; i++)
-		USER_STORE("b", "q", (char *)buf + i, from[i]);
-	return likely(pagecache_piece_valid(c, mark)) ? (long)count : SHORT_NO;
+		bytes |= (uint64_t)(uint8_t)from[i] << (8 * i);
+	/* Before the application sees any of it: the long way may find less, and then the buffer must be what it was. */
+	if (unlikely(!pagecache_piece_valid(c, mark)))
+		return SHORT_NO;
+	for (size_t i = 0; i < count; i++)
+		USER_STORE("b", "q", (char *)buf + i, (char)(bytes >> (8 * i)));
+	return (long)count;
 fault:
 	return SHORT_NO;
 }
 
 /*
  * No lock is taken: if the position is still the same afterwards, nobody has read in between. Who holds the lock and finds that we
- * were faster reads again (position_move() in file.c).
+ * were faster reads again (position_move() in file.c). If somebody was faster than us, the long way reads from the new position; the bytes that
+ * have been stored are the file's own, and it stores its own over them.
  */
 static SHORT_CALL __attribute__((noinline)) long read_plain(unsigned fd, uaddr_t buf, size_t count)
 {
@@ -111,29 +112,17 @@ SHORT_CALL long short_read(unsigned fd, uaddr_t buf, size_t count)
 SHORT_CALL long short_pread64(unsigned fd, uaddr_t buf, size_t count, long pos)
 {
 	struct file *f = peek(fd);
-	uint32_t flags;
 
-	if (unlikely(count - 1 >= READ_MAX || !f || !f->ops->plain_position))
-		return SHORT_NO;
-	flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
-	if (unlikely((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY))
+	if (unlikely(count - 1 >= READ_MAX || !f || !f->ops->plain_position || !plain_allowed(f, false)))
 		return SHORT_NO;
 	return read_cached(f, buf, count, (uint64_t)pos);
 }
 
-/* What swallows all it is given (/dev/null). */
 SHORT_CALL long short_write(unsigned fd, uaddr_t buf, size_t count)
 {
 	struct file *f = peek(fd);
-	uint32_t flags;
 
-	if (unlikely(!f || !f->ops->instant_write))
-		return SHORT_NO;
-	flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
-	if (unlikely((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY || count > INT32_MAX - PAGE_SIZE || !uaddr_ok(buf, count) ||
-		     atomic_load_explicit(&notify_watches, memory_order_relaxed)))
-		return SHORT_NO;
-	return (long)count;
+	return f ? answer(plain_swallow(f, buf, count)) : SHORT_NO;
 }
 
 SHORT_CALL long short_sched_getaffinity(int pid, size_t len, uaddr_t mask)

@@ -215,6 +215,15 @@ static inline pthread_t thread_start(void *(*run)(void *), void *arg)
 	return thread;
 }
 
+/* Waits for its end, and for the value with which it ends. */
+static inline void thread_join(pthread_t thread, void *want)
+{
+	void *got = NULL;
+
+	CHECK_EQ(pthread_join(thread, &got), 0);
+	CHECK(got == want);
+}
+
 static inline char *map_anon(size_t npages, int prot)
 {
 	char *p = mmap(NULL, npages * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

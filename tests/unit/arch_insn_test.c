@@ -2,20 +2,9 @@
 /*
  * tests/unit/arch_insn_test.c - lengths of instructions, and the guess whether a byte begins one.
  */
-#include <stdio.h>
 #include <string.h>
 #include "arch/x86_64/insn.h"
-
-static int failed;
-
-static void check(const char *name, int ok, const char *why)
-{
-	if (ok)
-		printf("ok %s\n", name);
-	else
-		printf("not ok %s %s\n", name, why);
-	failed |= !ok;
-}
+#include "tests/unit/check.h"
 
 int main(void)
 {

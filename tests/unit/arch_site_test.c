@@ -2,21 +2,10 @@
 /*
  * tests/unit/arch_site_test.c - how a `syscall` instruction is judged: what may be replaced by a jump, and what may not.
  */
-#include <stdio.h>
 #include <string.h>
 #include "arch/x86_64/insn.h"
 #include "arch/x86_64/site.h"
-
-static int failed;
-
-static void check(const char *name, int ok, const char *why)
-{
-	if (ok)
-		printf("ok %s\n", name);
-	else
-		printf("not ok %s %s\n", name, why);
-	failed |= !ok;
-}
+#include "tests/unit/check.h"
 
 #define BASE 0x7f0000001000ull
 #define AT SITE_WINDOW

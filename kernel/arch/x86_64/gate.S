@@ -29,6 +29,15 @@
 	.cfi_sections .debug_frame
 	.section .text.gate, "ax", @progbits
 
+	.macro STORE_ARGUMENTS
+	mov %rdi, REGS_RDI(%rsp)
+	mov %rsi, REGS_RSI(%rsp)
+	mov %rdx, REGS_RDX(%rsp)
+	mov %r10, REGS_R10(%rsp)
+	mov %r8, REGS_R8(%rsp)
+	mov %r9, REGS_R9(%rsp)
+	.endm
+
 	/* From the application's stack to the kernel's, with the part of the frame that a call may change; r11 is lost. */
 	.macro ENTER behind=
 	.cfi_signal_frame               /* its caller is on another stack */
@@ -45,12 +54,7 @@
 	.cfi_offset rip, REGS_RIP - REGS_BYTES
 	.cfi_offset rsp, REGS_RSP - REGS_BYTES
 	mov %rax, REGS_ORIG_RAX(%rsp)
-	mov %rdi, REGS_RDI(%rsp)
-	mov %rsi, REGS_RSI(%rsp)
-	mov %rdx, REGS_RDX(%rsp)
-	mov %r10, REGS_R10(%rsp)
-	mov %r8, REGS_R8(%rsp)
-	mov %r9, REGS_R9(%rsp)
+	STORE_ARGUMENTS
 	.endm
 
 	/* Calls the handler of call rax; its result goes into the frame; rcx = thread. */
@@ -299,12 +303,7 @@ short_refused:
 	cld
 	mov %rax, REGS_RAX(%rsp)
 	movq $-1, REGS_ORIG_RAX(%rsp)
-	mov %rdi, REGS_RDI(%rsp)
-	mov %rsi, REGS_RSI(%rsp)
-	mov %rdx, REGS_RDX(%rsp)
-	mov %r10, REGS_R10(%rsp)
-	mov %r8, REGS_R8(%rsp)
-	mov %r9, REGS_R9(%rsp)
+	STORE_ARGUMENTS
 	.endm
 
 short_slow:

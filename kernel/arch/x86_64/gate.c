@@ -24,12 +24,12 @@
 #include "mm/mm.h"
 #include "mm/pagecache.h"
 #include "site.h"
+#include "stub.h"
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
 #define TABLE_SLOTS 2048u /* open addressing; a power of two */
 #define SITES_MAX (TABLE_SLOTS * 3 / 4)
-#define STUB_BYTES 64u
 #define POOL_STUBS 512u
 #define POOL_BYTES (POOL_STUBS * STUB_BYTES)
 /* Stubs and sites reach each other by rel32, from anywhere in a pool and in a large library. */
@@ -39,8 +39,6 @@
 
 #define INT3 0xcc
 #define NOP 0x90
-#define RET 0xc3
-#define JMP_LONG 0xe9
 #define JMP_SHORT 0xeb
 
 _Static_assert(GATE_LIMIT == SYSCALL_LIMIT, "asm copy");
@@ -62,7 +60,7 @@ struct site {
 	/* Written before the state becomes SITE_OPENING, constant then. */
 	uint8_t shape;
 	bool leaf;
-	uint16_t number;          /* of a leaf's call */
+	uint16_t number;          /* of the call that opened it: a leaf's own */
 	uint8_t patch_bytes;
 	uaddr_t patch;            /* first byte that is replaced */
 	uaddr_t hole;             /* SITE_NEAR: where the long jump stands */
@@ -90,14 +88,6 @@ struct gate {
 bool gate_on;
 /* Handlers that may be called without a full frame, by either door; NULL for the others. */
 syscall_fn *gate_table[SYSCALL_LIMIT];
-
-#define SHORT(name) void short_##name##_entry(void);
-SHORT_CALLS(SHORT)
-#undef SHORT
-#define SHORT(name) [__NR_##name] = short_##name##_entry,
-const void *const short_entry[GATE_LIMIT] = { SHORT_CALLS(SHORT) };
-#undef SHORT
-static const void *const any_entry = gate_any;
 
 static const uint16_t want_frame[] = { __NR_rt_sigreturn, __NR_clone, __NR_fork, __NR_vfork, __NR_execve, __NR_exit, __NR_exit_group,
 				       __NR_execveat, __NR_clone3 };
@@ -284,109 +274,6 @@ static struct pool *pool_for(struct mm *mm, struct gate *g, uaddr_t site, const 
 	return pool_new(mm, g, site, why);
 }
 
-struct code {
-	uint8_t bytes[STUB_BYTES];
-	unsigned n;
-	uaddr_t at; /* where bytes[0] will stand */
-};
-
-static void put8(struct code *c, uint8_t v) { c->bytes[c->n++] = v; }
-
-static void put32(struct code *c, uint32_t v)
-{
-	memcpy(c->bytes + c->n, &v, sizeof(v));
-	c->n += (unsigned)sizeof(v);
-}
-
-static void put_bytes(struct code *c, const void *bytes, unsigned n)
-{
-	memcpy(c->bytes + c->n, bytes, n);
-	c->n += n;
-}
-
-static void put_rel32(struct code *c, uaddr_t target) { put32(c, (uint32_t)(target - (c->at + c->n + 4))); }
-
-static void put_jump(struct code *c, uaddr_t target)
-{
-	put8(c, JMP_LONG);
-	put_rel32(c, target);
-}
-
-/*
- * A call that only reads a word of the thread or of its process is made by the stub itself. False: number is no such call. `returns`: what stands
- * behind the site is a return, which the stub makes then.
- */
-static bool put_leaf(struct code *c, uint64_t number, uaddr_t behind, bool returns)
-{
-	static const uint8_t current_to_rax[] = { 0x65, 0x48, 0x8b, 0x04, 0x25, CPU_CURRENT, 0, 0, 0 };
-	static const uint8_t rax_to_rax[] = { 0x48, 0x8b, 0x80 }, rax_to_eax[] = { 0x8b, 0x80 }, zero[] = { 0x31, 0xc0 };
-	static const uint8_t count[] = { 0x65, 0x48, 0xff, 0x04, 0x25 };
-	size_t field = 0;
-	bool of_process = true;
-
-	switch (number) {
-	case __NR_getpid:
-		field = offsetof(struct process, pid);
-		break;
-	case __NR_getppid:
-		field = offsetof(struct process, ppid);
-		break;
-	case __NR_getpgrp:
-		field = offsetof(struct process, pgid);
-		break;
-	case __NR_gettid:
-		field = offsetof(struct thread, tid);
-		of_process = false;
-		break;
-	case __NR_getuid:
-	case __NR_getgid:
-	case __NR_geteuid:
-	case __NR_getegid:
-		put_bytes(c, zero, sizeof(zero));
-		goto out;
-	default:
-		return false;
-	}
-	put_bytes(c, current_to_rax, sizeof(current_to_rax));
-	if (of_process) {
-		put_bytes(c, rax_to_rax, sizeof(rax_to_rax));
-		put32(c, (uint32_t)offsetof(struct thread, process));
-	}
-	put_bytes(c, rax_to_eax, sizeof(rax_to_eax));
-	put32(c, (uint32_t)field);
-out:
-	put_bytes(c, count, sizeof(count));
-	put32(c, (uint32_t)(CPU_GATE_CALLS + number * 8));
-	if (returns)
-		put8(c, RET);
-	else
-		put_jump(c, behind);
-	return true;
-}
-
-/* site: the bytes of the `syscall`, with SITE_JUMP_BYTES before and at least `ahead` behind them that are mapped. */
-static void put_stub(struct code *c, struct site *s, const struct site_plan *plan, const uint8_t *site, unsigned ahead, uint64_t number)
-{
-	static const uint8_t lea_rcx[] = { 0x48, 0x8d, 0x0d }, jump_gs[] = { 0x65, 0xff, 0x24, 0x25 }, jump_at[] = { 0xff, 0x24, 0x25 };
-	uaddr_t behind = s->addr + SITE_SYSCALL_BYTES;
-
-	s->number = (uint16_t)number;
-	s->leaf = plan->loads_number && put_leaf(c, number, behind, ahead > 0 && site[SITE_SYSCALL_BYTES] == RET);
-	if (s->leaf)
-		return;
-	if (plan->shape == SITE_BEFORE)
-		put_bytes(c, site - SITE_JUMP_BYTES, SITE_JUMP_BYTES);
-	put_bytes(c, lea_rcx, sizeof(lea_rcx));
-	put_rel32(c, behind);
-	if (plan->loads_number && !(number < GATE_LIMIT && short_entry[number])) {
-		put_bytes(c, jump_gs, sizeof(jump_gs));
-		put32(c, CPU_GATE);
-	} else { /* a pointer in the kernel's image, which 32 bits with their sign reach */
-		put_bytes(c, jump_at, sizeof(jump_at));
-		put32(c, (uint32_t)(uintptr_t)(plan->loads_number ? &short_entry[number] : &any_entry));
-	}
-}
-
 /* --- replacing bytes -------------------------------------------------------------------------------------- */
 /* Pages of the application, private copies, for writing: each of the few that a site touches. */
 struct pages {
@@ -555,7 +442,8 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 	}
 
 	code.at = s->stub;
-	put_stub(&code, s, &plan, w.code + w.at, w.n - w.at - SITE_SYSCALL_BYTES, number);
+	s->number = (uint16_t)number;
+	s->leaf = code_stub(&code, &plan, s->addr, w.code + w.at, w.n - w.at - SITE_SYSCALL_BYTES, number);
 	stub_page = pagecache_get(pool->file->ops->map(pool->file), (s->stub - pool->start) / PAGE_SIZE, PAGECACHE_CREATE);
 	if (IS_ERR(stub_page)) {
 		why = "no memory for its stub";
@@ -567,7 +455,7 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 
 	code.n = 0;
 	code.at = s->hole ? s->hole : s->patch;
-	put_jump(&code, s->stub);
+	code_jump(&code, s->stub);
 	if (s->hole) {
 		for (unsigned i = 0; i < plan.hole_end - plan.hole; i++)
 			write_byte(&ps, s->hole + i, i < SITE_JUMP_BYTES ? code.bytes[i] : NOP);

@@ -1,0 +1,316 @@
+/*
+ * tests/guest/sched.c - which CPU threads run on and how much of it they get: affinity, shares, yielding, CPU clocks, policies.
+ */
+#include "harness.h"
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+
+TEST(sched_getaffinity_answers_the_mask_size_and_counts_the_cpus)
+{
+	unsigned long mask[128] = { 0 };
+	long n = sys(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	int cpus = 0;
+
+	CHECK(n > 0 && n % 8 == 0);
+	for (int i = 0; i < n / 8; i++)
+		cpus += __builtin_popcountl(mask[i]);
+	CHECK_EQ(cpus, sysconf(_SC_NPROCESSORS_ONLN));
+	CHECK_EQ(cpus, get_nprocs());
+	CHECK_EQ(sys(SYS_sched_getaffinity, 0, 4, mask), -EINVAL);
+	CHECK_EQ(sys(SYS_sched_getaffinity, 0, 9, mask), -EINVAL);
+	CHECK_EQ(sys(SYS_sched_getaffinity, 0, sizeof(mask), BAD_PTR), -EFAULT);
+	CHECK_EQ(sys(SYS_sched_getaffinity, 4000000, sizeof(mask), mask), -ESRCH);
+}
+
+static void *pin_round(void *arg)
+{
+	cpu_set_t all, one;
+
+	(void)arg;
+	CHECK_OK(sched_getaffinity(0, sizeof(all), &all));
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		unsigned seen = -1u;
+
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+		for (int i = 0; i < 20; i++) {
+			CHECK_EQ(sys(SYS_getcpu, &seen, NULL, NULL), 0);
+			CHECK_EQ(seen, cpu);
+			CHECK_EQ(sched_getcpu(), cpu);
+			sched_yield();
+		}
+		CHECK_OK(sched_getaffinity(0, sizeof(one), &one));
+		CHECK_EQ(CPU_COUNT(&one), 1);
+		CHECK(CPU_ISSET(cpu, &one));
+	}
+	return NULL;
+}
+
+TEST(a_pinned_thread_stays_on_its_cpu)
+{
+	thread_join(thread_start(pin_round, NULL), NULL);
+}
+
+static void *pin_nowhere(void *arg)
+{
+	cpu_set_t set;
+
+	(void)arg;
+	CPU_ZERO(&set);
+	CHECK_ERR(sched_setaffinity(0, sizeof(set), &set), EINVAL);
+	CPU_SET(CPU_SETSIZE - 1, &set);
+	CHECK_ERR(sched_setaffinity(0, sizeof(set), &set), EINVAL);
+	CHECK_EQ(sys(SYS_sched_setaffinity, 0, sizeof(set), BAD_PTR), -EFAULT);
+	return NULL;
+}
+
+TEST(sched_setaffinity_refuses_a_mask_without_a_cpu)
+{
+	thread_join(thread_start(pin_nowhere, NULL), NULL);
+}
+
+TEST(getcpu_takes_null_pointers)
+{
+	unsigned cpu = 77, node = 77;
+
+	CHECK_EQ(sys(SYS_getcpu, NULL, NULL, NULL), 0);
+	CHECK_EQ(sys(SYS_getcpu, &cpu, &node, NULL), 0);
+	CHECK(cpu < 64);
+	CHECK_EQ(node, 0);
+	CHECK_EQ(sys(SYS_getcpu, BAD_PTR, NULL, NULL), -EFAULT);
+}
+
+static _Atomic bool spin_stop;
+static _Atomic long spin_count[16];
+
+static void *spin(void *arg)
+{
+	_Atomic long *count = arg;
+
+	while (!spin_stop)
+		(*count)++;
+	return NULL;
+}
+
+TEST_SLOW(more_busy_threads_than_cpus_all_make_progress, 40)
+{
+	int n = get_nprocs() * 2 + 1;
+	pthread_t threads[16];
+
+	if (n > 16)
+		n = 16;
+	spin_stop = false;
+	for (int i = 0; i < n; i++) {
+		spin_count[i] = 0;
+		threads[i] = thread_start(spin, &spin_count[i]);
+	}
+	for (int i = 0; i < n; i++)
+		CHECK_MSG(EVENTUALLY(spin_count[i] > 1000), "thread %d of %d starved", i, n);
+	spin_stop = true;
+	for (int i = 0; i < n; i++)
+		thread_join(threads[i], NULL);
+}
+
+static int64_t spin_used[16];
+
+static void *spin_and_tell(void *arg)
+{
+	struct timespec ts;
+
+	spin(arg);
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts));
+	spin_used[(_Atomic long *)arg - spin_count] = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	return NULL;
+}
+
+/* By how many percent the CPU time of one of n threads differs most from the mean, in a second. */
+static int spin_unevenly(int n)
+{
+	pthread_t threads[16];
+	int64_t sum = 0, worst = 0;
+
+	spin_stop = false;
+	for (int i = 0; i < n; i++)
+		threads[i] = thread_start(spin_and_tell, &spin_count[i]);
+	sleep_ms(1000);
+	spin_stop = true;
+	for (int i = 0; i < n; i++) {
+		thread_join(threads[i], NULL);
+		sum += spin_used[i];
+	}
+	for (int i = 0; i < n; i++) {
+		int64_t off = spin_used[i] - sum / n;
+
+		off = off < 0 ? -off : off;
+		worst = off > worst ? off : worst;
+	}
+	return (int)(worst * 100 * n / sum);
+}
+
+/* Other work of a host disturbs, so one even second in ten will do; a scheduler that does not balance has none. */
+static void check_evenness(int n)
+{
+	int worst = 100;
+
+	for (int i = 0; i < 10 && worst > 15; i++)
+		worst = spin_unevenly(n > 16 ? 16 : n);
+	CHECK_MSG(worst <= 15, "a share is off by %d %%", worst);
+}
+
+TEST_SLOW(two_busy_threads_a_cpu_get_even_shares, 40)
+{
+	check_evenness(2 * get_nprocs());
+}
+
+TEST_SLOW(one_busy_thread_more_than_cpus_gets_an_even_share, 40)
+{
+	check_evenness(get_nprocs() + 1);
+}
+
+TEST(a_sleeper_wakes_while_every_cpu_is_busy)
+{
+	int n = get_nprocs() * 2;
+	pthread_t threads[16];
+	int64_t start;
+
+	if (n > 16)
+		n = 16;
+	spin_stop = false;
+	for (int i = 0; i < n; i++)
+		threads[i] = thread_start(spin, &spin_count[i]);
+	start = now_ns();
+	for (int i = 0; i < 20; i++)
+		sleep_ms(1);
+	start = now_ns() - start;
+	spin_stop = true;
+	for (int i = 0; i < n; i++)
+		thread_join(threads[i], NULL);
+	CHECK_MSG(start < 4000000000ll, "20 sleeps of 1 ms took %ld ms", (long)(start / 1000000));
+}
+
+TEST(sched_yield_lets_another_thread_of_the_cpu_run)
+{
+	pthread_t thread;
+	cpu_set_t all, one;
+
+	CHECK_OK(sched_getaffinity(0, sizeof(all), &all));
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	spin_stop = false;
+	spin_count[0] = 0;
+	thread = thread_start(spin, &spin_count[0]); /* inherits the mask */
+	for (int64_t end = now_ns() + 3000000000ll; !spin_count[0] && now_ns() < end;)
+		CHECK_EQ(sched_yield(), 0);
+	spin_stop = true;
+	thread_join(thread, NULL);
+	CHECK(spin_count[0] > 0);
+}
+
+static void *see_affinity(void *arg)
+{
+	cpu_set_t set;
+
+	(void)arg;
+	CHECK_OK(sched_getaffinity(0, sizeof(set), &set));
+	return (void *)(long)CPU_COUNT(&set);
+}
+
+TEST(a_new_thread_inherits_the_affinity_of_its_creator)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	thread_join(thread_start(see_affinity, NULL), (void *)1);
+}
+
+TEST(a_cpu_clock_of_a_thread_counts_its_work_only)
+{
+	struct timespec before, after;
+	int64_t used, end;
+	pthread_t thread;
+
+	spin_stop = false;
+	thread = thread_start(spin, &spin_count[0]);
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before));
+	sleep_ms(200);
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after));
+	used = (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
+	CHECK_MSG(used >= 0 && used < 100000000, "a sleeper used %ld ns", (long)used);
+	end = now_ns() + 100000000;
+	while (now_ns() < end)
+		;
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before));
+	spin_stop = true;
+	thread_join(thread, NULL);
+	used = (before.tv_sec - after.tv_sec) * 1000000000ll + before.tv_nsec - after.tv_nsec;
+	CHECK_MSG(used > 1000000, "a busy thread used %ld ns of 100 ms", (long)used);
+}
+
+TEST(the_cpu_clock_of_another_thread_is_readable)
+{
+	struct timespec ts;
+	clockid_t clock;
+	pthread_t thread;
+
+	spin_stop = false;
+	thread = thread_start(spin, &spin_count[0]);
+	CHECK_EQ(pthread_getcpuclockid(thread, &clock), 0);
+	CHECK(EVENTUALLY(clock_gettime(clock, &ts) == 0 && (ts.tv_sec || ts.tv_nsec > 20000000)));
+	spin_stop = true;
+	thread_join(thread, NULL);
+}
+
+TEST(getrusage_counts_process_and_thread)
+{
+	struct rusage self, thread;
+	int64_t end = now_ns() + 50000000;
+
+	while (now_ns() < end)
+		;
+	CHECK_OK(getrusage(RUSAGE_SELF, &self));
+	CHECK_OK(getrusage(RUSAGE_THREAD, &thread));
+	CHECK(self.ru_utime.tv_sec * 1000000 + self.ru_utime.tv_usec + self.ru_stime.tv_sec * 1000000 +
+		      self.ru_stime.tv_usec >= thread.ru_utime.tv_usec + thread.ru_stime.tv_usec);
+	CHECK(thread.ru_utime.tv_usec + thread.ru_stime.tv_usec > 0);
+	CHECK(self.ru_maxrss > 0);
+	CHECK_ERR(getrusage(77, &self), EINVAL);
+	CHECK_EQ(sys(SYS_getrusage, RUSAGE_SELF, BAD_PTR), -EFAULT);
+}
+
+TEST(scheduling_policy_is_other)
+{
+	struct sched_param param = { .sched_priority = 5 };
+
+	CHECK_EQ(sched_getscheduler(0), SCHED_OTHER);
+	CHECK_OK(sched_getparam(0, &param));
+	CHECK_EQ(param.sched_priority, 0);
+	CHECK_EQ(sched_get_priority_max(SCHED_OTHER), 0);
+	CHECK_EQ(sched_get_priority_min(SCHED_OTHER), 0);
+	CHECK_EQ(sched_get_priority_max(SCHED_FIFO), 99);
+	CHECK_EQ(sched_get_priority_min(SCHED_FIFO), 1);
+	CHECK_ERR(sched_get_priority_max(99), EINVAL);
+}
+
+TEST(nice_is_kept_per_thread)
+{
+	long tid = syscall(SYS_gettid);
+
+	errno = 0;
+	CHECK_EQ(getpriority(PRIO_PROCESS, tid), 0);
+	CHECK_OK(setpriority(PRIO_PROCESS, tid, 5));
+	CHECK_EQ(getpriority(PRIO_PROCESS, tid), 5);
+	CHECK_EQ(sys(SYS_getpriority, PRIO_PROCESS, tid), 15); /* the raw call answers 20 - nice */
+	CHECK_OK(setpriority(PRIO_PROCESS, tid, 100));
+	CHECK_EQ(getpriority(PRIO_PROCESS, tid), 19);
+	CHECK_ERR(setpriority(PRIO_PROCESS, 4000000, 1), ESRCH);
+	CHECK_ERR(getpriority(99, 0), EINVAL);
+}
+
+TEST_MAIN("sched")
