@@ -23,6 +23,8 @@ uint64_t clock_tsc_hz(void);
 /* Moves the numbers behind the time to a zeroed page that programs can read (vdso/data.h) and keeps them there. Once, while
  * one CPU runs and before clock_init_late(). */
 struct vdso_data;
+/* For vdso_monotonic_ns() (vdso/data.h), where a call counts. */
+extern struct vdso_data *clock_data;
 void clock_share(struct vdso_data *page);
 /* Busy delay for hardware bring-up; at most a few hundred microseconds. */
 void delay_us(unsigned us);

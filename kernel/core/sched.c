@@ -44,6 +44,7 @@
 #include "cpu.h"
 #include "fpu.h"
 #include "linux/task.h"
+#include "vdso/data.h"
 
 #define SLICE_NS 3000000ull
 #define KEEPALIVE_NS 1000000000ull
@@ -77,6 +78,15 @@ void preempt_attend(void)
 	irq_enable();
 }
 
+void attend_before_return(void)
+{
+	irq_disable();
+	rcu_quiescent(this_cpu());
+	if (resched_wanted(this_cpu()))
+		sched_preempt();
+	irq_enable();
+}
+
 static void kick(struct cpu *c)
 {
 	/* One IPI at a time is enough: the handler looks at everything. */
@@ -84,8 +94,8 @@ static void kick(struct cpu *c)
 		apic_send_ipi(c->apic_id, VEC_IPI);
 }
 
-static void program_timer(struct cpu *c);
-static void activate(struct cpu *c, struct thread *t);
+static inline void program_timer(struct cpu *c);
+static bool activate(struct cpu *c, struct thread *t);
 
 static void inbox_post(struct thread *t)
 {
@@ -108,10 +118,11 @@ static void inbox_post(struct thread *t)
 
 /*
  * A thread has become runnable: its home CPU must hear of it. We are the home as often as not, and may queue it
- * ourselves: only the home changes t->cpu, and interrupts are off. Whether it runs at once is decided there. From an
- * interrupt, and for the running thread itself, that is left to the next switch.
+ * ourselves: only the home changes t->cpu, and interrupts are off. If it should run at once, it does so when the waker is
+ * through with its call (resched_soon): it holds a lock, as likely as not, and the other would come back to wait for it. From an
+ * interrupt, and for the running thread itself, all is left to the next switch.
  */
-static void runnable_post(struct thread *t)
+SWITCHING static void runnable_post(struct thread *t)
 {
 	uint64_t f = irq_save();
 	struct cpu *c = this_cpu();
@@ -119,7 +130,12 @@ static void runnable_post(struct thread *t)
 	if (atomic_load_explicit(&t->cpu, memory_order_relaxed) == c->id && !c->in_irq && t != c->running) {
 		/* Another waker's post may have been faster, and the thread asleep again. */
 		if (!t->on_runq && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_RUNNABLE) {
-			activate(c, t);
+			if (activate(c, t)) {
+				if (c->running == c->idle)
+					c->need_resched = true;
+				else
+					c->resched_soon = true;
+			}
 			/* Somebody may wait now: the slice must end. */
 			if (!c->need_resched)
 				program_timer(c);
@@ -130,7 +146,7 @@ static void runnable_post(struct thread *t)
 	irq_restore(f);
 }
 
-static bool wake_from(struct thread *t, int from)
+static inline bool wake_from(struct thread *t, int from)
 {
 	int expect = from;
 
@@ -140,9 +156,9 @@ static bool wake_from(struct thread *t, int from)
 	return true;
 }
 
-bool thread_wake(struct thread *t)
+SWITCHING bool thread_wake(struct thread *t)
 {
-	return wake_from(t, SLEEP_UNINTERRUPTIBLE) || wake_from(t, SLEEP_INTERRUPTIBLE);
+	return wake_from(t, SLEEP_INTERRUPTIBLE) || wake_from(t, SLEEP_UNINTERRUPTIBLE);
 }
 
 bool thread_wake_interruptible(struct thread *t) { return wake_from(t, SLEEP_INTERRUPTIBLE); }
@@ -158,7 +174,7 @@ void thread_kick(struct thread *t)
 
 /* --- the rest runs on the CPU that owns the queue, interrupts off --------------------------- */
 
-static void program_timer(struct cpu *c)
+static inline void program_timer(struct cpu *c)
 {
 	uint64_t deadline = UINT64_MAX;
 	struct heap_node *n = heap_first(&c->timers);
@@ -172,7 +188,7 @@ static void program_timer(struct cpu *c)
 			deadline = MIN(deadline, c->slice_end_ns - SLICE_NS + KEEPALIVE_NS);
 	}
 	/* A timer that fires early is cheaper than programming it at every switch. */
-	if (deadline < c->timer_programmed_ns) {
+	if (unlikely(deadline < c->timer_programmed_ns)) {
 		c->timer_programmed_ns = deadline;
 		apic_timer_set(deadline);
 	}
@@ -247,16 +263,34 @@ static void place_woken(struct cpu *c, struct thread *t)
 	t->woken = true;
 }
 
-static void enqueue(struct cpu *c, struct thread *t)
+/* Only its own CPU changes that number. */
+static inline void nr_running_add(struct cpu *c, int n)
+{
+	unsigned before = atomic_load_explicit(&c->nr_running, memory_order_relaxed);
+
+	atomic_store_explicit(&c->nr_running, before + (unsigned)n, memory_order_relaxed);
+}
+
+static inline void runq_insert(struct cpu *c, struct thread *t)
 {
 	t->on_runq = true;
 	t->run_node.key = t->vruntime_ns;
 	heap_insert(&c->runq, &t->run_node);
-	atomic_fetch_add_explicit(&c->nr_running, 1, memory_order_relaxed);
 }
 
-/* A thread has become runnable on this CPU: queue it here or give it to an idle CPU. */
-static void activate(struct cpu *c, struct thread *t)
+static inline struct thread *runq_pop(struct cpu *c)
+{
+	struct heap_node *n = heap_pop(&c->runq);
+
+	if (!n)
+		return NULL;
+	struct thread *t = container_of(n, struct thread, run_node);
+	t->on_runq = false;
+	return t;
+}
+
+/* A thread has become runnable on this CPU: queue it here or give it to an idle CPU. True if it should run now. */
+SWITCHING static bool activate(struct cpu *c, struct thread *t)
 {
 	if (t->timer_armed) {
 		t->timer_armed = false;
@@ -277,14 +311,14 @@ static void activate(struct cpu *c, struct thread *t)
 		}
 		if (to) {
 			hand_over(t, to);
-			return;
+			return false;
 		}
 	}
 	if (online_cpus > 1 && c->running == c->idle && !heap_first(&c->runq))
 		clock_rejoin(c);
-	enqueue(c, t);
-	if (c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns)
-		c->need_resched = true;
+	runq_insert(c, t);
+	nr_running_add(c, 1);
+	return c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns;
 }
 
 void sched_drain_inbox(void)
@@ -306,7 +340,8 @@ void sched_drain_inbox(void)
 		if (atomic_load(&t->cpu) != c->id) {
 			inbox_post(t);
 		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && !t->on_runq && t != c->running) {
-			activate(c, t);
+			if (activate(c, t))
+				c->need_resched = true;
 		}
 		thread_put(t);
 	}
@@ -328,14 +363,14 @@ static void expire_timers(struct cpu *c, uint64_t now)
 		}
 		if (won) {
 			t->timed_out = true;
-			if (t != c->running && !t->on_runq)
-				activate(c, t);
+			if (t != c->running && !t->on_runq && activate(c, t))
+				c->need_resched = true;
 		}
 	}
 }
 
 /* Charges the current thread for the time it ran. */
-static void account(struct cpu *c, uint64_t now)
+static inline void account(struct cpu *c, uint64_t now)
 {
 	struct thread *t = c->running;
 	uint64_t ran = now > t->exec_start_ns ? now - t->exec_start_ns : 0;
@@ -400,7 +435,7 @@ static void balance(struct cpu *c, unsigned mine, uint64_t now)
 
 		if (!t->woken && (atomic_load_explicit(&t->affinity, memory_order_relaxed) & 1ull << to->id)) {
 			t->on_runq = false;
-			atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+			nr_running_add(c, -1);
 			t->vruntime_ns += (uint64_t)c->clock_shift_ns;
 			t->balanced = true;
 			atomic_store(&t->cpu, to->id);
@@ -413,79 +448,88 @@ static void balance(struct cpu *c, unsigned mine, uint64_t now)
 		heap_insert(&c->runq, tried[--n]);
 }
 
-/* Interrupts off, the current thread charged up to `now`. Its state says whether it stays runnable. */
-static void switch_to_next(struct cpu *c, uint64_t now, bool voluntary)
+/* Who runs next on this CPU: the idle thread if nobody waits. `stays`: the current thread is runnable, and waits too unless it is that one. */
+static inline struct thread *pick_next(struct cpu *c, struct thread *prev, bool stays)
 {
-	struct thread *prev = c->running;
+	struct heap_node *first = heap_first(&c->runq);
+	struct thread *next;
 
-	rcu_quiescent(c);
+	if (!stays) {
+		if (prev != c->idle)
+			nr_running_add(c, -1);
+		next = runq_pop(c);
+		return next ? next : c->idle;
+	}
+	prev->woken = false;
+	if (unlikely(prev->timer_armed)) { /* woken before it was switched out */
+		prev->timer_armed = false;
+		heap_remove(&c->timers, &prev->timer_node);
+	}
+	if (unlikely(!(atomic_load_explicit(&prev->affinity, memory_order_relaxed) & 1ull << c->id))) {
+		/* Put on its queue by the CPU that gets it, after the switch: see schedule_tail. */
+		nr_running_add(c, -1);
+		prev->evicted = true;
+		next = runq_pop(c);
+		return next ? next : c->idle;
+	}
+	if (!first || prev->vruntime_ns < first->key)
+		return prev;
+	next = runq_pop(c);
+	runq_insert(c, prev);
+	/* It may have come beside a thread that was alone, and not yet charged for a long time. */
+	if ((int64_t)(prev->vruntime_ns - next->vruntime_ns) > 2 * LAG_CARRIED_NS)
+		next->vruntime_ns = prev->vruntime_ns - (uint64_t)(2 * LAG_CARRIED_NS);
+	return next;
+}
+
+/* Interrupts off, the current thread charged up to `now`. Its state says whether it stays runnable. */
+static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, uint64_t now, bool voluntary)
+{
+	struct thread *prev = c->running, *next;
+
+	if (unlikely(c->rcu_report))
+		rcu_quiescent(c);
 	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
 		sched_drain_inbox();
 	bool stays = prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE;
 	if (online_cpus > 1 && now >= c->balance_ns)
 		balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
-	if (stays) {
-		prev->woken = false;
-		if (prev->timer_armed) { /* woken before it was switched out */
-			prev->timer_armed = false;
-			heap_remove(&c->timers, &prev->timer_node);
-		}
-		atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
-		if (!(atomic_load(&prev->affinity) & 1ull << c->id)) {
-			/* Put on its queue by the CPU that gets it, after the switch: see schedule_tail. */
-			prev->on_runq = false;
-			prev->evicted = true;
-		} else {
-			enqueue(c, prev);
-		}
-	} else if (prev != c->idle) {
-		atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
-	}
-	c->need_resched = false;
-
-	struct heap_node *n = heap_pop(&c->runq);
-	struct thread *next = n ? container_of(n, struct thread, run_node) : c->idle;
-	if (n) {
-		next->on_runq = false;
-		/* It may have come beside a thread that was alone, and not yet charged for a long time. */
-		if ((int64_t)(prev->vruntime_ns - next->vruntime_ns) > 2 * LAG_CARRIED_NS && stays)
-			next->vruntime_ns = prev->vruntime_ns - (uint64_t)(2 * LAG_CARRIED_NS);
-	}
+	next = pick_next(c, prev, stays);
+	c->need_resched = c->resched_soon = false;
 	c->slice_end_ns = now + SLICE_NS;
 	next->exec_start_ns = now;
-	if (next != prev) {
-		c->switches++;
-		if (voluntary)
-			prev->switches_voluntary++;
-		else
-			prev->switches_forced++;
-		if (prev->fpu) {
-			fpu_save(prev);
-			if (cpu_features.fsgsbase)
-				__asm__ volatile("rdfsbase %0" : "=r"(prev->fs_base));
-		}
-		c->running = next;
-		c->kstack_top = next->kstack_top;
+	if (next == prev) {
 		program_timer(c);
-		if (next->fpu) {
-			if (cpu_features.fsgsbase)
-				__asm__ volatile("wrfsbase %0" : : "r"(next->fs_base));
-			else
-				wrmsr(MSR_FS_BASE, next->fs_base);
-			fpu_restore(next);
-		}
-		__asm__ volatile("" ::: "memory");
-		/* Another CPU may run us when this returns: nothing from before is valid but our own locals. */
-		schedule_tail(switch_stacks(prev, next));
-	} else {
-		program_timer(c);
+		return;
 	}
+	c->switches++;
+	if (voluntary)
+		prev->switches_voluntary++;
+	else
+		prev->switches_forced++;
+	if (prev->fpu && cpu_features.fsgsbase)
+		__asm__ volatile("rdfsbase %0" : "=r"(prev->fs_base));
+	c->running = next;
+	c->kstack_top = next->kstack_top;
+	program_timer(c);
+	if (next->fpu) {
+		if (cpu_features.fsgsbase)
+			__asm__ volatile("wrfsbase %0" : : "r"(next->fs_base));
+		else
+			wrmsr(MSR_FS_BASE, next->fs_base);
+	}
+	fpu_switch(c, prev, next);
+	__asm__ volatile("" ::: "memory");
+	/* Another CPU may run us when this returns: nothing from before is valid but our own locals. */
+	prev = switch_stacks(prev, next);
+	if (unlikely(atomic_load_explicit(&prev->state, memory_order_relaxed) == THREAD_DEAD || prev->evicted))
+		schedule_tail(prev);
 }
 
-static void schedule(bool voluntary)
+SWITCHING static void schedule(bool voluntary)
 {
 	struct cpu *c = this_cpu();
-	uint64_t now = clock_monotonic_ns();
+	uint64_t now = vdso_monotonic_ns(clock_data);
 
 	account(c, now);
 	switch_to_next(c, now, voluntary);
@@ -499,7 +543,8 @@ void schedule_tail(struct thread *prev)
 		thread_bury(prev);
 	} else if (prev->evicted) {
 		prev->evicted = false;
-		activate(c, prev); /* the mask may allow this CPU again by now */
+		if (activate(c, prev)) /* the mask may allow this CPU again by now */
+			c->need_resched = true;
 	}
 }
 
@@ -535,7 +580,7 @@ static void answer_pull(struct cpu *c)
 		return;
 	heap_pop(&c->runq);
 	t->on_runq = false;
-	atomic_fetch_sub_explicit(&c->nr_running, 1, memory_order_relaxed);
+	nr_running_add(c, -1);
 	hand_over(t, to);
 }
 
@@ -545,6 +590,8 @@ void sched_timer_tick(void)
 	uint64_t now = clock_monotonic_ns();
 
 	c->timer_programmed_ns = UINT64_MAX;
+	if (c->resched_soon) /* soon was long ago */
+		c->need_resched = true;
 	account(c, now); /* who comes is placed by it */
 	expire_timers(c, now);
 	if (c->running != c->idle) {
@@ -580,7 +627,7 @@ void sched_ipi(void)
 void sleep_prepare(enum thread_state how) { atomic_store(&current->state, how); }
 void sleep_cancel(void) { atomic_store(&current->state, THREAD_RUNNABLE); }
 
-int sleep_until(uint64_t deadline_ns)
+SWITCHING int sleep_until(uint64_t deadline_ns)
 {
 	struct thread *t = current;
 
@@ -613,23 +660,24 @@ void sleep_ns(uint64_t ns)
 	} while (sleep_until(deadline) == 0);
 }
 
-void thread_yield(void)
+SWITCHING long thread_yield(void)
 {
-	uint64_t f = irq_save();
+	irq_disable();
 	struct cpu *c = this_cpu();
 	struct heap_node *n;
 
-	if (atomic_load(&c->inbox))
+	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
 		sched_drain_inbox();
 	n = heap_first(&c->runq);
 	if (n) {
-		uint64_t now = clock_monotonic_ns();
+		uint64_t now = vdso_monotonic_ns(clock_data);
 		account(c, now);
 		/* Behind the one who has waited longest, by the smallest step. */
-		current->vruntime_ns = MAX(current->vruntime_ns, n->key + 1);
+		c->running->vruntime_ns = MAX(c->running->vruntime_ns, n->key + 1);
 		switch_to_next(c, now, true);
 	}
-	irq_restore(f);
+	irq_enable();
+	return 0;
 }
 
 /* --- idle -------------------------------------------------------------------------------------- */
@@ -750,10 +798,6 @@ void thread_start(struct thread *t)
 	atomic_store(&t->cpu, (to ? to : c)->id);
 	runnable_post(t);
 	irq_restore(f);
-	if (current->preempt_count == 0 && (f & RFLAGS_IF) && this_cpu()->need_resched) {
-		preempt_disable();
-		preempt_enable();
-	}
 }
 
 _Noreturn void sched_leave(void)

@@ -9,6 +9,8 @@
 void sched_init_cpu(unsigned id);
 /* Interrupts off: switches to another thread if one should run. */
 void sched_preempt(void);
+/* Interrupts on, at the end of a call from the application: does what struct cpu says is to be done. */
+void attend_before_return(void);
 /* From the timer interrupt and the IPI handler, interrupts off. */
 void sched_timer_tick(void);
 void sched_drain_inbox(void);

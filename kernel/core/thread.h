@@ -127,7 +127,7 @@ int sleep_until(uint64_t deadline_ns);
 bool thread_wake(struct thread *t);
 /* The same, but only from an interruptible sleep (signals). */
 bool thread_wake_interruptible(struct thread *t);
-void thread_yield(void);
+long thread_yield(void); /* 0: so that a caller may end in it. Interrupts on */
 void sleep_ns(uint64_t ns); /* uninterruptible pause */
 /* True if an interruptible sleep must end: a signal is deliverable or the process exits. */
 bool signal_pending(void);

@@ -7,26 +7,7 @@
  */
 #include "lib/heap.h"
 
-static struct heap_node *meld(struct heap_node *a, struct heap_node *b)
-{
-	if (!a)
-		return b;
-	if (!b)
-		return a;
-	if (b->key < a->key) {
-		struct heap_node *t = a;
-		a = b;
-		b = t;
-	}
-	b->prev = a;
-	b->next = a->child;
-	if (a->child)
-		a->child->prev = b;
-	a->child = b;
-	return a;
-}
-
-static struct heap_node *merge_list(struct heap_node *first)
+struct heap_node *heap_merge_list(struct heap_node *first)
 {
 	struct heap_node *pairs = NULL; /* finished pairs, linked by next, last one first */
 
@@ -37,7 +18,7 @@ static struct heap_node *merge_list(struct heap_node *first)
 		a->next = a->prev = NULL;
 		if (b)
 			b->next = b->prev = NULL;
-		struct heap_node *m = meld(a, b);
+		struct heap_node *m = heap_meld(a, b);
 		m->next = pairs;
 		pairs = m;
 	}
@@ -45,28 +26,10 @@ static struct heap_node *merge_list(struct heap_node *first)
 	while (pairs) {
 		struct heap_node *next = pairs->next;
 		pairs->next = NULL;
-		root = meld(root, pairs);
+		root = heap_meld(root, pairs);
 		pairs = next;
 	}
 	return root;
-}
-
-void heap_insert(struct heap *h, struct heap_node *n)
-{
-	n->child = n->next = n->prev = NULL;
-	h->root = meld(h->root, n);
-}
-
-struct heap_node *heap_pop(struct heap *h)
-{
-	struct heap_node *n = h->root;
-	if (n)
-		h->root = merge_list(n->child);
-	if (h->root)
-		h->root->prev = h->root->next = NULL;
-	if (n)
-		n->child = NULL;
-	return n;
 }
 
 void heap_remove(struct heap *h, struct heap_node *n)
@@ -81,10 +44,10 @@ void heap_remove(struct heap *h, struct heap_node *n)
 		n->prev->next = n->next;
 	if (n->next)
 		n->next->prev = n->prev;
-	struct heap_node *sub = merge_list(n->child);
+	struct heap_node *sub = heap_merge_list(n->child);
 	n->child = n->next = n->prev = NULL;
 	if (sub) {
 		sub->prev = sub->next = NULL;
-		h->root = meld(h->root, sub);
+		h->root = heap_meld(h->root, sub);
 	}
 }

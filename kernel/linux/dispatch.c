@@ -41,12 +41,8 @@ void syscall_dispatch(struct regs *r)
 	/* Not for calls that went elsewhere: their frame says so. */
 	else if (r->vector == VEC_SYSCALL)
 		gate_trapped(r);
-	if (unlikely(this_cpu()->need_resched)) {
-		irq_disable();
-		if (this_cpu()->need_resched)
-			sched_preempt();
-		irq_enable();
-	}
+	if (unlikely(resched_wanted(this_cpu())))
+		attend_before_return();
 }
 
 void exit_work(struct regs *r, bool from_syscall)

@@ -75,7 +75,7 @@ void futex_init(void)
 }
 
 /* Takes w out of its queue and wakes it. Bucket held. The record belongs to its thread from the store on. */
-static void release(struct waiter *w)
+static inline void release(struct waiter *w)
 {
 	struct thread *t = w->thread;
 
@@ -129,16 +129,21 @@ static bool unqueue(struct waiter *w)
 	}
 }
 
-static int wait(uaddr_t addr, bool shared, uint32_t val, uint64_t deadline, uint32_t bitset)
+static __attribute__((noinline)) int wait(uaddr_t addr, bool shared, uint32_t val, uint64_t deadline, uint32_t bitset)
 {
-	struct waiter w = { .thread = current, .key = key_of(addr, shared), .bitset = bitset };
-	struct bucket *b = bucket_of(&w.key);
+	struct waiter w; /* filled field by field: to clear it first costs more than that */
+	struct bucket *b;
 	uint32_t now;
+	int r;
 
 	if (!bitset)
 		return -EINVAL;
+	w.thread = current;
+	w.key = key_of(addr, shared);
+	w.bitset = bitset;
+	b = bucket_of(&w.key);
 	mutex_lock(&b->lock);
-	int r = user_load32(&now, addr);
+	r = get_user(now, addr);
 	if (r == 0 && now != val)
 		r = -EAGAIN;
 	if (r) {
@@ -146,7 +151,7 @@ static int wait(uaddr_t addr, bool shared, uint32_t val, uint64_t deadline, uint
 		return r;
 	}
 	list_push_back(&b->waiters, &w.link);
-	w.bucket = b;
+	atomic_init(&w.bucket, b);
 	mutex_unlock(&b->lock);
 
 	for (;;) {
@@ -160,6 +165,8 @@ static int wait(uaddr_t addr, bool shared, uint32_t val, uint64_t deadline, uint
 			break;
 		}
 		r = sleep_until(deadline);
+		if (!atomic_load_explicit(&w.bucket, memory_order_acquire))
+			return 0;
 		if (r)
 			break;
 	}
@@ -300,7 +307,7 @@ static long wake_op(uaddr_t addr, uaddr_t addr2, bool shared, int n, int n2, uin
 	return woken;
 }
 
-long sys_futex(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uaddr2, uint32_t val3)
+static __attribute__((noinline)) long futex_any(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uaddr2, uint32_t val3)
 {
 	int cmd = op & FUTEX_CMD_MASK;
 	bool shared = !(op & FUTEX_PRIVATE_FLAG);
@@ -308,10 +315,6 @@ long sys_futex(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uad
 	uint64_t deadline = DEADLINE_NEVER;
 	uint64_t ns;
 
-	if (uaddr & 3)
-		return -EINVAL;
-	if (!uaddr_ok(uaddr, 4))
-		return -EFAULT;
 	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT)
 		return -ENOSYS;
 	if ((cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET) && timeout) {
@@ -355,6 +358,22 @@ long sys_futex(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uad
 		return wake_op(uaddr, uaddr2, shared, (int)val, (int)timeout, val3);
 	}
 	return -ENOSYS;
+}
+
+/* What nearly all calls are, first. */
+long sys_futex(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uaddr2, uint32_t val3)
+{
+	struct key key = { 0, uaddr };
+
+	if (unlikely((uaddr & 3) || !uaddr_ok(uaddr, 4)))
+		return uaddr & 3 ? -EINVAL : -EFAULT;
+	if (op == FUTEX_WAKE_PRIVATE)
+		return wake(&key, (int)val, FUTEX_BITSET_MATCH_ANY);
+	if (op == FUTEX_WAIT_PRIVATE && !timeout)
+		return wait(uaddr, false, val, DEADLINE_NEVER, FUTEX_BITSET_MATCH_ANY);
+	if ((op & ~FUTEX_CLOCK_REALTIME) == FUTEX_WAIT_BITSET_PRIVATE && !timeout)
+		return wait(uaddr, false, val, DEADLINE_NEVER, val3);
+	return futex_any(uaddr, op, val, timeout, uaddr2, val3);
 }
 
 long sys_set_robust_list(uaddr_t head, size_t len)

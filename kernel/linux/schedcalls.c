@@ -26,11 +26,7 @@ static uint64_t online_mask(void)
 	return cpu_count() >= 64 ? ~0ull : (1ull << cpu_count()) - 1;
 }
 
-long sys_sched_yield(void)
-{
-	thread_yield();
-	return 0;
-}
+long sys_sched_yield(void) { return thread_yield(); }
 
 long sys_sched_getaffinity(int pid, size_t len, uaddr_t mask)
 {

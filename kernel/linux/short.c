@@ -29,7 +29,6 @@ long short_pread64(unsigned fd, uaddr_t buf, size_t count, long pos);
 long short_write(unsigned fd, uaddr_t buf, size_t count);
 long short_fcntl(unsigned fd, unsigned command, unsigned long arg);
 long short_sched_getaffinity(int pid, size_t len, uaddr_t mask);
-long short_sched_yield(void);
 
 static inline __attribute__((always_inline)) struct file *peek(unsigned fd)
 {
@@ -137,12 +136,4 @@ SHORT_CALL long short_sched_getaffinity(int pid, size_t len, uaddr_t mask)
 	return 8;
 fault:
 	return SHORT_NO;
-}
-
-/* Nobody waits for this CPU. */
-SHORT_CALL long short_sched_yield(void)
-{
-	struct cpu *c = this_cpu();
-
-	return heap_first(&c->runq) || atomic_load_explicit(&c->inbox, memory_order_relaxed) ? SHORT_NO : 0;
 }

@@ -24,7 +24,7 @@
 #define PIT_HZ 1193182ull
 
 static struct vdso_data at_boot = { .rates = { { 0, 0, 1ull << 31 }, { 0, 0, 1ull << 31 } } };
-static struct vdso_data *data = &at_boot; /* what readers and writers use */
+struct vdso_data *clock_data = &at_boot; /* what readers and writers use */
 static bool pit_runs;
 static uint64_t pit_start_tsc, pit_start_count, tsc_hz;
 
@@ -39,7 +39,7 @@ static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
 	return quotient;
 }
 
-uint64_t clock_monotonic_ns(void) { return vdso_monotonic_ns(data); }
+uint64_t clock_monotonic_ns(void) { return vdso_monotonic_ns(clock_data); }
 
 void clock_share(struct vdso_data *page)
 {
@@ -47,36 +47,36 @@ void clock_share(struct vdso_data *page)
 	page->getcpu = cpu_features.rdpid ? VDSO_GETCPU_RDPID : cpu_features.rdtscp ? VDSO_GETCPU_RDTSCP : VDSO_GETCPU_SYSCALL;
 	/* An interrupt of this CPU may read the time now: the page is whole before it is used. */
 	atomic_signal_fence(memory_order_release);
-	data = page;
+	clock_data = page;
 }
 
 uint64_t clock_ns_to_tsc(uint64_t ns)
 {
-	const struct vdso_rate *r = &data->rates[atomic_load_explicit(&data->turn, memory_order_acquire) & 1];
+	const struct vdso_rate *r = &clock_data->rates[atomic_load_explicit(&clock_data->turn, memory_order_acquire) & 1];
 	if (ns <= r->base_ns)
 		return r->base_tsc;
 	return r->base_tsc + mul_div(ns - r->base_ns, 1ull << 32, r->mult);
 }
 
-int64_t clock_realtime_offset_ns(void) { return atomic_load_explicit(&data->realtime_offset, memory_order_relaxed); }
+int64_t clock_realtime_offset_ns(void) { return atomic_load_explicit(&clock_data->realtime_offset, memory_order_relaxed); }
 uint64_t clock_realtime_ns(void) { return clock_monotonic_ns() + (uint64_t)clock_realtime_offset_ns(); }
 
 void clock_set_realtime(uint64_t ns_since_1970)
 {
-	atomic_store(&data->realtime_offset, (int64_t)(ns_since_1970 - clock_monotonic_ns()));
+	atomic_store(&clock_data->realtime_offset, (int64_t)(ns_since_1970 - clock_monotonic_ns()));
 }
 
 static void set_hz(uint64_t hz)
 {
-	unsigned i = atomic_load(&data->turn);
+	unsigned i = atomic_load(&clock_data->turn);
 	uint64_t now = rdtsc();
-	struct vdso_rate *next = &data->rates[(i + 1) & 1];
+	struct vdso_rate *next = &clock_data->rates[(i + 1) & 1];
 
-	next->base_ns = vdso_rate_ns(&data->rates[i & 1], now);
+	next->base_ns = vdso_rate_ns(&clock_data->rates[i & 1], now);
 	next->base_tsc = now;
 	next->mult = (NSEC_PER_SEC << 32) / hz;
 	tsc_hz = hz;
-	atomic_store_explicit(&data->turn, i + 1, memory_order_release);
+	atomic_store_explicit(&clock_data->turn, i + 1, memory_order_release);
 }
 
 uint64_t clock_tsc_hz(void) { return tsc_hz; }
@@ -140,7 +140,7 @@ void clock_init(void)
 {
 	uint64_t hz = hz_from_cpuid();
 
-	data->rates[0].base_tsc = data->rates[1].base_tsc = boot_info.entry_tsc;
+	clock_data->rates[0].base_tsc = clock_data->rates[1].base_tsc = boot_info.entry_tsc;
 	if (!hz) {
 		uint16_t c0 = 0, c1 = 0;
 		uint64_t t0 = 0, t1 = 0;
@@ -177,7 +177,7 @@ void clock_init(void)
 		}
 	}
 	/* From entry on, at this rate. */
-	data->rates[0].mult = data->rates[1].mult = (NSEC_PER_SEC << 32) / hz;
+	clock_data->rates[0].mult = clock_data->rates[1].mult = (NSEC_PER_SEC << 32) / hz;
 	tsc_hz = hz;
 	clock_set_realtime(rtc_read_seconds() * NSEC_PER_SEC);
 }

@@ -15,13 +15,14 @@
 _Static_assert(offsetof(struct cpu, self) == CPU_SELF, "asm offset");
 _Static_assert(offsetof(struct cpu, running) == CPU_CURRENT, "asm offset");
 _Static_assert(offsetof(struct cpu, id) == CPU_ID, "asm offset");
-_Static_assert(offsetof(struct cpu, need_resched) == CPU_ATTENTION && offsetof(struct cpu, rcu_report) == CPU_ATTENTION + 1, "asm offset");
+_Static_assert(offsetof(struct cpu, need_resched) == CPU_ATTENTION && offsetof(struct cpu, rcu_report) == CPU_ATTENTION + 1 &&
+	       offsetof(struct cpu, attention_pad) == CPU_ATTENTION + 3, "asm offset");
 _Static_assert(offsetof(struct cpu, kstack_top) == CPU_KSTACK_TOP, "asm offset");
 _Static_assert(offsetof(struct cpu, gate) == CPU_GATE, "asm offset");
-_Static_assert(offsetof(struct cpu, need_resched) == CPU_NEED_RESCHED, "asm offset");
 _Static_assert(offsetof(struct cpu, gate_calls) == CPU_GATE_CALLS, "asm offset");
 _Static_assert(offsetof(struct cpu, trap_calls) == CPU_TRAP_CALLS, "asm offset");
 _Static_assert(offsetof(struct cpu, odd_flags) == CPU_ODD_FLAGS, "asm offset");
+_Static_assert(offsetof(struct cpu, runq.root) == CPU_RUNQ && offsetof(struct cpu, inbox) == CPU_INBOX, "asm offset");
 _Static_assert(offsetof(struct thread, syscall_nr) == THREAD_SYSCALL_NR, "asm offset");
 _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "asm offset");
 _Static_assert(offsetof(struct thread, kstack_top) == THREAD_KSTACK_TOP, "asm offset");

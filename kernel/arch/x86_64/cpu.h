@@ -15,8 +15,9 @@
 
 #define CPU_SELF 0
 #define CPU_KSTACK_TOP 16
-#define CPU_NEED_RESCHED 32
 #define CPU_ODD_FLAGS 8240
+#define CPU_RUNQ (CPU_ODD_FLAGS + 8)
+#define CPU_INBOX (CPU_ODD_FLAGS + 16)
 #define CPU_GATE 40
 #define CPU_GATE_CALLS 48
 #define CPU_TRAP_CALLS (CPU_GATE_CALLS + 8 * GATE_LIMIT)
@@ -28,7 +29,8 @@
 /* What a short call answers when it is for the long way; no call's result. */
 #define SHORT_NO (-0x7fffffff - 1)
 /* All of them. */
-#define SHORT_CALLS(f) f(lseek) f(read) f(pread64) f(write) f(fcntl) f(sched_getaffinity) f(sched_yield)
+#define SHORT_FUNCTIONS(f) f(lseek) f(read) f(pread64) f(write) f(fcntl) f(sched_getaffinity)
+#define SHORT_CALLS(f) SHORT_FUNCTIONS(f) f(sched_yield)
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8
@@ -123,6 +125,9 @@ struct regs {
 	uint64_t pad;
 };
 
+/* What a switch of threads executes lies together: few cache lines, and a page within which a translator links it directly. */
+#define SWITCHING __attribute__((section(".text.switch")))
+
 struct ipi_call;
 
 /* Watching: idle, with interrupts on, and looking at its inbox all the time. */
@@ -134,19 +139,24 @@ struct cpu {
 	uint64_t kstack_top;
 	unsigned id;
 	uint32_t apic_id;
-	_Atomic bool need_resched;    /* these two: preempt_enable() */
-	bool rcu_report;              /* report quiescence at the next outermost preempt_enable */
+	/* What is to be done, set by this CPU only: the first two at the next preempt_enable(), all before the return to the application. */
+	volatile bool need_resched;   /* another thread should run */
+	bool rcu_report;              /* report quiescence */
+	bool resched_soon;            /* another thread should run when this one's call is over */
+	bool attention_pad;
 	void *gate;                   /* where stubs jump to: gate_entry */
 	/* System calls by number: through the gate, and by the instruction. */
 	uint64_t gate_calls[GATE_LIMIT], trap_calls[GATE_LIMIT];
 	uint64_t odd_flags;           /* of a system call that begins; gate.S, with interrupts off */
+	/* Run queue, touched by this CPU only, with interrupts off; and a lock-free stack of threads to look at. */
+	struct heap runq;
+	struct thread *_Atomic inbox;
 
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */
 	struct thread *idle;
 
-	/* run queue: touched only by this CPU with interrupts off */
-	struct heap runq;
+	/* As the run queue. */
 	_Atomic unsigned nr_running;  /* queued and current, without idle; others read it as a hint */
 	uint64_t min_vruntime_ns;
 	int64_t clock_shift_ns;       /* min_vruntime plus this is comparable with other CPUs' */
@@ -156,7 +166,6 @@ struct cpu {
 	struct heap timers;
 	uint64_t timer_programmed_ns; /* what the hardware timer is set to, UINT64_MAX if none */
 
-	struct thread *_Atomic inbox; /* lock-free stack of threads to look at */
 	struct ipi_call *_Atomic calls;
 	_Atomic bool ipi_sent;        /* an IPI is on the way */
 	_Atomic bool pull_request;    /* an idle CPU asks us to share */
@@ -187,6 +196,9 @@ static inline struct cpu *this_cpu(void)
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(c));
 	return c;
 }
+
+/* Before the return to the application: should another thread run first? */
+static inline bool resched_wanted(const struct cpu *c) { return c->need_resched || c->resched_soon; }
 
 static inline uint64_t rdmsr(uint32_t msr)
 {
@@ -277,8 +289,8 @@ void clock_init_late(void); /* threads run: refinement */
 void syscall_entry(void);
 void fpu_init_this(void);
 uint32_t fpu_area_bytes(void);
-void fpu_save(struct thread *t);            /* current registers to t->fpu */
-void fpu_restore(struct thread *t);
+/* prev's registers go to its area unless they are not here, next's come unless they are. Interrupts off. */
+void fpu_switch(struct cpu *c, struct thread *prev, struct thread *next);
 /* Returns the thread that ran before, to whoever runs next. */
 struct thread *switch_stacks(struct thread *prev, struct thread *next);
 void thread_entry_kernel(void);

@@ -42,7 +42,7 @@
 struct moved {
 	uint8_t ymm[16][32];
 	uint32_t mxcsr;
-	bool x87_live;
+	bool upper_live, x87_live;
 } __attribute__((aligned(64)));
 
 /* True if moves are cheaper than XSAVE here. Set once, before any thread has an area. */
@@ -76,12 +76,16 @@ static void xrstor(const void *area)
 		__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"(0xffffffff), "d"(0xffffffff) : "memory");
 }
 
-#define EACH_YMM(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
+#define FIRST_FOUR(f) f(0) f(1) f(2) f(3)
+#define OTHERS(f) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
 #define STORE_YMM(i) "vmovups %%ymm" #i ", 32 * " #i "(%0)\n"
+#define STORE_XMM(i) "vmovups %%xmm" #i ", 32 * " #i "(%0)\n"
 #define LOAD_YMM(i) "vmovups 32 * " #i "(%0), %%ymm" #i "\n"
+#define LOAD_HALVES(i) "movlps 32 * " #i "(%0), %%xmm" #i "; movhps 32 * " #i " + 8(%0), %%xmm" #i "\n"
+#define OR_YMM(to, from) "vorps %%ymm" #from ", %%ymm" #to ", %%ymm" #to "\n"
 
 /* FNSTENV masks the exceptions of the unit, which matters only if they were not: then XSAVE and the reload follow. */
-static bool x87_is_live(void)
+static inline bool x87_is_live(void)
 {
 	struct {
 		uint32_t control, status, tags, ip, ip_selector, dp, dp_selector;
@@ -94,27 +98,39 @@ static bool x87_is_live(void)
 	return true;
 }
 
-static void move_out(struct thread *t)
+/*
+ * The upper halves are zero at nearly every switch, since compilers end code that used them by VZEROUPPER. To see that, all are ORed
+ * together, in four chains because one would wait for itself. The first four registers are lost by that.
+ */
+static inline void move_out(struct moved *m)
 {
-	struct moved *m = moved_of(t);
+	uint64_t low, high;
 
-	__asm__ volatile(EACH_YMM(STORE_YMM) : : "r"(m->ymm) : "memory");
+	__asm__ volatile(FIRST_FOUR(STORE_YMM) OTHERS(STORE_XMM) : : "r"(m->ymm) : "memory");
+	__asm__ volatile(OR_YMM(0, 4) OR_YMM(1, 5) OR_YMM(2, 6) OR_YMM(3, 7)
+			 OR_YMM(0, 8) OR_YMM(1, 9) OR_YMM(2, 10) OR_YMM(3, 11)
+			 OR_YMM(0, 12) OR_YMM(1, 13) OR_YMM(2, 14) OR_YMM(3, 15)
+			 OR_YMM(0, 1) OR_YMM(2, 3) OR_YMM(0, 2)
+			 "vextractf128 $1, %%ymm0, %%xmm0; vmovq %%xmm0, %0; vpextrq $1, %%xmm0, %1" : "=r"(low), "=r"(high));
+	m->upper_live = low | high;
+	if (m->upper_live)
+		__asm__ volatile(OTHERS(STORE_YMM) : : "r"(m->ymm) : "memory");
 	__asm__ volatile("stmxcsr %0" : "=m"(m->mxcsr));
-	m->x87_live = x87_is_live();
-	if (m->x87_live)
-		__asm__ volatile("xsave64 (%0)" : : "r"(t->fpu), "a"(1), "d"(0) : "memory");
 }
 
-static void move_in(const struct thread *t)
-{
-	const struct moved *m = moved_of(t);
+/* Puts back what move_out() destroyed: for a thread whose registers stay where they are. */
+static inline void move_back(const struct moved *m) { __asm__ volatile(FIRST_FOUR(LOAD_YMM) : : "r"(m->ymm) : "memory"); }
 
-	__asm__ volatile(EACH_YMM(LOAD_YMM) : : "r"(m->ymm) : "memory");
-	__asm__ volatile("ldmxcsr %0" : : "m"(m->mxcsr));
-	if (m->x87_live)
-		__asm__ volatile("xrstor64 (%0)" : : "r"(t->fpu), "a"(1), "d"(0) : "memory");
+/*
+ * A load of sixteen bytes is translated to two of eight into a temporary place and one from there, for which the host's CPU waits. So
+ * the halves are loaded by themselves where the rest is zero.
+ */
+static inline void move_in(const struct moved *m)
+{
+	if (m->upper_live)
+		__asm__ volatile(FIRST_FOUR(LOAD_YMM) OTHERS(LOAD_YMM) : : "r"(m->ymm) : "memory");
 	else
-		__asm__ volatile("fninit");
+		__asm__ volatile("vzeroupper\n" FIRST_FOUR(LOAD_HALVES) OTHERS(LOAD_HALVES) : : "r"(m->ymm) : "memory");
 }
 
 void fpu_init_this(void)
@@ -153,6 +169,58 @@ static void area_init(struct thread *t)
 		moved_of(t)->mxcsr = mxcsr;
 }
 
+static inline bool is_in_registers(const struct cpu *c, const struct thread *t)
+{
+	return c->fpu_owner == t && t->fpu_cpu == (int)c->id;
+}
+
+/* The current thread's registers go to its area. By moves, the caller must move_back() unless another's come next. */
+static inline __attribute__((always_inline)) void save(struct thread *t)
+{
+	if (by_moves) {
+		struct moved *m = moved_of(t);
+
+		move_out(m);
+		m->x87_live = x87_is_live();
+		if (m->x87_live)
+			__asm__ volatile("xsave64 (%0)" : : "r"(t->fpu), "a"(1), "d"(0) : "memory");
+	} else {
+		xsave(t->fpu);
+	}
+}
+
+/* If `saved` is given, its registers were saved just now: what is the same in both need not be loaded. */
+static inline __attribute__((always_inline)) void load(struct cpu *c, struct thread *t, const struct thread *saved)
+{
+	if (by_moves) {
+		const struct moved *m = moved_of(t), *before = saved ? moved_of(saved) : NULL;
+
+		move_in(m);
+		if (!before || m->mxcsr != before->mxcsr)
+			__asm__ volatile("ldmxcsr %0" : : "m"(m->mxcsr));
+		if (m->x87_live)
+			__asm__ volatile("xrstor64 (%0)" : : "r"(t->fpu), "a"(1), "d"(0) : "memory");
+		else if (!before || before->x87_live)
+			__asm__ volatile("fninit");
+	} else {
+		xrstor(t->fpu);
+	}
+	c->fpu_owner = t;
+	t->fpu_cpu = (int)c->id;
+}
+
+SWITCHING void fpu_switch(struct cpu *c, struct thread *prev, struct thread *next)
+{
+	bool saves = prev->fpu && is_in_registers(c, prev);
+
+	if (saves)
+		save(prev);
+	if (next->fpu && next->fpu_cpu != FPU_HELD && !is_in_registers(c, next))
+		load(c, next, saves ? prev : NULL);
+	else if (saves && by_moves)
+		move_back(moved_of(prev));
+}
+
 int fpu_alloc(struct thread *t, struct thread *from)
 {
 	t->fpu = kmalloc(area_bytes());
@@ -162,7 +230,9 @@ int fpu_alloc(struct thread *t, struct thread *from)
 	t->fpu_cpu = -1;
 	if (from) {
 		uint64_t f = irq_save();
-		fpu_save(from);
+		save(from);
+		if (by_moves)
+			move_back(moved_of(from));
 		memcpy(t->fpu, from->fpu, area_bytes());
 		irq_restore(f);
 	} else {
@@ -177,37 +247,11 @@ void fpu_free(struct thread *t)
 	t->fpu = NULL;
 }
 
-void fpu_save(struct thread *t)
-{
-	struct cpu *c = this_cpu();
-
-	if (!t->fpu || c->fpu_owner != t || t->fpu_cpu != (int)c->id)
-		return;
-	if (by_moves)
-		move_out(t);
-	else
-		xsave(t->fpu);
-}
-
-void fpu_restore(struct thread *t)
-{
-	struct cpu *c = this_cpu();
-
-	if (!t->fpu || t->fpu_cpu == FPU_HELD || (c->fpu_owner == t && t->fpu_cpu == (int)c->id))
-		return;
-	if (by_moves)
-		move_in(t);
-	else
-		xrstor(t->fpu);
-	c->fpu_owner = t;
-	t->fpu_cpu = (int)c->id;
-}
-
 void fpu_reset(void)
 {
 	uint64_t f = irq_save();
 	area_init(current);
 	current->fpu_cpu = -1;
-	fpu_restore(current);
+	load(this_cpu(), current, NULL);
 	irq_restore(f);
 }

@@ -12,7 +12,7 @@
  *     lies where ours will be;
  *   - between gate_leave and gate_left the kernel has decided that nothing is to be done before the return: an interrupt
  *     there makes it decide again (gate_interrupted());
- *   - at gate_left RSP is the application's again.
+ *   - at gate_left, short_left and short_yielded RSP is the application's again, and rax the result.
  * A single step (TF) that arrives in here is put off until the call is over (gate_single_step()).
  *
  * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
@@ -107,8 +107,8 @@ gate_entry:
 	cmp $RFLAGS_IF, %ecx
 	jne gate_full
 	CALL_HANDLER CPU_GATE_CALLS
-2:	cmpb $0, %gs:CPU_NEED_RESCHED
-	jne gate_resched
+2:	cmpl $0, %gs:CPU_ATTENTION
+	jne gate_attend
 gate_leave:
 	mov %gs:CPU_CURRENT, %rcx
 	cmpl $0, THREAD_WORK(%rcx)
@@ -135,8 +135,8 @@ gate_restart:
 	lock orl $WORK_SIGNAL, THREAD_WORK(%rcx)
 	jmp 2b
 
-gate_resched:
-	call gate_preempt
+gate_attend:
+	call attend_before_return
 	jmp gate_leave
 
 	/* The instruction of this site was executed once more. */
@@ -318,7 +318,32 @@ short_attend:
 	.cfi_endproc
 	.size short_return, . - short_return
 
+	/*
+	 * sched_yield when nobody waits for this CPU: two words tell, and no stack is needed. The last two instructions are apart so that RIP says whether
+	 * rax is still the number.
+	 */
+	.balign 16
+	.globl short_sched_yield_entry, short_yielded
+	.type short_sched_yield_entry, @function
+short_sched_yield_entry:
+	.cfi_startproc simple
+	.cfi_signal_frame
+	.cfi_def_cfa rsp, 0
+	.cfi_register rip, rcx
+	mov %gs:CPU_RUNQ, %r11
+	or %gs:CPU_INBOX, %r11
+	jnz gate_entry
+	mov %gs:CPU_CURRENT, %r11
+	cmpl $0, THREAD_WORK(%r11)
+	jnz gate_entry
+	incq %gs:CPU_GATE_CALLS + 8 * __NR_sched_yield
+	xor %eax, %eax
+short_yielded:
+	jmp *%rcx
+	.cfi_endproc
+	.size short_sched_yield_entry, . - short_sched_yield_entry
+
 #define EACH(name) SHORT name __NR_##name;
-	SHORT_CALLS(EACH)
+	SHORT_FUNCTIONS(EACH)
 gate_end:
 	.section .note.GNU-stack, "", @progbits

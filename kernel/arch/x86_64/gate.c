@@ -110,14 +110,6 @@ void gate_init(void)
 	}
 }
 
-void gate_preempt(void)
-{
-	irq_disable();
-	if (this_cpu()->need_resched)
-		sched_preempt();
-	irq_enable();
-}
-
 /* --- looking up ------------------------------------------------------------------------------------------ */
 static unsigned hash(uaddr_t addr)
 {
@@ -169,7 +161,8 @@ uaddr_t gate_canonical(const struct regs *r)
 	int32_t rel;
 
 	if (in_entry(r->rip))
-		return r->rip == (uintptr_t)gate_left || r->rip == (uintptr_t)short_left ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
+		return r->rip == (uintptr_t)gate_left || r->rip == (uintptr_t)short_left || r->rip == (uintptr_t)short_yielded
+			       ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
 	if (!g || r->rip >= UADDR_END)
 		return r->rip;
 	if ((s = stub_owner(g, r->rip)))

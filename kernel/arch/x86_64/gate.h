@@ -70,8 +70,7 @@ static inline bool gate_is_short(uint64_t rip) { return rip - (uintptr_t)__short
 /* gate.S */
 void gate_entry(void);
 void gate_any(void);
-extern const char gate_text[], gate_leave[], gate_left[], gate_end[], short_leave[], short_left[];
+extern const char gate_text[], gate_leave[], gate_left[], gate_end[], short_leave[], short_left[], short_yielded[];
 /* traps.S uses it, too: gives the CPU away if that is asked for. */
-void gate_preempt(void);
 
 #endif

@@ -214,6 +214,7 @@ syscall_slow:
 	 * switch_stacks(prev, next): saves the callee-saved registers on prev's kernel stack and goes on
 	 * where next left off.
 	 */
+	.pushsection .text.switch, "ax", @progbits
 	.balign 16
 	.globl switch_stacks
 switch_stacks:
@@ -233,6 +234,7 @@ switch_stacks:
 	pop %rbp
 	mov %rdi, %rax
 	ret
+	.popsection
 
 	/* First instructions of a kernel thread: rbx = function, r12 = argument. */
 	.globl thread_entry_kernel

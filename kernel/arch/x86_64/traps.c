@@ -292,7 +292,7 @@ void trap_handler(struct regs *r)
 out:
 	if (app) {
 		while (1) {
-			if (this_cpu()->need_resched)
+			if (resched_wanted(this_cpu()))
 				sched_preempt();
 			if (!gate_work(r))
 				break;
