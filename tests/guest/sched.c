@@ -192,6 +192,31 @@ TEST(a_sleeper_wakes_while_every_cpu_is_busy)
 	CHECK_MSG(start < 4000000000ll, "20 sleeps of 1 ms took %ld ms", (long)(start / 1000000));
 }
 
+/* A CPU with nothing else to do: what is due just when it decides to halt must not wait for the next interrupt, which never comes. */
+static void *nap_often(void *arg)
+{
+	int64_t worst = 0, late, before;
+	unsigned seed = 1;
+	cpu_set_t last;
+
+	(void)arg;
+	CPU_ZERO(&last);
+	CPU_SET(get_nprocs() - 1, &last);
+	CHECK_OK(sched_setaffinity(0, sizeof(last), &last));
+	for (int64_t end = now_ns() + 3000000000ll; now_ns() < end;) {
+		struct timespec nap = { 0, 20000 + rand_r(&seed) % 180000 };
+
+		before = now_ns();
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+		late = now_ns() - before - nap.tv_nsec;
+		worst = late > worst ? late : worst;
+	}
+	CHECK_MSG(worst < 2000000000ll, "a sleep of less than 1 ms took %ld ms more", (long)(worst / 1000000));
+	return NULL;
+}
+
+TEST(short_sleeps_end_on_a_cpu_that_is_idle_otherwise) { thread_join(thread_start(nap_often, NULL), NULL); }
+
 TEST(sched_yield_lets_another_thread_of_the_cpu_run)
 {
 	pthread_t thread;
