@@ -36,9 +36,9 @@ tools_build() {
 
 # The heap that ibrik's launcher gives a JVM in this much memory (jvm/launcher.c): the
 # peer's operator knows that java is alone, too.
-java_defaults() {
-	awk -v mib="$memory" 'BEGIN {
-		other = 48 + (mib / 5 < 512 ? mib / 5 : 512)
+java_defaults() { # ZGC(0 or 1)
+	awk -v mib="$memory" -v zgc="$1" 'BEGIN {
+		other = 48 + (mib / 5 < 512 ? mib / 5 : 512) + (zgc ? 48 + mib / 10 : 0)
 		percent = int((mib > other ? mib - other : 0) * 100 / mib)
 		print "-XX:MaxRAMPercentage=" (percent < 25 ? 25 : percent > 85 ? 85 : percent)
 	}'
@@ -47,7 +47,9 @@ java_defaults() {
 # The java command that ibrik's launcher (jvm/launcher.c) would make of the image's
 # settings, or the exec= command, for Linux's command line.
 linux_command() { # IMAGE
-	"$out/image" "$1" | awk -v defaults="$(java_defaults)" '
+	local zgc=0
+	! "$out/image" "$1" | grep -q -- "-XX:+UseZGC" || zgc=1
+	"$out/image" "$1" | awk -v defaults="$(java_defaults $zgc)" '
 		$1 != "setting" { next }
 		{ sub(/^setting /, ""); at = index($0, "="); key = substr($0, 1, at - 1); value = substr($0, at + 1) }
 		key == "arg" { args = args " " value; next }

@@ -142,17 +142,33 @@ static long yield_side(unsigned long count)
 
 static long run_yield_same(unsigned long count) { return pair_run(yield_side, yield_side, count, 0); }
 
-/* Both lock and unlock the same mutex: contended when they run at the same time. */
-static long mutex_side(unsigned long count)
+/*
+ * Both want the same mutex, and each holds it long enough for the other to come and wait: across a switch on one CPU, for some 2000
+ * instructions on two. Free mutexes are handed over without a system call and would measure the C library.
+ */
+static long mutex_yield_side(unsigned long count)
 {
 	while (count--) {
 		pthread_mutex_lock(&lock);
-		sink++;
+		sched_yield();
 		pthread_mutex_unlock(&lock);
 	}
 	return 0;
 }
-PAIR(mutex, mutex_side, mutex_side)
+
+static long mutex_busy_side(unsigned long count)
+{
+	while (count--) {
+		pthread_mutex_lock(&lock);
+		for (int i = 0; i < 1000; i++)
+			__asm__ volatile("");
+		pthread_mutex_unlock(&lock);
+	}
+	return 0;
+}
+
+static long run_mutex_same(unsigned long count) { return pair_run(mutex_yield_side, mutex_yield_side, count, 0); }
+static long run_mutex_two(unsigned long count) { return pair_run(mutex_busy_side, mutex_busy_side, count, 1); }
 
 static void *thread_nothing(void *arg) { return arg; }
 
@@ -322,8 +338,8 @@ const struct operation switch_operations[] = {
 	OP("pipe-switch-same-cpu", run_pipe_same, 2, 1),
 	OP("pipe-switch-two-cpus", run_pipe_two, 2, 2),
 	OP("sched_yield-two-threads", run_yield_same, 2, 1),
-	OP("mutex-same-cpu", run_mutex_same, 2, 1),
-	OP("mutex-two-cpus", run_mutex_two, 2, 2),
+	OP("mutex-held-same-cpu", run_mutex_same, 2, 1),
+	OP("mutex-held-two-cpus", run_mutex_two, 2, 2),
 	OP("pthread-create-join", run_thread, 1, 1),
 	OP("16-pthreads-create-join", run_threads, 16, 1),
 	OP("timer", run_timer, 0, 1),
