@@ -17,7 +17,7 @@
  * Locking:   none: thread->rseq and rseq_sig are the thread's own. WORK_RSEQ is cleared before the CPU's number is read; if
  *            the thread is moved after that, the bit is set again, and is seen before the application runs.
  * Errors:    sys_rseq: -EINVAL, -EPERM (another signature), -EBUSY (registered already), -EFAULT. Later there is nobody to answer an error to: an area or
- *            a description that cannot be accessed or is wrong raises SIGSEGV, and ends the program if a handler of SIGSEGV cannot be reached, either.
+ *            a description that cannot be accessed or is wrong raises SIGSEGV; its handler may run, but the next look ends the program if the error is still there.
  * Source:    rseq(2) of Linux 6.1, its uapi header linux/rseq.h.
  */
 #include "core/sched.h"
@@ -136,17 +136,20 @@ void rseq_resume(struct regs *r)
 		force_segv(t, r);
 }
 
-bool rseq_signal(struct regs *r, int sig)
+void rseq_signal(struct regs *r, int sig)
 {
 	struct thread *t = current;
+	struct signal_actions *a = t->process->actions;
 
 	if (!t->rseq || !leave_section(t, r))
-		return true;
-	/* The handler of SIGSEGV would meet the same error again and again. */
-	if (sig == SIGSEGV)
-		return false;
+		return;
+	/* The handler of SIGSEGV would meet the same error for ever. It runs for the last time. */
+	if (sig == SIGSEGV) {
+		mutex_lock(&a->lock);
+		a->act[SIGSEGV - 1].handler = 0; /* SIG_DFL */
+		mutex_unlock(&a->lock);
+	}
 	force_segv(t, r);
-	return true;
 }
 
 static void restart_here(void *arg)

@@ -27,8 +27,8 @@ int exec_load(const char *path, char *const argv[], char *const envp[], struct r
 uint64_t sigframe_min_stack(void);
 /* rseq.c. What WORK_RSEQ asks for, before the application goes on at frame r. */
 void rseq_resume(struct regs *r);
-/* Before a frame is made for the handler of sig: r leaves the section it may be in. False: not even SIGSEGV can be delivered. */
-bool rseq_signal(struct regs *r, int sig);
+/* Before a frame is made for the handler of sig: r leaves the section it may be in. */
+void rseq_signal(struct regs *r, int sig);
 /* Sections that run on other CPUs begin anew. Sleeps. */
 void rseq_restart_others(void);
 /* True in a thread that has to leave because its process ends. */
