@@ -88,8 +88,19 @@ static int read_section(struct rseq_cs *cs, uaddr_t at, uint32_t sig)
 	return found == sig ? 0 : -EINVAL;
 }
 
+/* The usual case, in one load: the thread says that it is in no section. False if the area cannot be read. */
+static inline bool in_no_section(const struct thread *t)
+{
+	uint64_t at;
+
+	USER_LOAD("q", "=r", at, (const uint64_t *)AREA_FIELD(t, rseq_cs));
+	return !at;
+fault:
+	return false;
+}
+
 /* Sends a thread that stands in a section to its abort_ip; one that does not has left it. 0, -EFAULT or -EINVAL. */
-static int leave_section(struct thread *t, struct regs *r)
+static __attribute__((noinline)) int leave_section(struct thread *t, struct regs *r)
 {
 	struct rseq_cs cs;
 	uint64_t at, none = 0;
@@ -98,10 +109,8 @@ static int leave_section(struct thread *t, struct regs *r)
 
 	if (get_user(at, AREA_FIELD(t, rseq_cs)))
 		return -EFAULT;
-	if (likely(!at))
-		return 0;
-	error = read_section(&cs, at, t->rseq_sig);
-	if (error)
+	error = at ? read_section(&cs, at, t->rseq_sig) : 0;
+	if (error || !at)
 		return error;
 	bool inside = gate_canonical(r) - cs.start_ip < cs.post_commit_offset;
 	if (inside && get_user(flags, AREA_FIELD(t, flags)))
@@ -132,16 +141,15 @@ void rseq_resume(struct regs *r)
 	if (!t->rseq)
 		return;
 	cpu = this_cpu()->id;
-	if (leave_section(t, r) || put_cpu(t, cpu, cpu))
+	if ((!in_no_section(t) && leave_section(t, r)) || put_cpu(t, cpu, cpu))
 		force_segv(t, r);
 }
 
-void rseq_signal(struct regs *r, int sig)
+static __attribute__((noinline)) void leave_for_signal(struct thread *t, struct regs *r, int sig)
 {
-	struct thread *t = current;
 	struct signal_actions *a = t->process->actions;
 
-	if (!t->rseq || !leave_section(t, r))
+	if (!leave_section(t, r))
 		return;
 	/* The handler of SIGSEGV would meet the same error for ever. It runs for the last time. */
 	if (sig == SIGSEGV) {
@@ -150,6 +158,14 @@ void rseq_signal(struct regs *r, int sig)
 		mutex_unlock(&a->lock);
 	}
 	force_segv(t, r);
+}
+
+void rseq_signal(struct regs *r, int sig)
+{
+	struct thread *t = current;
+
+	if (t->rseq && unlikely(!in_no_section(t)))
+		leave_for_signal(t, r, sig);
 }
 
 static void restart_here(void *arg)
