@@ -207,6 +207,14 @@ static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 	return NULL;
 }
 
+/* t, which does not run and is on no queue, gets another home; the application may have been told the old one. */
+static void set_home(struct thread *t, const struct cpu *to)
+{
+	atomic_store(&t->cpu, to->id);
+	if (t->rseq)
+		atomic_fetch_or(&t->work, WORK_RSEQ);
+}
+
 static void hand_over(struct thread *t, struct cpu *to)
 {
 	struct cpu *c = this_cpu();
@@ -214,7 +222,7 @@ static void hand_over(struct thread *t, struct cpu *to)
 	int64_t lag = (int64_t)(t->vruntime_ns - c->min_vruntime_ns);
 
 	t->vruntime_ns = to->min_vruntime_ns + (lag > 0 ? (uint64_t)lag : 0);
-	atomic_store(&t->cpu, to->id);
+	set_home(t, to);
 	inbox_post(t);
 }
 
@@ -438,7 +446,7 @@ static void balance(struct cpu *c, unsigned mine, uint64_t now)
 			nr_running_add(c, -1);
 			t->vruntime_ns += (uint64_t)c->clock_shift_ns;
 			t->balanced = true;
-			atomic_store(&t->cpu, to->id);
+			set_home(t, to);
 			inbox_post(t);
 			break;
 		}

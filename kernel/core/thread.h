@@ -47,6 +47,7 @@ enum thread_flags { /* thread->work: looked at before returning to the applicati
 	WORK_EXIT = 2,    /* the process ends: exit now */
 	WORK_RESTORE_MASK = 4, /* sigsuspend and friends: saved_mask returns after delivery */
 	WORK_STEP = 8,    /* single-step the application again, from behind the call it makes */
+	WORK_RSEQ = 16,   /* the application's words about its CPU are to be looked at: linux/rseq.c */
 };
 
 struct thread {
@@ -97,7 +98,8 @@ struct thread {
 	struct signal_state *signals;
 	uaddr_t clear_child_tid;
 	uaddr_t robust_list;
-	uaddr_t rseq;
+	uaddr_t rseq;        /* linux/rseq.c: struct rseq, 0 if none is registered */
+	uint32_t rseq_sig;
 	uint64_t start_ns;
 	int exit_status;
 	uint64_t minor_faults, major_faults;
@@ -134,6 +136,9 @@ bool signal_pending(void);
 
 extern unsigned online_cpus;
 static inline unsigned cpu_count(void) { return online_cpus; } /* CPUs online */
+
+/* How often t has lost the CPU to another thread; t's own, or a hint. */
+static inline uint64_t thread_switches(const struct thread *t) { return t->switches_voluntary + t->switches_forced; }
 
 /* thread_current(), preempt_disable(), preempt_enable(), cpu_id(): the architecture's, and inline. */
 #include "current.h"

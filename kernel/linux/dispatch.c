@@ -57,4 +57,6 @@ void exit_work(struct regs *r, bool from_syscall)
 	}
 	if (work & (WORK_SIGNAL | WORK_RESTORE_MASK))
 		signal_deliver(r, from_syscall);
+	if (work & WORK_RSEQ)
+		rseq_resume(r);
 }

@@ -297,6 +297,7 @@ int exec_load(const char *path, char *const argv[], char *const envp[], struct r
 	r->ss = SEL_DATA;
 	r->orig_rax = (uint64_t)-1;
 	current->fs_base = 0;
+	current->rseq = 0;
 	preempt_disable();
 	wrmsr(MSR_FS_BASE, 0);
 	preempt_enable();

@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include "linux/process.h"
 #include "linux/syscall.h"
+#include "linux/task.h"
 #include "linux/version.h"
 #include "mm/mm.h"
 #include <asm/mman.h>
@@ -361,19 +362,24 @@ static void barrier_on_cpu(void *arg) { atomic_thread_fence(memory_order_seq_cst
 
 long sys_membarrier(int cmd, unsigned flags, int cpu)
 {
-	if (flags)
+	/* The command for restartable sequences may name a CPU; all of them do its work as well. */
+	if (flags && (cmd != 128 || flags != 1))
 		return -EINVAL;
 	switch (cmd) {
 	case 0: /* QUERY */
-		return 1 | 2 | 4 | 8 | 16;
+		return 1 | 2 | 4 | 8 | 16 | 128 | 256;
 	case 1:  /* GLOBAL */
 	case 2:  /* GLOBAL_EXPEDITED */
 	case 8:  /* PRIVATE_EXPEDITED */
 		atomic_thread_fence(memory_order_seq_cst);
 		smp_call_others(barrier_on_cpu, NULL, false);
 		return 0;
+	case 128: /* PRIVATE_EXPEDITED_RSEQ */
+		rseq_restart_others();
+		return 0;
 	case 4:
-	case 16: /* registrations */
+	case 16:
+	case 256: /* registrations */
 		return 0;
 	}
 	return -EINVAL;

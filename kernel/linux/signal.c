@@ -457,6 +457,7 @@ void signal_deliver(struct regs *r, bool from_syscall)
 		if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)
 			mask = s->saved_mask;
 		r->vector = 0;
+		rseq_signal(r, sig);
 		if (sigframe_push(r, sig, &act, &info, mask) != 0) {
 			log_info("thread %d: no room on the stack (%#lx) for the handler of signal %d", t->tid, r->rsp, sig);
 			die(SIGSEGV);

@@ -25,6 +25,12 @@ void futex_wake_addr(uaddr_t addr, int n);
 /* The ELF loader: replaces the (empty) image of the current process. Fills regs. 0 or -errno. */
 int exec_load(const char *path, char *const argv[], char *const envp[], struct regs *r);
 uint64_t sigframe_min_stack(void);
+/* rseq.c. What WORK_RSEQ asks for, before the application goes on at frame r. */
+void rseq_resume(struct regs *r);
+/* Before a frame is made for the handler of sig: r leaves the section it may be in. */
+void rseq_signal(struct regs *r, int sig);
+/* Sections that run on other CPUs begin anew. Sleeps. */
+void rseq_restart_others(void);
 /* True in a thread that has to leave because its process ends. */
 static inline bool thread_must_exit(void) { return atomic_load(&current->work) & WORK_EXIT; }
 

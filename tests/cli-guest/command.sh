@@ -13,10 +13,32 @@ cat > "$T/probe.c" <<'END'
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/rseq.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 static void on_term(int number) { dprintf(1, "got %d\n", number); _exit(7); }
+
+static void on_signal(int number) { dprintf(1, "got %d\n", number); }
+
+/* A signal while rseq_cs points to a description that is right, or wrong in one thing. Linux makes SIGSEGV then; its
+ * handler may run once, but the next look at the description ends the program. */
+static void describe_section(const char *wrong)
+{
+	static const unsigned place[2] = { RSEQ_SIG, 0 };
+	static struct rseq_cs section __attribute__((aligned(32)));
+	struct rseq *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+
+	section.version = !strcmp(wrong, "version");
+	section.start_ip = (unsigned long)&place[!strcmp(wrong, "place")];
+	section.post_commit_offset = 4;
+	section.abort_ip = (unsigned long)&place[strcmp(wrong, "signature") != 0];
+	signal(SIGSEGV, on_signal);
+	signal(SIGUSR1, on_signal);
+	area->rseq_cs = !strcmp(wrong, "address") ? 8 : (unsigned long)&section;
+	raise(SIGUSR1);
+	printf("%s\n", area->rseq_cs ? "kept" : "cleared");
+}
 
 int main(int argc, char **argv, char **envp)
 {
@@ -52,6 +74,8 @@ int main(int argc, char **argv, char **envp)
 	}
 	if (!strcmp(argv[1], "abort"))
 		abort();
+	if (!strcmp(argv[1], "section"))
+		describe_section(argv[2]);
 	if (!strcmp(argv[1], "show")) {
 		int fd = open(argv[2], O_RDONLY);
 
@@ -83,6 +107,15 @@ run_ibrik -e A=b -w /usr --name box --exec "$T/probe" env
 check environment-workdir-name [ "$out" = "b /usr box" ]
 run_ibrik --exec "$T/probe" abort
 check status-of-a-signal [ "$status" = 134 ]
+run_ibrik --exec "$T/probe" section nothing
+check section-described-rightly [ "$status,$out" = "0,got 10
+cleared" ]
+for wrong in version signature place address; do
+	{ "$T/probe" section $wrong; } > /dev/null 2>&1
+	check "section-wrong-in-$wrong-on-linux" [ $? = 139 ]
+	run_ibrik --exec "$T/probe" section $wrong
+	check "section-wrong-in-$wrong" [ "$status" = 139 ]
+done
 head -c 1000000 /dev/urandom > "$T/input"
 INPUT=$T/input run_ibrik --exec "$T/probe" cat
 check input-1-MB-both-ways cmp -s "$T/input" "$T/out"

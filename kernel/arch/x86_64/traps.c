@@ -242,6 +242,7 @@ void trap_handler(struct regs *r)
 {
 	bool app = regs_from_application(r), is_short = !app && gate_is_short(r->rip);
 	struct thread *t = current;
+	uint64_t switches = thread_switches(t);
 	unsigned v = r->vector & 0x1ff;
 
 	if (is_short)
@@ -294,6 +295,11 @@ out:
 		while (1) {
 			if (resched_wanted(this_cpu()))
 				sched_preempt();
+			/* Others have run here in the middle of the application's code. */
+			if (t->rseq && thread_switches(t) != switches) {
+				switches = thread_switches(t);
+				atomic_fetch_or(&t->work, WORK_RSEQ);
+			}
 			if (!gate_work(r))
 				break;
 			irq_enable();
