@@ -390,7 +390,7 @@ static enum fault_result fault_once(struct mm *mm, uaddr_t addr, enum fault_acce
 	struct area *a;
 
 	rcu_read_lock();
-	a = area_at_or_after(rcu_dereference(area_root), addr);
+	a = area_search(addr);
 	if (!a || addr < a->d.start || a->mm != mm) {
 		rcu_read_unlock();
 		return FAULT_MAPERR;
@@ -474,7 +474,7 @@ struct page *mm_code_page(struct mm *mm, uaddr_t addr)
 		struct area *a;
 
 		rcu_read_lock();
-		a = area_at_or_after(rcu_dereference(area_root), addr);
+		a = area_search(addr);
 		if (!a || addr < a->d.start || a->mm != mm || !a->d.cache || (a->d.kind & AREA_SHARED) || !(a->d.prot & PROT_EXEC) ||
 		    (a->d.prot & PROT_WRITE)) {
 			rcu_read_unlock();
