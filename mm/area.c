@@ -415,24 +415,24 @@ static inline bool replaceable(const struct area *from, const struct area *to)
 	return grows(from, to) || grows(to, from);
 }
 
-/* What happens to the neighbour on one side of the path's last node: `old` goes (or NULL), `fresh` comes (or NULL). */
+/* What happens to the neighbour on one side of the path's last node: `old` goes (or NULL), `fresh` comes (or NULL, but not both).
+ * *h becomes the height of that side. */
 static bool plan_side(struct area_edit *e, bool right, const struct area *old, struct area *fresh, unsigned *h)
 {
 	struct area_side *s = &e->side[right];
 	struct area_node *n = child_of(e->path[e->depth], right);
 
 	s->area = fresh;
-	s->how = old ? fresh ? SIDE_REPLACE : SIDE_REMOVE : fresh ? SIDE_INSERT : SIDE_KEEP;
-	*h = height(n);
-	if (s->how == SIDE_KEEP)
-		return true;
+	s->how = old ? fresh ? SIDE_REPLACE : SIDE_REMOVE : SIDE_INSERT;
 	if (s->how == SIDE_REPLACE && !replaceable(old, fresh))
 		return false;
-	for (s->n = 0; n; n = child_of(n, !right)) {
+	s->n = 0;
+	for (struct area_node *next = n; next; next = child_of(next, !right)) {
 		if (s->n == AREA_PATH_MAX)
 			return false;
-		s->node[s->n++] = n;
+		s->node[s->n++] = next;
 	}
+	*h = height(n);
 	return s->how == SIDE_REPLACE || side_balanced(e, right, h);
 }
 
@@ -455,17 +455,26 @@ static bool few_areas_take(struct few_areas *few, struct area *list)
 /* Plans the edit with fresh area number `to` in the path's last node, which has old area number `from`. */
 static bool plan_around(struct area_edit *e, const struct few_areas *old, unsigned from, const struct few_areas *fresh, unsigned to)
 {
-	unsigned left, right;
+	unsigned old_behind = old->n - from - 1, fresh_behind = fresh->n - to - 1, left, right;
+	struct area_node *n = e->path[e->depth];
 
-	if (to > 1 || fresh->n - to > 2 || !replaceable(old->a[from], fresh->a[to]) ||
-	    !plan_side(e, false, from ? old->a[0] : NULL, to ? fresh->a[0] : NULL, &left) ||
-	    !plan_side(e, true, from + 1 < old->n ? old->a[from + 1] : NULL, to + 1 < fresh->n ? fresh->a[to + 1] : NULL, &right))
+	if (to > 1 || fresh_behind > 1 || !replaceable(old->a[from], fresh->a[to]))
+		return false;
+	e->side[0].how = e->side[1].how = SIDE_KEEP;
+	left = height(node_left(n));
+	right = height(node_right(n));
+	if ((from | to) && !plan_side(e, false, from ? old->a[0] : NULL, to ? fresh->a[0] : NULL, &left))
+		return false;
+	if ((old_behind | fresh_behind) &&
+	    !plan_side(e, true, old_behind ? old->a[from + 1] : NULL, fresh_behind ? fresh->a[to + 1] : NULL, &right))
 		return false;
 	e->how = AREA_EDIT_REPLACE;
 	e->area = fresh->a[to];
 	e->grow = grows(old->a[from], e->area);
 	if (left > right + 1 || right > left + 1)
 		return lopsided(e, link_to(e, e->depth), right > left);
+	if (1 + MAX(left, right) == node_height(n))
+		return true;
 	return path_balanced(e, e->depth, 1 + MAX(left, right));
 }
 
@@ -519,9 +528,11 @@ static bool plan_small(struct area_edit *e, const struct few_areas *old, const s
 	/* Only the neighbours next to the node are within reach. */
 	if (from > 1 || old->n - from > 2)
 		return false;
+	if (fresh->n == SMALL_MAX)
+		return plan_around(e, old, from, fresh, 1);
 	if (plan_around(e, old, from, fresh, MIN(from, fresh->n - 1)))
 		return true;
-	return fresh->n > 1 && plan_around(e, old, from, fresh, !from);
+	return fresh->n == 2 && plan_around(e, old, from, fresh, !from);
 }
 
 static bool even(unsigned a, unsigned b)
@@ -677,16 +688,9 @@ static void side_shrink(struct area_edit *e, bool right)
 	struct area_side *s = &e->side[right];
 	unsigned at = s->n;
 
-	switch (s->how) {
-	case SIDE_KEEP:
-		return;
-	case SIDE_INSERT:
-		break;
-	case SIDE_REPLACE:
-		if (node_area(s->node[at - 1]) != s->area)
-			area_set(s->node[at - 1], s->area);
-		break;
-	case SIDE_REMOVE:
+	if (s->how == SIDE_REPLACE && node_area(s->node[at - 1]) != s->area)
+		area_set(s->node[at - 1], s->area);
+	if (s->how == SIDE_REMOVE) {
 		at--;
 		link_set(side_link(e, right, at), child_of(s->node[at], right));
 		rcu_call(&s->node[at]->rcu, node_free_rcu);
@@ -703,15 +707,17 @@ static void publish_in_place(struct area_edit *e)
 	switch (e->how) {
 	case AREA_EDIT_REPLACE:
 		n = e->path[at++];
-		side_grow(e, false);
-		side_grow(e, true);
+		for (unsigned i = 0; i < 2; i++)
+			if (e->side[i].how != SIDE_KEEP)
+				side_grow(e, i);
 		if (e->grow)
 			area_set(n, e->area);
 		atomic_store_explicit(&moves, atomic_load_explicit(&moves, memory_order_relaxed) + 1, memory_order_release);
 		if (!e->grow)
 			area_set(n, e->area);
-		side_shrink(e, false);
-		side_shrink(e, true);
+		for (unsigned i = 0; i < 2; i++)
+			if (e->side[i].how != SIDE_KEEP)
+				side_shrink(e, i);
 		break;
 	case AREA_EDIT_INSERT:
 		n = e->fresh;
@@ -875,13 +881,15 @@ uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t l
 /* --- areas -------------------------------------------------------------------------------------------------------- */
 struct area *area_new(struct mm *mm, const struct area_desc *d)
 {
-	struct area *a = kzalloc(sizeof(*a));
+	struct area *a = kmalloc(sizeof(*a));
 
 	if (!a)
 		return NULL;
 	a->d = *d;
 	a->mm = mm;
-	atomic_store_explicit(&a->refs, 1, memory_order_relaxed);
+	a->next = NULL;
+	atomic_init(&a->refs, 1);
+	atomic_init(&a->dead, false);
 	list_init(&a->cache_link);
 	list_init(&a->order);
 	if (d->file)

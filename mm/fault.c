@@ -197,7 +197,7 @@ static enum fault_result anon_huge(struct area *a, uaddr_t addr)
 	struct page *p;
 	pte_t *pmd = pt_pmd_get(addr);
 
-	if (!pmd || pte_load(pmd) || region_is_edge(region))
+	if (!pmd || !region_is_empty(pmd) || region_is_edge(region))
 		return FAULT_RETRY;
 	/* Advice is no reason to empty the page cache: small pages do as well. */
 	if (!(a->d.kind & AREA_HUGETLB) && buddy_free_pages() < mem_high_pages + 2 * PT_ENTRIES)
@@ -207,7 +207,8 @@ static enum fault_result anon_huge(struct area *a, uaddr_t addr)
 		return FAULT_RETRY;
 	mutex_lock(leaf);
 	pmd = pt_pmd_get(addr);
-	if (pmd && !pte_load(pmd) && !region_is_edge(region)) {
+	if (pmd && region_is_empty(pmd) && !region_is_edge(region)) {
+		region_drop_table(pmd, region);
 		/* Not present, but not empty either: a walk that comes now waits for the mutex. */
 		pte_store(pmd, PTE_NONE);
 		if (area_lives(a)) {

@@ -225,6 +225,9 @@ int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Does the change under way (or the last one) begin or end inside this 2 MiB region? Then no 2 MiB page may be stored
  * there, or the walk that follows would meet one that sticks out. To be asked under the leaf mutex. */
 bool region_is_edge(uaddr_t region);
+/* Is nothing mapped in the region of that pmd (a hint without the leaf mutex)? Then drop frees its table; leaf mutex held, sleeps. */
+bool region_is_empty(const _Atomic uint64_t *pmd);
+void region_drop_table(_Atomic uint64_t *pmd, uaddr_t region);
 /* For mremap: every 2 MiB page of the range split; every table of the range made (both -ENOMEM before anything else
  * has changed); then entries moved from `from` to `to`, which is unmapped, and the old range shot down. For a file the
  * caller holds cache->lock, so that truncation and reclaim find each page at one of the two places. */
