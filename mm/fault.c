@@ -168,7 +168,11 @@ static enum fault_result anon_fast(struct area *a, uaddr_t addr, struct page **p
 	pte_t *pmd = pt_pmd_find(addr), *table, *e;
 	enum fault_result r = FAULT_RETRY;
 
-	if (!pmd || !pt_table(pmd))
+	table = pmd ? pt_table(pmd) : NULL;
+	if (!table)
+		return FAULT_RETRY;
+	/* An emptied table may make room for a 2 MiB page. */
+	if (unlikely(!pt_table_page(table)->mapcount) && !*page && area_wants_huge(a, addr))
 		return FAULT_RETRY;
 	/* A fault that starts over still has its page. */
 	if (!*page)
