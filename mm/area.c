@@ -22,10 +22,12 @@
  *     there. One that passed the upper node before may come to the lower too late and find nothing: it sees that `moves` has changed,
  *     and begins again. It does not wait: it goes on when another edit has got on.
  *   - A node with two children whose area goes gets the area of a neighbour, whose node goes: the same.
- * Copies and turns: a node that has been copied or taken out keeps its area and its children. A store in place puts behind a pointer at least
- * what was there, except for a node that is unlinked in the second group, whose area is found above it. So a search that stands in such a node
- * finds what was there when it came, or misses and sees that `moves` has changed. What is found was in the tree since the search began;
- * it may be dead already, which is what the flag in it is for (internal.h).
+ * Copies and turns: a node that has been copied or taken out keeps its area and its children, and is never stored to again. A store in place
+ * puts behind a pointer at least what was there, except for a node whose area goes for good, or is found above it (the second group). Where the
+ * general way replaces an area, all nodes above that are copied, so the old way to it stays as it is. So a search that stands in an old
+ * node finds what was there when it came, or misses and sees that `moves` has changed. What is found was in the tree at some time since the search
+ * began; it may be dead already, which is what the flag in it is for (internal.h).
+ *   Rights: a search may find the old area until the edit has ended, and the caller's call has not returned then.
  *
  * Every node knows the bounds and the largest gap of its subtree, so that finding a free address is O(log n) too. Only writers look
  * at these, and at heights.
