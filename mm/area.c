@@ -844,40 +844,56 @@ struct area *area_search(uaddr_t addr)
 	}
 }
 
-/* The highest aligned start in the hole [from, to) cut to [lo, hi), or 0. */
-static uaddr_t hole_fit(uaddr_t from, uaddr_t to, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align)
+/* What is looked for: an aligned hole of len bytes within [lo, hi). */
+struct gap_wish {
+	uaddr_t lo, hi;
+	uint64_t len, align;
+};
+
+/* The highest aligned start in the hole [from, to), or 0. */
+static uaddr_t hole_fit(uaddr_t from, uaddr_t to, const struct gap_wish *w)
 {
 	uaddr_t a;
 
-	from = MAX(from, lo);
-	to = MIN(to, hi);
-	if (to < from || to - from < len)
+	from = MAX(from, w->lo);
+	to = MIN(to, w->hi);
+	if (to < from || to - from < w->len)
 		return 0;
-	a = ALIGN_DOWN(to - len, align);
+	a = ALIGN_DOWN(to - w->len, w->align);
 	return a >= from ? a : 0;
 }
 
-/* Searches the subtree, whose neighbours outside end at `before` and start at `after`. */
-static uaddr_t gap_search(struct area_node *n, uaddr_t before, uaddr_t after, uaddr_t lo, uaddr_t hi, uint64_t len,
-			  uint64_t align)
+/* Can it be in the subtree, whose neighbours outside end at `before` and start at `after`? */
+static inline bool gap_possible(const struct area_node *n, uaddr_t before, uaddr_t after, const struct gap_wish *w)
 {
-	uaddr_t a;
+	if (after - before < w->len || before >= w->hi || after <= w->lo)
+		return false;
+	return !n || n->max_gap >= w->len || node_min(n) - before >= w->len || after - n->max_end >= w->len;
+}
 
-	if (!n)
-		return hole_fit(before, after, lo, hi, len, align);
-	if (before >= hi || after <= lo)
-		return 0;
-	if (n->max_gap < len && node_min(n) - before < len && after - n->max_end < len)
-		return 0;
-	a = gap_search(node_right(n), node_area(n)->d.end, after, lo, hi, len, align);
-	if (a)
-		return a;
-	return gap_search(node_left(n), before, node_area(n)->d.start, lo, hi, len, align);
+static uaddr_t gap_search(const struct area_node *n, uaddr_t before, uaddr_t after, const struct gap_wish *w)
+{
+	for (; n; n = node_left(n)) {
+		const struct area *a = node_area(n);
+		const struct area_node *right = node_right(n);
+		uaddr_t at = 0;
+
+		if (gap_possible(right, a->d.end, after, w))
+			at = right ? gap_search(right, a->d.end, after, w) : hole_fit(a->d.end, after, w);
+		if (at)
+			return at;
+		after = a->d.start;
+		if (!gap_possible(node_left(n), before, after, w))
+			return 0;
+	}
+	return hole_fit(before, after, w);
 }
 
 uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align)
 {
-	return gap_search(root, 0, UADDR_END, lo, hi, len, align);
+	const struct gap_wish w = { lo, hi, len, align };
+
+	return gap_search(root, 0, UADDR_END, &w);
 }
 
 /* --- areas -------------------------------------------------------------------------------------------------------- */
