@@ -113,7 +113,7 @@ static long populate(struct mm *mm, uaddr_t start, uaddr_t end, bool write)
 	/* A hole or missing rights are found by the faults themselves. */
 	for (uaddr_t at = start; at < end;) {
 		rcu_read_lock();
-		struct area *a = area_at_or_after(rcu_dereference(area_root), at);
+		struct area *a = area_search(at);
 		bool ok = a && a->d.start <= at && a->mm == mm;
 		bool allowed = ok && (a->d.prot & (write ? PROT_WRITE : PROT_READ));
 		uaddr_t stop = ok ? MIN(a->d.end, end) : 0;

@@ -168,7 +168,11 @@ static enum fault_result anon_fast(struct area *a, uaddr_t addr, struct page **p
 	pte_t *pmd = pt_pmd_find(addr), *table, *e;
 	enum fault_result r = FAULT_RETRY;
 
-	if (!pmd || !pt_table(pmd))
+	table = pmd ? pt_table(pmd) : NULL;
+	if (!table)
+		return FAULT_RETRY;
+	/* An emptied table may make room for a 2 MiB page. */
+	if (unlikely(!pt_table_page(table)->mapcount) && !*page && area_wants_huge(a, addr))
 		return FAULT_RETRY;
 	/* A fault that starts over still has its page. */
 	if (!*page)
@@ -197,7 +201,7 @@ static enum fault_result anon_huge(struct area *a, uaddr_t addr)
 	struct page *p;
 	pte_t *pmd = pt_pmd_get(addr);
 
-	if (!pmd || pte_load(pmd) || region_is_edge(region))
+	if (!pmd || !region_is_empty(pmd) || region_is_edge(region))
 		return FAULT_RETRY;
 	/* Advice is no reason to empty the page cache: small pages do as well. */
 	if (!(a->d.kind & AREA_HUGETLB) && buddy_free_pages() < mem_high_pages + 2 * PT_ENTRIES)
@@ -207,7 +211,8 @@ static enum fault_result anon_huge(struct area *a, uaddr_t addr)
 		return FAULT_RETRY;
 	mutex_lock(leaf);
 	pmd = pt_pmd_get(addr);
-	if (pmd && !pte_load(pmd) && !region_is_edge(region)) {
+	if (pmd && region_is_empty(pmd) && !region_is_edge(region)) {
+		region_drop_table(pmd, region);
 		/* Not present, but not empty either: a walk that comes now waits for the mutex. */
 		pte_store(pmd, PTE_NONE);
 		if (area_lives(a)) {
@@ -390,7 +395,7 @@ static enum fault_result fault_once(struct mm *mm, uaddr_t addr, enum fault_acce
 	struct area *a;
 
 	rcu_read_lock();
-	a = area_at_or_after(rcu_dereference(area_root), addr);
+	a = area_search(addr);
 	if (!a || addr < a->d.start || a->mm != mm) {
 		rcu_read_unlock();
 		return FAULT_MAPERR;
@@ -474,7 +479,7 @@ struct page *mm_code_page(struct mm *mm, uaddr_t addr)
 		struct area *a;
 
 		rcu_read_lock();
-		a = area_at_or_after(rcu_dereference(area_root), addr);
+		a = area_search(addr);
 		if (!a || addr < a->d.start || a->mm != mm || !a->d.cache || (a->d.kind & AREA_SHARED) || !(a->d.prot & PROT_EXEC) ||
 		    (a->d.prot & PROT_WRITE)) {
 			rcu_read_unlock();

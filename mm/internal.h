@@ -126,7 +126,8 @@ static inline struct area *area_ahead(const struct area *a)
 struct area_node;
 extern struct area_node *_Atomic area_root;
 
-/* Readers: under RCU or areas_lock. The first area that ends behind addr, of any mm. */
+/* The first area that ends behind addr, of any mm. Readers under RCU ask area_search(), holders of areas_lock may ask either. */
+struct area *area_search(uaddr_t addr);
 struct area *area_at_or_after(struct area_node *root, uaddr_t addr);
 /* The highest gap of `len` bytes within [lo, hi), aligned; 0 if there is none. */
 uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t len, uint64_t align);
@@ -134,22 +135,35 @@ uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t l
 /* An edit of the tree: prepare may fail and changes nothing, publish cannot fail. */
 #define AREA_PATH_MAX 48 /* an AVL tree of 2^32 areas is lower */
 struct area_edit {
-	enum { AREA_EDIT_TREE, AREA_EDIT_REPLACE, AREA_EDIT_INSERT, AREA_EDIT_REMOVE } how;
+	enum { AREA_EDIT_TREE, AREA_EDIT_REPLACE, AREA_EDIT_INSERT, AREA_EDIT_BETWEEN, AREA_EDIT_REMOVE } how;
 	bool failed;
 	struct area_node *root;    /* the new tree, or what takes the place of a node that goes */
 	struct area_node *fresh;   /* nodes made by this edit */
 	struct area_node *retired; /* nodes of the old tree that the new one does not use */
-	/* In place: the area that replaces one, and the way down to its node. */
+	/* In place: an area that comes, and the way down to the node that gets it. */
 	struct area *area;
+	bool grow;                 /* it holds all that the node has held which stays */
 	unsigned depth;
 	uint64_t goes_right;       /* a bit for each node of the path */
 	struct area_node *path[AREA_PATH_MAX];
+	/* What becomes of the node before that one, and of the one behind it. */
+	struct area_side {
+		enum { SIDE_KEEP, SIDE_REPLACE, SIDE_INSERT, SIDE_REMOVE } how;
+		unsigned n;
+		struct area *area;                     /* that comes */
+		struct area_node *leaf;                /* its node, if it gets a new one */
+		struct area_node *node[AREA_PATH_MAX]; /* the way down to the neighbour */
+	} side[2];
+	/* Where a plan in place would make the tree lopsided: the pointer to the node, and its heavier side. */
+	struct area_node *_Atomic *heavy;
+	bool heavy_right;
 };
 /* Takes out every area that starts in [lo, hi), which are those of the list `old`, and puts in the list `fresh` (both by ->next,
  * ascending). */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, const struct area *old, struct area *fresh);
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *old, struct area *fresh);
 void area_edit_publish(struct area_edit *e);
 void area_edit_abort(struct area_edit *e);
+bool area_tree_sound(void); /* unit tests: are order, balance and sums right? */
 
 struct area *area_new(struct mm *mm, const struct area_desc *d); /* takes a reference of the file */
 bool area_try_get(struct area *a);
@@ -211,6 +225,9 @@ int range_split_huge(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Does the change under way (or the last one) begin or end inside this 2 MiB region? Then no 2 MiB page may be stored
  * there, or the walk that follows would meet one that sticks out. To be asked under the leaf mutex. */
 bool region_is_edge(uaddr_t region);
+/* Is nothing mapped in the region of that pmd (a hint without the leaf mutex)? Then drop frees its table; leaf mutex held, sleeps. */
+bool region_is_empty(const _Atomic uint64_t *pmd);
+void region_drop_table(_Atomic uint64_t *pmd, uaddr_t region);
 /* For mremap: every 2 MiB page of the range split; every table of the range made (both -ENOMEM before anything else
  * has changed); then entries moved from `from` to `to`, which is unmapped, and the old range shot down. For a file the
  * caller holds cache->lock, so that truncation and reclaim find each page at one of the two places. */

@@ -29,13 +29,12 @@ static bool overcommits(const struct area *a, const struct area_desc *d)
 /* Adds the areas of [c->start, c->end) with new rights to the change. */
 static int add_areas(struct area_change *c, int prot, bool *same)
 {
-	struct area_node *root = atomic_load_explicit(&area_root, memory_order_relaxed);
 	uaddr_t at = c->start;
+	struct area *a = c->left && c->left->d.end > at ? c->left : c->first;
 	int r;
 
 	*same = true;
-	while (at < c->end) {
-		struct area *a = area_at_or_after(root, at);
+	for (; at < c->end; a = area_behind(a)) {
 		struct area_desc d;
 
 		if (!a || a->d.start > at)

@@ -15,7 +15,7 @@ static struct area *area_next(struct mm *mm, uaddr_t addr)
 {
 	for (;;) {
 		rcu_read_lock();
-		struct area *a = area_at_or_after(rcu_dereference(area_root), addr);
+		struct area *a = area_search(addr);
 		bool ours = a && a->mm == mm;
 		uaddr_t end = a ? a->d.end : 0;
 		bool got = ours && area_try_get(a);

@@ -10,7 +10,7 @@ bool mm_shared_key(uaddr_t addr, uint64_t *object, uint64_t *offset)
 	bool found = false;
 
 	rcu_read_lock();
-	struct area *a = area_at_or_after(rcu_dereference(area_root), addr);
+	struct area *a = area_search(addr);
 	if (a && a->d.start <= addr && (a->d.kind & AREA_SHARED) && a->d.cache) {
 		*object = (uint64_t)a->d.cache;
 		*offset = (area_page_index(a, addr) << PAGE_SHIFT) + (addr & (PAGE_SIZE - 1));
@@ -23,7 +23,7 @@ bool mm_shared_key(uaddr_t addr, uint64_t *object, uint64_t *offset)
 bool mm_is_program_text(uaddr_t addr)
 {
 	rcu_read_lock();
-	struct area *a = area_at_or_after(rcu_dereference(area_root), addr);
+	struct area *a = area_search(addr);
 	bool text = a && a->d.start <= addr && a->d.cache && !(a->d.kind & AREA_SHARED);
 	rcu_read_unlock();
 	return text;

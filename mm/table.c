@@ -5,6 +5,9 @@
  * unmaps, shoots down the range once, and frees then. Anonymous pages are chained through their own
  * list field, so that unmapping needs no memory; file pages, which sit on the reclaim list with that field, go into a
  * small array that is flushed when full.
+ *   A table of which only a part is unmapped stays when it is empty, as long as an area lies in its 2 MiB: what is mapped and touched
+ * and unmapped over and over beside something that stays would pay for a new, zeroed table and for an interrupt of every CPU each
+ * time. Whoever unmaps the last area there, or all 2 MiB at once, frees it, and so does a fault that wants a 2 MiB page there.
  *
  * Locking: the leaf mutex of each 2 MiB region, one at a time. Callers hold areas_lock (changes of areas) or
  * cache->lock (reverse mapping).
@@ -137,6 +140,38 @@ static pte_t *used_entry(pte_t *e, pte_t *stop)
 	return e;
 }
 
+/* Asked under the leaf mutex: whoever takes the last area away publishes that first, and comes for the mutex then. */
+static bool region_has_area(uaddr_t addr)
+{
+	uaddr_t region = ALIGN_DOWN(addr, HUGE_SIZE);
+	struct area *a;
+	bool has;
+
+	rcu_read_lock();
+	a = area_search(region);
+	has = a && a->d.start < region + HUGE_SIZE;
+	rcu_read_unlock();
+	return has;
+}
+
+bool region_is_empty(const pte_t *pmd)
+{
+	pte_t *table = pt_table(pmd);
+
+	return table ? !pt_table_page(table)->mapcount : !pte_load(pmd);
+}
+
+void region_drop_table(pte_t *pmd, uaddr_t region)
+{
+	struct page *table;
+
+	if (!pte_load(pmd))
+		return;
+	table = pt_table_take(pmd);
+	tlb_shootdown_tables(region, region + HUGE_SIZE);
+	pt_table_free(table);
+}
+
 static void zap_region(struct zap_batch *b, uaddr_t start, uaddr_t end)
 {
 	pte_t *pmd = pt_pmd_find(start), *table;
@@ -161,7 +196,7 @@ static void zap_region(struct zap_batch *b, uaddr_t start, uaddr_t end)
 		table_page->mapcount--;
 		batch_add(b, start + (uaddr_t)(e - first) * PAGE_SIZE, v);
 	}
-	if (!table_page->mapcount) {
+	if (!table_page->mapcount && (end - start == HUGE_SIZE || !region_has_area(start))) {
 		/* The hardware may have cached the way to this table. */
 		b->lo = MIN(b->lo, start);
 		b->hi = MAX(b->hi, end);

@@ -211,13 +211,63 @@ TEST_SLOW(page_tables_are_given_back, 60)
 	no_leak(sparse_touch, 20, TOLERANCE);
 }
 
-/* Linux since 6.7 keeps freed pages in lists of each CPU that may hold gigabytes and do not count as free: on such a host
- * only the anonymous pages tell. */
-static bool counts_free_pages_at_once(void)
+static bool on_ibrik(void)
 {
 	struct utsname name;
 
 	return uname(&name) == 0 && strstr(name.release, "ibrik");
+}
+
+static void unmap_in_two_steps(void)
+{
+	/* The table of each 2 MiB is empty after the first step, but an area that was never touched is still there. */
+	size_t step = 2 * MIB, size = 512 * step;
+	char *p = mmap(NULL, size, RW, ANON | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(madvise(p, size, MADV_NOHUGEPAGE));
+	for (size_t at = 0; at < size; at += step) {
+		p[at + PAGE] = 1;
+		CHECK_OK(munmap(p + at + PAGE, step - PAGE));
+	}
+	for (size_t at = 0; at < size; at += step)
+		CHECK_OK(munmap(p + at, PAGE));
+}
+
+TEST_SLOW(page_tables_are_given_back_after_the_last_area, 60)
+{
+	no_leak(unmap_in_two_steps, 20, TOLERANCE);
+}
+
+TEST(a_huge_page_comes_where_small_ones_were_given_back)
+{
+	char *area = mmap(NULL, 6 * MIB, RW, ANON, -1, 0), *p, *other = map_anon(1, RW);
+	long before;
+
+	CHECK(area != MAP_FAILED);
+	p = (char *)(((unsigned long)area + 2 * MIB - 1) & ~(2 * MIB - 1));
+	CHECK_OK(madvise(area, 6 * MIB, MADV_NOHUGEPAGE));
+	for (long at = 0; at < 2 * MIB; at += MIB) {
+		p[at] = 1;
+		CHECK_OK(madvise(p + at, PAGE, MADV_DONTNEED));
+	}
+	CHECK_OK(madvise(area, 6 * MIB, MADV_HUGEPAGE));
+	CHECK_OK(munmap(other, PAGE));
+	before = field("/proc/meminfo", "AnonHugePages");
+	CHECK_EQ(p[MIB], 0);
+	p[0] = 1;
+	CHECK_EQ(p[MIB], 0);
+	/* Linux leaves the table, and gives small pages. */
+	if (on_ibrik())
+		CHECK_EQ(field("/proc/meminfo", "AnonHugePages") - before, 2048);
+	CHECK_OK(munmap(area, 6 * MIB));
+}
+
+/* Linux since 6.7 keeps freed pages in lists of each CPU that may hold gigabytes and do not count as free: on such a host
+ * only the anonymous pages tell. */
+static bool counts_free_pages_at_once(void)
+{
+	return on_ibrik();
 }
 
 TEST(free_memory_shrinks_by_what_is_touched)

@@ -423,4 +423,43 @@ TEST_SLOW(memory_that_stays_can_be_touched_while_its_neighbours_change, 40)
 	munmap(whole, 64 * PAGE);
 }
 
+/* Areas of the region split, melt and move their borders, but every page can be read at any time. */
+#define REGION_PAGES 24
+static char *region;
+
+static void *change_rights(void *arg)
+{
+	unsigned long seed = 4711;
+
+	(void)arg;
+	while (!stop) {
+		unsigned long first, count;
+
+		seed = seed * 6364136223846793005ul + 1442695040888963407ul;
+		first = (seed >> 33) % REGION_PAGES;
+		count = 1 + (seed >> 40) % 4;
+		if (first + count > REGION_PAGES)
+			count = REGION_PAGES - first;
+		CHECK_OK(mprotect(region + first * PAGE, count * PAGE, seed >> 60 & 1 ? PROT_READ : RW));
+		rounds++;
+	}
+	return NULL;
+}
+
+static void read_the_region(void)
+{
+	CHECK_OK(madvise(region, REGION_PAGES * PAGE, MADV_DONTNEED));
+	for (int again = 0; again < 2; again++)
+		for (long p = 0; p < REGION_PAGES; p++)
+			CHECK_EQ(region[p * PAGE], 0);
+}
+
+TEST_SLOW(pages_that_stay_readable_can_be_read_while_their_areas_split_and_melt, 40)
+{
+	region = mmap(NULL, REGION_PAGES * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(region != MAP_FAILED);
+	run_beside(change_rights, read_the_region, 3000);
+	munmap(region, REGION_PAGES * PAGE);
+}
+
 TEST_MAIN("races")

@@ -1,9 +1,10 @@
 /*
  * tests/unit/mm_area_test.c - the tree of areas and the changes of a range, against a plain array of pages: random edits,
- * searches, gaps, merging, accounting, every allocation failing once, and readers beside the edits.
+ * searches, gaps, merging, accounting, every allocation failing once, readers beside the edits, and a look at the tree between
+ * any two stores of an edit.
  */
 // sources: mm/area.c mm/change.c
-// flags: -ffreestanding -pthread
+// flags: -ffreestanding -pthread -DUNIT_TEST
 #include "mm/internal.h"
 #include "lib/string.h"
 
@@ -106,6 +107,11 @@ static uint64_t next_random(uint64_t below)
 		}                                                                                \
 	} while (0)
 
+/* The edit under way, for area_step(). */
+static unsigned edit_first, edit_end, edit_what;
+static bool look_between;
+static long looks;
+
 static uaddr_t address(unsigned page) { return BASE + (uaddr_t)page * PAGE_SIZE; }
 
 /* Gives [first, end) areas of that kind, or none for 0. 0 or -ENOMEM. */
@@ -114,6 +120,9 @@ static int edit(unsigned first, unsigned end, unsigned what)
 	struct area_change c;
 	int r;
 
+	edit_first = first;
+	edit_end = end;
+	edit_what = what;
 	mutex_lock(&areas_lock);
 	r = change_begin(&c, &mm, address(first), address(end));
 	if (!r && what) {
@@ -138,6 +147,22 @@ static int edit(unsigned first, unsigned end, unsigned what)
 static unsigned what_of(const struct area *a)
 {
 	return (a->d.prot + 1u) | (a->d.kind & AREA_CHARGED ? 8 : 0);
+}
+
+/* What is there before and after the edit is there between, as it was or as it will be; what is not, is not. */
+void area_step(void)
+{
+	if (!look_between)
+		return;
+	looks++;
+	for (unsigned p = 0; p < PAGES; p++) {
+		unsigned now = p >= edit_first && p < edit_end ? edit_what : model[p];
+		struct area *a = area_search(address(p));
+		bool hit = a && a->d.start <= address(p);
+
+		CHECK(!hit || address(p) < a->d.end);
+		CHECK(hit ? what_of(a) == model[p] || what_of(a) == now : !model[p] || !now);
+	}
 }
 
 /* The tree holds what the model says, in areas as long as can be; answers their number. */
@@ -166,6 +191,7 @@ static unsigned compare(void)
 		at = a->d.end;
 		n++;
 	}
+	CHECK(area_tree_sound());
 	CHECK(before ? !area_behind(before) : list_empty(&areas_in_order));
 	for (; p < PAGES; p++)
 		CHECK(model[p] == 0);
@@ -225,6 +251,22 @@ static void random_edits(void)
 	printf("ok random_edits_agree_with_a_model\n");
 }
 
+/* A look after every store: see area_step(). */
+static void between_stores(void)
+{
+	look_between = true;
+	for (int i = 0; i < 3000; i++) {
+		unsigned first = (unsigned)next_random(PAGES), end = MIN(first + 1 + (unsigned)next_random(next_random(10) ? 4 : 40), PAGES);
+
+		CHECK(edit(first, end, next_random(4) ? 1 + (unsigned)next_random(3) : 0) == 0);
+		compare();
+	}
+	look_between = false;
+	CHECK(looks > 3000);
+	empty();
+	printf("ok every_state_between_two_stores_holds_what_stays\n");
+}
+
 static void growth(void)
 {
 	/* A heap that is committed piece by piece is one area; one that is protected in stripes is many. */
@@ -244,6 +286,42 @@ static void growth(void)
 	CHECK(compare() == 1);
 	empty();
 	printf("ok neighbours_melt_into_one_area\n");
+}
+
+/* Objects that an edit allocates: an area each, and the nodes that are new. */
+static long cost(unsigned first, unsigned end, unsigned what)
+{
+	long had = allocated;
+
+	CHECK(edit(first, end, what) == 0);
+	CHECK(area_tree_sound());
+	return allocated - had;
+}
+
+/* The shapes of mprotect() and of a heap that grows and shrinks copy no path, however many areas there are. */
+static void in_place(void)
+{
+	for (unsigned p = 0; p < PAGES; p += 20) {
+		CHECK(edit(p, p + 16, 4) == 0);
+		CHECK(edit(p + 16, p + 18, 2) == 0);
+	}
+	for (unsigned p = 0; p < PAGES; p += 20) {
+		/* The first time may turn nodes, the second must not. */
+		for (int again = 0; again < 2; again++) {
+			long split = cost(p + 4, p + 5, 2), melt = cost(p + 4, p + 5, 4);
+
+			CHECK(again ? split == 3 + 2 && melt == 1 : split <= 3 + 2 + 6 && melt <= 1 + 6);
+		}
+		CHECK(cost(p + 12, p + 16, 2) == 2 && cost(p + 12, p + 16, 4) == 2);
+		for (int again = 0; again < 2; again++) {
+			long hole = cost(p + 4, p + 5, 0), fill = cost(p + 4, p + 5, 4);
+
+			CHECK(again ? hole <= 2 + 1 && fill == 1 : hole <= 2 + 1 + 6 && fill <= 1 + 6);
+		}
+	}
+	compare();
+	empty();
+	printf("ok small_changes_are_stores_in_place\n");
 }
 
 static void failures(void)
@@ -325,7 +403,7 @@ static void *reader_main(void *arg)
 
 	while (!atomic_load(&stop)) {
 		unsigned p = (unsigned)(turn++ * 7919 % (PAGES / 10)) * 10 + 5;
-		struct area *a = area_at_or_after(atomic_load_explicit(&area_root, memory_order_acquire), address(p));
+		struct area *a = area_search(address(p));
 
 		CHECK(a && a->d.start == address(p) && a->d.end == address(p + 1) && a->d.prot == 6);
 		atomic_fetch_add_explicit(&lookups, 1, memory_order_relaxed);
@@ -357,9 +435,51 @@ static void reading(void)
 	printf("ok readers_find_what_stays_while_the_rest_changes\n");
 }
 
+/* All pages stay, but their areas split and melt and move their borders. */
+static void *covered_main(void *arg)
+{
+	uint64_t turn = (uintptr_t)arg;
+
+	while (!atomic_load(&stop)) {
+		uaddr_t at = address((unsigned)(turn++ * 7919 % PAGES));
+		struct area *a = area_search(at);
+
+		CHECK(a && a->d.start <= at && at < a->d.end && a->d.prot < 3);
+		atomic_fetch_add_explicit(&lookups, 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static void covered(void)
+{
+	unsigned long thread[2];
+
+	CHECK(edit(0, PAGES, 1) == 0);
+	atomic_store(&stop, false);
+	atomic_store(&lookups, 0);
+	readers = true;
+	for (uintptr_t i = 0; i < 2; i++)
+		CHECK(pthread_create(&thread[i], NULL, covered_main, (void *)(i * 100)) == 0);
+	for (int i = 0; i < 100000 || atomic_load(&lookups) < 100000; i++) {
+		unsigned first = (unsigned)next_random(PAGES), end = MIN(first + 1 + (unsigned)next_random(next_random(8) ? 3 : 60), PAGES);
+
+		CHECK(edit(first, end, 1 + (unsigned)next_random(3)) == 0);
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	readers = false;
+	compare();
+	empty();
+	printf("ok readers_meet_no_hole_while_areas_split_and_melt\n");
+}
+
 int main(void)
 {
 	random_edits();
+	between_stores();
+	covered();
+	in_place();
 	reading();
 	growth();
 	failures();
