@@ -304,6 +304,7 @@ static inline struct area_node *child_of(const struct area_node *n, bool right)
 {
 	return right ? node_right(n) : node_left(n);
 }
+
 #ifdef UNIT_TEST
 void area_step(void); /* looks at the tree between the stores of an edit */
 #else

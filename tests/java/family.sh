@@ -30,9 +30,17 @@ java_tool() { # javac, jar, java of this machine's JDK 17 or a later one
 	command -v "$1"
 }
 
+# Several jobs may be the first.
 java_build() {
-	local home sources=(tests/java/src/*.java) newest
 	mkdir -p "$JAVA_DIR"
+	(
+		flock 9
+		java_build_locked
+	) 9>"$JAVA_DIR/lock-build"
+}
+
+java_build_locked() {
+	local home sources=(tests/java/src/*.java) newest
 	newest=$(ls -t tests/java/src/*.java tests/java/jni/*.c build/ibrik-kernel.jar | head -n 1)
 	[ "$JAVA_DIR/javatests.jar" -nt "$newest" ] && [ "$JAVA_DIR/libjnitests.so" -nt "$newest" ] && return
 	home=$(dirname "$(dirname "$(readlink -f "$(java_tool javac)")")")

@@ -66,17 +66,29 @@ void clock_set_realtime(uint64_t ns_since_1970)
 	atomic_store(&clock_data->realtime_offset, (int64_t)(ns_since_1970 - clock_monotonic_ns()));
 }
 
+/*
+ * From now on at another rate. Who reads between the counter that the new copy begins with and the store that makes it valid extends
+ * the old slope; if the new one is flatter, the time would go back by the difference. So that while is kept short: nobody interrupts it, and when the host
+ * took the CPU away it is tried again; what may be left is made up for by beginning a little later.
+ */
 static void set_hz(uint64_t hz)
 {
+	uint64_t irq = irq_save(), now, limit = hz / 50000, margin = hz / 1000; /* 20 us, 1 ms */
 	unsigned i = atomic_load(&clock_data->turn);
-	uint64_t now = rdtsc();
+	const struct vdso_rate *old = &clock_data->rates[i & 1];
 	struct vdso_rate *next = &clock_data->rates[(i + 1) & 1];
 
-	next->base_ns = vdso_rate_ns(&clock_data->rates[i & 1], now);
-	next->base_tsc = now;
 	next->mult = (NSEC_PER_SEC << 32) / hz;
-	tsc_hz = hz;
+	if (next->mult >= old->mult)
+		margin = 0;
+	do {
+		now = rdtsc();
+		next->base_tsc = now;
+		next->base_ns = vdso_rate_ns(old, now) + (margin * (old->mult - next->mult) >> 32);
+		tsc_hz = hz;
+	} while (rdtsc() - now > limit);
 	atomic_store_explicit(&clock_data->turn, i + 1, memory_order_release);
+	irq_restore(irq);
 }
 
 uint64_t clock_tsc_hz(void) { return tsc_hz; }
