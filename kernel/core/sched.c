@@ -55,8 +55,8 @@
 #define LAG_LOST_NS (100 * LAG_NS)
 #define BALANCE_TRIES 4
 #define WATCH_MIN_NS 25000ull
-#define WATCH_GAP_NS 20000ull
-#define WATCH_PAUSE_NS 200000000ull
+#define WATCH_GAP_NS 300000ull
+#define WATCH_PAUSE_NS 50000000ull
 
 unsigned online_cpus = 1;
 static uint64_t watch_max_ns = 100000; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
@@ -111,7 +111,7 @@ static void inbox_post(struct thread *t)
 	int state = atomic_load(&c->idle_state);
 	if (c == this_cpu())
 		c->need_resched = true;
-	else if (state != CPU_WATCHING && (!head || state != CPU_BUSY))
+	else if (!(state & CPU_WATCHING) && (!head || state != CPU_BUSY))
 		kick(c);
 	irq_restore(f);
 }
@@ -718,7 +718,7 @@ static bool idle_watch(struct cpu *c, uint64_t start)
 {
 	uint64_t now = start, before;
 
-	atomic_store(&c->idle_state, CPU_WATCHING);
+	smp_set_idle_state(c, CPU_WATCHING);
 	ask_for_work(c);
 	program_timer(c);
 	irq_enable();
@@ -764,21 +764,21 @@ _Noreturn void sched_idle_loop(void)
 		}
 		uint64_t start = watch_max_ns ? clock_monotonic_ns() : 0;
 		if (online_cpus > 1 && c->watch_ns && idle_watch(c, start)) {
-			smp_leave_idle(c);
+			smp_set_idle_state(c, CPU_BUSY);
 			continue;
 		}
-		atomic_store(&c->idle_state, CPU_IDLE);
+		smp_set_idle_state(c, CPU_IDLE);
 		if (online_cpus > 1)
 			ask_for_work(c);
 		/* A post between the check above and here sends an IPI, which ends the hlt. */
 		if (atomic_load(&c->inbox)) {
-			smp_leave_idle(c);
+			smp_set_idle_state(c, CPU_BUSY);
 			continue;
 		}
 		program_timer(c);
 		__asm__ volatile("sti; hlt" ::: "memory");
 		irq_disable();
-		smp_leave_idle(c);
+		smp_set_idle_state(c, CPU_BUSY);
 		if (watch_max_ns) {
 			uint64_t now = clock_monotonic_ns();
 			idle_watch_adapt(c, now, now - start);

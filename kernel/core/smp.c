@@ -1,7 +1,7 @@
 /*
  * kernel/core/smp.c - calls to other CPUs and TLB shootdown; see smp.h.
  *
- * A CPU that is idle is not woken for translations alone: its state is moved from IDLE to IDLE_FLUSH and
+ * A CPU that is idle is not interrupted for translations alone: CPU_FLUSH is added to its state, and
  * it flushes everything when it leaves idle, before it can touch application memory.
  */
 #include "core/smp.h"
@@ -27,16 +27,20 @@ void smp_run_calls(struct cpu *c)
 	}
 }
 
-void smp_leave_idle(struct cpu *c)
+void smp_set_idle_state(struct cpu *c, int state)
 {
-	if (atomic_exchange(&c->idle_state, CPU_BUSY) == CPU_IDLE_FLUSH)
+	if (atomic_exchange(&c->idle_state, state) & CPU_FLUSH)
 		tlb_flush_local(0, UADDR_END);
 }
 
 static bool idle_will_flush(struct cpu *c)
 {
-	int expect = CPU_IDLE;
-	return atomic_compare_exchange_strong(&c->idle_state, &expect, CPU_IDLE_FLUSH) || expect == CPU_IDLE_FLUSH;
+	int state = atomic_load(&c->idle_state);
+
+	while (state != CPU_BUSY && !(state & CPU_FLUSH))
+		if (atomic_compare_exchange_weak(&c->idle_state, &state, state | CPU_FLUSH))
+			return true;
+	return state != CPU_BUSY;
 }
 
 /* Asks the others, and if `here` also calls fn on this CPU: which CPU is "this" must not change in between. */

@@ -26,8 +26,8 @@ struct ipi_call {
 };
 
 void smp_run_calls(struct cpu *c);
-/* Leaves the idle state; drops translations that changed meanwhile. Interrupts off. */
-void smp_leave_idle(struct cpu *c);
+/* From one of enum cpu_idle_state to another; drops translations that changed meanwhile. Interrupts off. */
+void smp_set_idle_state(struct cpu *c, int state);
 void rcu_quiescent(struct cpu *c);
 void rcu_start_thread(void);
 

@@ -130,8 +130,11 @@ struct regs {
 
 struct ipi_call;
 
-/* Watching: idle, with interrupts on, and looking at its inbox all the time. */
-enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_IDLE_FLUSH = 2, CPU_WATCHING = 3 };
+/*
+ * Watching: idle, with interrupts on, and looking at its inbox all the time. Who is idle in either way may be told to flush later (CPU_FLUSH): it
+ * touches nothing of the application's until it is busy again.
+ */
+enum cpu_idle_state { CPU_BUSY = 0, CPU_IDLE = 1, CPU_WATCHING = 2, CPU_FLUSH = 4 };
 
 struct cpu {
 	struct cpu *self;
