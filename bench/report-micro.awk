@@ -35,20 +35,23 @@ function key(kind, name, guest, cpu, cpus) { return kind SUBSEP name SUBSEP gues
 function small(r) { return r < 0 ? "-" : sprintf(r < 0.1 ? "%.3f" : "%.2f", r) }
 function quotient(a, b) { return samples[a] && samples[b] && median(b) > 0 ? median(a) / median(b) : -1 }
 
-# The goal of a line: the first that fits. Sets goal_ratio and goal_peer.
+# The goal of a line: the first that fits. Sets goal_ratio, or goal_most.
 function goal_find(name, cpus, pair,   i, f) {
 	for (i = 1; i <= goals; i++) {
 		split(goal[i], f, "\t")
 		if ((f[2] == name || f[2] == "*") && (f[3] == 0 || f[3] == cpus) && f[4] == pair && f[6] == "") {
+			goal_most = f[5] ~ /^<=/ ? substr(f[5], 3) + 0 : -1
 			goal_ratio = f[5] + 0
 			return 1
 		}
 	}
 	return 0
 }
-function verdict(name, cpus, pair, r) {
+function verdict(name, cpus, pair, r, own) {
 	if (r < 0 || !goal_find(name, cpus, pair))
 		return ""
+	if (goal_most >= 0)
+		return "at most " goal_most (median(own) <= goal_most ? "" : " **missed**")
 	return small(goal_ratio) (r <= goal_ratio ? "" : " **missed**")
 }
 
@@ -66,8 +69,8 @@ function row(kind, name, cpus,   a, b, c, d, r, s) {
 			printf "%s, %d vCPU%s\t%.0f\n", name, cpus, (cpus == 1 ? "" : "s"), 100 * r
 		return
 	}
-	printf "| %s | %d | %s | %s | %s | %s | %s | %s | %s |%s\n", name, cpus, figures(a), figures(b), small(r), verdict(name, cpus, "max", r),
-		small(s), verdict(name, cpus, "-erms", s), kind == "ns" ? instructions(name, cpus) : "", kind == "ns" ? " " peer_line[name] " |" : ""
+	printf "| %s | %d | %s | %s | %s | %s | %s | %s | %s |%s\n", name, cpus, figures(a), figures(b), small(r), verdict(name, cpus, "max", r, a),
+		small(s), verdict(name, cpus, "-erms", s, c), kind == "ns" ? instructions(name, cpus) : "", kind == "ns" ? " " peer_line[name] " |" : ""
 }
 
 # Kernel and application of ibrik, of Linux, and the ratio of their sums.

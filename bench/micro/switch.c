@@ -143,8 +143,9 @@ static long yield_side(unsigned long count)
 static long run_yield_same(unsigned long count) { return pair_run(yield_side, yield_side, count, 0); }
 
 /*
- * Both want the same mutex, and each holds it long enough for the other to come and wait: across a switch on one CPU, for some 2000
- * instructions on two. Free mutexes are handed over without a system call and would measure the C library.
+ * Both want the same mutex, and each holds it until the other has come to wait: across a switch on one CPU; on two until the lock's word
+ * says so (2 in glibc), and it comes back only when the other had it. What is free is handed over without a system call
+ * and would measure the C library.
  */
 static long mutex_yield_side(unsigned long count)
 {
@@ -156,19 +157,38 @@ static long mutex_yield_side(unsigned long count)
 	return 0;
 }
 
-static long mutex_busy_side(unsigned long count)
+static atomic_int holder, left[2];
+
+static long mutex_wait_side(unsigned long count, int mine)
 {
+	/* The last to come starts both. */
+	atomic_store(&left[mine], (int)count);
+	while (!atomic_load(&left[!mine]))
+		__builtin_ia32_pause();
 	while (count--) {
 		pthread_mutex_lock(&lock);
-		for (int i = 0; i < 1000; i++)
-			__asm__ volatile("");
+		atomic_store(&holder, mine);
+		while (atomic_load(&left[!mine]) > 0 && __atomic_load_n(&lock.__data.__lock, __ATOMIC_RELAXED) != 2)
+			__builtin_ia32_pause();
+		atomic_store(&left[mine], count ? (int)count : -1);
 		pthread_mutex_unlock(&lock);
+		while (atomic_load(&left[!mine]) > 0 && atomic_load(&holder) == mine)
+			__builtin_ia32_pause();
 	}
 	return 0;
 }
 
+static long mutex_ping(unsigned long count) { return mutex_wait_side(count, 0); }
+static long mutex_pong(unsigned long count) { return mutex_wait_side(count, 1); }
+
 static long run_mutex_same(unsigned long count) { return pair_run(mutex_yield_side, mutex_yield_side, count, 0); }
-static long run_mutex_two(unsigned long count) { return pair_run(mutex_busy_side, mutex_busy_side, count, 1); }
+
+static long run_mutex_two(unsigned long count)
+{
+	atomic_store(&left[0], 0);
+	atomic_store(&left[1], 0);
+	return pair_run(mutex_ping, mutex_pong, count, 1);
+}
 
 static void *thread_nothing(void *arg) { return arg; }
 
