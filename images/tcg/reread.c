@@ -8,18 +8,21 @@
  *            a jump when the method is not to be entered any more. So a JVM on several virtual CPUs died of this once
  *            in a few dozen runs (docs/caveats.md).
  *            A plugin is called when a block has been read and before it can run. It compares what was read with
- *            what the memory holds. Where they differ it asks QEMU to reset it, which drops all translations at a
- *            point where every virtual CPU stands; the block at hand does not run before, since a virtual CPU looks for
- *            such requests at the start of each block.
+ *            what the memory holds. Where they differ the block must not run, and all translations are dropped at a
+ *            point where every virtual CPU stands. Of this the plugin interface has the second only, as a reset of the plugin, and not even that while
+ *            the request of another virtual CPU waits; until that point any of them may find the block and run it. So a call of
+ *            refuse() is put at the start of such a block, which leaves QEMU's loop of execution with the guest's registers as they were, and
+ *            asks for tb_flush(), in the name of the virtual CPU that has come there: it looks for such requests before it comes again. These functions are no
+ *            part of the interface. A QEMU that does not export them is asked for a reset.
  *            Then QEMU makes code of the block, and only then watches the page. A store of this time leaves a translation
  *            of the old instruction, whole, as a real CPU may execute it for a while, but not for good. So the
  *            first instruction of a block is compared once more when the same virtual CPU translates the next one; that
  *            it was made a jump is taken for such a store. Other changes are not: HotSpot patches calls that
  *            have just been made for the first time, and a call that still goes to the old target is patched again.
  * Interface: -plugin tcg-reread.so; `ibrik run` gives it to a QEMU that takes it (images/qemu.c)
- * Locking:   none of its own: QEMU calls it from every virtual CPU's thread, and ignores a request for a reset while one
- *            waits.
+ * Locking:   none of its own: QEMU calls it from every virtual CPU's thread.
  */
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -60,6 +63,39 @@ static void reset(uint64_t id)
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 }
 
+/*
+ * QEMU's own. The first has all translations dropped before that virtual CPU, which must be the calling thread's, runs another block; the second
+ * ends the execution of a block at the instruction to which that address in its code belongs. The number is QEMU's: a return address lies behind the call.
+ */
+static void (*flush)(void *cpu);
+static void (*leave_block)(void *cpu, uintptr_t code);
+#define RETURN_TO_CALL 2
+
+static void *this_cpu(void)
+{
+	void **cpu = dlsym(RTLD_DEFAULT, "current_cpu"); /* this thread's */
+
+	return cpu ? *cpu : NULL;
+}
+
+static void refuse(unsigned number, void *data)
+{
+	void *cpu = this_cpu();
+
+	(void)number;
+	(void)data;
+	flush(cpu);
+	leave_block(cpu, (uintptr_t)__builtin_return_address(0) - RETURN_TO_CALL);
+}
+
+static void drop(uint64_t id, struct qemu_plugin_tb *tb)
+{
+	if (flush && leave_block && this_cpu())
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, refuse, CB_NO_REGS, NULL);
+	else
+		qemu_plugin_reset(id, reset);
+}
+
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	size_t count = qemu_plugin_tb_n_insns(tb);
@@ -69,7 +105,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 	for (size_t i = 0; i < count && !again; i++)
 		again = changed(qemu_plugin_tb_get_insn(tb, i));
 	if (again)
-		qemu_plugin_reset(id, reset);
+		drop(id, tb);
 	last.now = again ? NULL : qemu_plugin_insn_haddr(first);
 	last.opcode = *(const uint8_t *)qemu_plugin_insn_data(first);
 }
@@ -79,6 +115,8 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
 	(void)info;
 	(void)argc;
 	(void)argv;
+	*(void **)&flush = dlsym(RTLD_DEFAULT, "tb_flush");
+	*(void **)&leave_block = dlsym(RTLD_DEFAULT, "cpu_loop_exit_restore");
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;
 }
