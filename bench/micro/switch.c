@@ -144,9 +144,11 @@ static long run_yield_same(unsigned long count) { return pair_run(yield_side, yi
 
 /*
  * Both want the same mutex, and each holds it until the other has come to wait: across a switch on one CPU; on two until the lock's word
- * says so (2 in glibc), and it comes back only when the other had it. What is free is handed over without a system call
- * and would measure the C library.
+ * says so (2 in glibc), and then for so long that the other sleeps. What is free, or becomes so at once, is handed over without
+ * the kernel and would measure the C library.
  */
+#define ASLEEP_ROUNDS 3000
+
 static long mutex_yield_side(unsigned long count)
 {
 	while (count--) {
@@ -164,16 +166,18 @@ static long mutex_wait_side(unsigned long count, int mine)
 	/* The last to come starts both. */
 	atomic_store(&left[mine], (int)count);
 	while (!atomic_load(&left[!mine]))
-		__builtin_ia32_pause();
+		;
 	while (count--) {
 		pthread_mutex_lock(&lock);
 		atomic_store(&holder, mine);
 		while (atomic_load(&left[!mine]) > 0 && __atomic_load_n(&lock.__data.__lock, __ATOMIC_RELAXED) != 2)
-			__builtin_ia32_pause();
+			;
+		for (int i = 0; i < ASLEEP_ROUNDS; i++)
+			__asm__ volatile("");
 		atomic_store(&left[mine], count ? (int)count : -1);
 		pthread_mutex_unlock(&lock);
 		while (atomic_load(&left[!mine]) > 0 && atomic_load(&holder) == mine)
-			__builtin_ia32_pause();
+			;
 	}
 	return 0;
 }

@@ -196,8 +196,10 @@ static inline void program_timer(struct cpu *c)
 
 static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 {
-	uint64_t affinity = atomic_load(&t->affinity);
+	uint64_t affinity = atomic_load_explicit(&t->affinity, memory_order_relaxed);
 
+	if (!(affinity & ~(1ull << not->id)))
+		return NULL;
 	for (unsigned i = 0; i < online_cpus; i++) {
 		struct cpu *c = cpus[i];
 		if (c != not && c->online && (affinity & 1ull << i) && atomic_load(&c->idle_state) != CPU_BUSY &&

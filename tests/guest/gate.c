@@ -324,6 +324,89 @@ TEST_SLOW(a_handler_sees_instructions_of_the_program_only, 60)
 	}
 }
 
+/* Signals, other threads and a table of descriptors that grows come between the instructions of calls that take only a few. */
+static int seek_fd;
+static atomic_bool seek_over;
+
+static void seek_elsewhere(int sig)
+{
+	off_t at = lseek(seek_fd, 0, SEEK_CUR);
+
+	(void)sig;
+	lseek(seek_fd, 7, SEEK_SET);
+	lseek(seek_fd, at, SEEK_SET);
+}
+
+static void *seek_often(void *arg)
+{
+	int mine = open("/proc/self/exe", O_RDONLY);
+	unsigned seed = 1;
+
+	(void)arg;
+	CHECK(mine >= 0);
+	while (!seek_over) {
+		off_t at = rand_r(&seed);
+
+		CHECK_EQ(lseek(seek_fd, at, SEEK_SET), at);
+		CHECK_EQ(lseek(seek_fd, 0, SEEK_CUR), at);
+		CHECK_EQ(fcntl(seek_fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+		CHECK_EQ(sched_yield(), 0);
+		CHECK_EQ(lseek(mine, at, SEEK_SET), at);
+		CHECK_EQ(lseek(mine, -1, SEEK_SET) == -1 ? errno : 0, EINVAL);
+		CHECK_EQ(lseek(mine, 0, SEEK_CUR), at);
+		CHECK_EQ(fcntl(mine, F_GETFL) & O_ACCMODE, O_RDONLY);
+		CHECK_EQ(lseek(-1, 0, SEEK_SET) == -1 ? errno : 0, EBADF);
+		CHECK_EQ(lseek(100000, 0, SEEK_SET) == -1 ? errno : 0, EBADF);
+		CHECK_EQ(fcntl(100000, F_GETFL) == -1 ? errno : 0, EBADF);
+	}
+	close(mine);
+	return NULL;
+}
+
+static void *descriptors_churn(void *arg)
+{
+	(void)arg;
+	for (int i = 0; !seek_over; i++) {
+		int fd = dup2(seek_fd, 100 + i % 400);
+
+		CHECK(fd >= 0);
+		close(fd);
+	}
+	return NULL;
+}
+
+TEST_SLOW(the_shortest_calls_are_whole_whatever_comes_between, 60)
+{
+	int pipe_fds[2], path = open("/proc/self/exe", O_PATH);
+	pthread_t seeker, churner;
+
+	CHECK_OK(pipe(pipe_fds));
+	CHECK(path >= 0);
+	for (int i = 0; i < WARM; i++) {
+		CHECK_EQ(lseek(pipe_fds[0], 0, SEEK_SET) == -1 ? errno : 0, ESPIPE);
+		CHECK_EQ(lseek(path, 0, SEEK_SET) == -1 ? errno : 0, EBADF);
+		CHECK_EQ(fcntl(path, F_GETFL) & O_PATH, O_PATH);
+		CHECK_EQ(fcntl(pipe_fds[1], F_GETFL) & O_ACCMODE, O_WRONLY);
+	}
+	seek_fd = open("/proc/self/exe", O_RDONLY);
+	CHECK(seek_fd >= 0);
+	seek_over = false;
+	signal(SIGUSR1, seek_elsewhere);
+	seeker = thread_start(seek_often, NULL);
+	churner = thread_start(descriptors_churn, NULL);
+	for (int64_t end = now_ns() + 2000000000ll; now_ns() < end;) {
+		CHECK_EQ(pthread_kill(seeker, SIGUSR1), 0);
+		usleep(50);
+	}
+	seek_over = true;
+	pthread_join(seeker, NULL);
+	pthread_join(churner, NULL);
+	close(seek_fd);
+	close(path);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 /* --- single steps -------------------------------------------------------------------------------------------------- */
 static _Atomic unsigned steps_behind, steps_inside;
 static uintptr_t step_site;

@@ -81,12 +81,14 @@ static void set_hz(uint64_t hz)
 	next->mult = (NSEC_PER_SEC << 32) / hz;
 	if (next->mult >= old->mult)
 		margin = 0;
-	do {
+	for (unsigned try = 0; try < 100; try++) {
 		now = rdtsc();
 		next->base_tsc = now;
 		next->base_ns = vdso_rate_ns(old, now) + (margin * (old->mult - next->mult) >> 32);
-		tsc_hz = hz;
-	} while (rdtsc() - now > limit);
+		if (rdtsc() - now < limit)
+			break;
+	}
+	tsc_hz = hz;
 	atomic_store_explicit(&clock_data->turn, i + 1, memory_order_release);
 	irq_restore(irq);
 }

@@ -10,7 +10,9 @@
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "fpu.h"
+#include "fs/fdtable.h"
 #include "gate.h"
+#include "linux/process.h"
 
 _Static_assert(offsetof(struct cpu, self) == CPU_SELF, "asm offset");
 _Static_assert(offsetof(struct cpu, running) == CPU_CURRENT, "asm offset");
@@ -25,6 +27,12 @@ _Static_assert(offsetof(struct cpu, odd_flags) == CPU_ODD_FLAGS, "asm offset");
 _Static_assert(offsetof(struct cpu, runq.root) == CPU_RUNQ && offsetof(struct cpu, inbox) == CPU_INBOX, "asm offset");
 _Static_assert(offsetof(struct thread, syscall_nr) == THREAD_SYSCALL_NR, "asm offset");
 _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "asm offset");
+_Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, fds) == PROCESS_FDS, "asm offset");
+_Static_assert(offsetof(struct fd_table, array) == FD_TABLE_ARRAY && offsetof(struct fd_array, size) == FD_ARRAY_SIZE &&
+	       offsetof(struct fd_array, slots) == FD_ARRAY_SLOTS, "asm offset");
+_Static_assert(offsetof(struct file, flags) == FILE_FLAGS && offsetof(struct file, ops) == FILE_OPS && offsetof(struct file, pos) == FILE_POS &&
+	       offsetof(struct file_ops, plain_position) == FILE_OPS_PLAIN_POSITION, "asm offset");
+_Static_assert(O_PATH == FILE_IS_PATH && F_GETFL == FCNTL_GETFL, "asm constant");
 _Static_assert(offsetof(struct thread, kstack_top) == THREAD_KSTACK_TOP, "asm offset");
 _Static_assert(offsetof(struct thread, kstack_base) == THREAD_KSTACK_BASE, "asm offset");
 _Static_assert(offsetof(struct thread, work) == THREAD_WORK, "asm offset");

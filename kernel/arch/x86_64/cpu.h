@@ -29,14 +29,26 @@
 /* What a short call answers when it is for the long way; no call's result. */
 #define SHORT_NO (-0x7fffffff - 1)
 /* All of them. */
-#define SHORT_FUNCTIONS(f) f(lseek) f(read) f(pread64) f(write) f(fcntl) f(sched_getaffinity)
-#define SHORT_CALLS(f) SHORT_FUNCTIONS(f) f(sched_yield)
+#define SHORT_CALLS(f) f(lseek) f(read) f(pread64) f(write) f(fcntl) f(sched_getaffinity) f(sched_yield)
 
 #define THREAD_KSP 0
 #define THREAD_KSTACK_TOP 8
 #define THREAD_KSTACK_BASE 16
 #define THREAD_WORK 24
 #define THREAD_SYSCALL_NR 28
+#define THREAD_PROCESS 256
+
+/* What the shortest calls look at (gate.S). */
+#define PROCESS_FDS 64
+#define FD_TABLE_ARRAY 40
+#define FD_ARRAY_SIZE 16
+#define FD_ARRAY_SLOTS 40
+#define FILE_FLAGS 4
+#define FILE_OPS 8
+#define FILE_POS 64
+#define FILE_OPS_PLAIN_POSITION 32
+#define FILE_IS_PATH 0x200000 /* O_PATH */
+#define FCNTL_GETFL 3
 
 #define SEL_CODE 0x10
 #define SEL_DATA 0x18

@@ -12,7 +12,7 @@
  *     lies where ours will be;
  *   - between gate_leave and gate_left the kernel has decided that nothing is to be done before the return: an interrupt
  *     there makes it decide again (gate_interrupted());
- *   - at gate_left, short_left and short_yielded RSP is the application's again, and rax the result.
+ *   - at gate_left, short_left and behind NAME_done RSP is the application's again, and rax the result.
  * A single step (TF) that arrives in here is put off until the call is over (gate_single_step()).
  *
  * The directives for unwinders say where the caller's RIP and RSP are, so that a debugger's backtrace leads from a handler
@@ -222,11 +222,11 @@ syscall_odd:
 	 * the application's RIP and RSP; a frame is made only when there is something to do before the return, or when the function
 	 * answers SHORT_NO: then the call begins as any other.
 	 */
-	.macro SHORT name number
+	.macro SHORT name number entry
 	.balign 16
-	.globl short_\name\()_entry
-	.type short_\name\()_entry, @function
-short_\name\()_entry:
+	.globl \entry
+	.type \entry, @function
+\entry:
 	.cfi_startproc simple
 	.cfi_signal_frame
 	.cfi_def_cfa rsp, 0
@@ -251,7 +251,7 @@ short_\name\()_entry:
 1:	mov $\number, %eax
 	jmp short_refused
 	.cfi_endproc
-	.size short_\name\()_entry, . - short_\name\()_entry
+	.size \entry, . - \entry
 	.endm
 
 	.balign 16
@@ -318,32 +318,85 @@ short_attend:
 	.cfi_endproc
 	.size short_return, . - short_return
 
+	SHORT read __NR_read short_read_entry
+	SHORT pread64 __NR_pread64 short_pread64_entry
+	SHORT write __NR_write short_write_entry
+	SHORT sched_getaffinity __NR_sched_getaffinity short_sched_getaffinity_entry
+	SHORT lseek __NR_lseek stacked_lseek
+	SHORT fcntl __NR_fcntl stacked_fcntl
+
 	/*
-	 * sched_yield when nobody waits for this CPU: two words tell, and no stack is needed. The last two instructions are apart so that RIP says whether
-	 * rax is still the number.
+	 * Calls without a stack. RSP stays the application's, so an interrupt finds the application there, and may give the CPU away: it sends RIP back to the
+	 * beginning (gate_rewind()), so that nothing is looked at that was found before it. That keeps RCU's promise, and makes the call
+	 * begin and end between two interrupts. rax and r11 are free; what changes anything is the last instruction before NAME_done.
 	 */
-	.balign 16
-	.globl short_sched_yield_entry, short_yielded
-	.type short_sched_yield_entry, @function
-short_sched_yield_entry:
+	.macro STACKLESS name number other
+	.globl \name\()_refused, short_\name\()_entry, \name\()_done, \name\()_end
+	.type short_\name\()_entry, @function
 	.cfi_startproc simple
 	.cfi_signal_frame
 	.cfi_def_cfa rsp, 0
 	.cfi_register rip, rcx
-	mov %gs:CPU_RUNQ, %r11
-	or %gs:CPU_INBOX, %r11
-	jnz gate_entry
+\name\()_refused:
+9:	mov $\number, %eax
+	jmp \other
+	.balign 16
+short_\name\()_entry:
 	mov %gs:CPU_CURRENT, %r11
 	cmpl $0, THREAD_WORK(%r11)
-	jnz gate_entry
-	incq %gs:CPU_GATE_CALLS + 8 * __NR_sched_yield
-	xor %eax, %eax
-short_yielded:
-	jmp *%rcx
-	.cfi_endproc
-	.size short_sched_yield_entry, . - short_sched_yield_entry
+	jnz 9b
+	.endm
 
-#define EACH(name) SHORT name __NR_##name;
-	SHORT_FUNCTIONS(EACH)
+	.macro STACKLESS_DONE name number
+\name\()_done:
+	incq %gs:CPU_GATE_CALLS + 8 * \number
+	jmp *%rcx
+\name\()_end:
+	.cfi_endproc
+	.size short_\name\()_entry, . - short_\name\()_entry
+	.endm
+
+	/* r11 = the open file of descriptor edi, from the thread in r11. */
+	.macro PEEK_FILE
+	mov THREAD_PROCESS(%r11), %r11
+	mov PROCESS_FDS(%r11), %r11
+	mov FD_TABLE_ARRAY(%r11), %r11
+	mov %edi, %eax
+	cmp FD_ARRAY_SIZE(%r11), %eax
+	jae 9b
+	mov FD_ARRAY_SLOTS(%r11, %rax, 8), %r11
+	test %r11, %r11
+	jz 9b
+	.endm
+
+	/* To a position from the start, where that only sets it: plain_seek(). */
+	STACKLESS lseek __NR_lseek stacked_lseek
+	test %edx, %edx
+	jnz 9b
+	PEEK_FILE
+	testl $FILE_IS_PATH, FILE_FLAGS(%r11)
+	jnz 9b
+	mov FILE_OPS(%r11), %rax
+	cmpb $0, FILE_OPS_PLAIN_POSITION(%rax)
+	je 9b
+	mov %rsi, %rax
+	test %rax, %rax
+	js 9b
+	mov %rax, FILE_POS(%r11)
+	STACKLESS_DONE lseek __NR_lseek
+
+	STACKLESS fcntl __NR_fcntl stacked_fcntl
+	cmp $FCNTL_GETFL, %esi
+	jne 9b
+	PEEK_FILE
+	mov FILE_FLAGS(%r11), %eax
+	STACKLESS_DONE fcntl __NR_fcntl
+
+	/* Nobody waits for this CPU. */
+	STACKLESS sched_yield __NR_sched_yield gate_entry
+	mov %gs:CPU_RUNQ, %rax
+	or %gs:CPU_INBOX, %rax
+	jnz 9b
+	STACKLESS_DONE sched_yield __NR_sched_yield
 gate_end:
 	.section .note.GNU-stack, "", @progbits

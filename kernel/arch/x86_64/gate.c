@@ -153,6 +153,38 @@ static bool in_pool(struct gate *g, uaddr_t addr)
 static bool in_entry(uint64_t rip) { return rip >= (uintptr_t)gate_text && rip < (uintptr_t)gate_end; }
 static bool between(uint64_t rip, const char *from, const char *to) { return rip - (uintptr_t)from < (uintptr_t)to - (uintptr_t)from; }
 
+/* The calls without a stack (gate.S): what is executed from refused to done has changed nothing yet, from done to end rax is the result. */
+#define STACKLESS(name) { name##_refused, name##_done, name##_end, short_##name##_entry, __NR_##name }
+void short_lseek_entry(void);
+void short_fcntl_entry(void);
+void short_sched_yield_entry(void);
+static const struct {
+	const char *first, *done, *end;
+	void (*entry)(void);
+	unsigned number;
+} stackless[] = { STACKLESS(lseek), STACKLESS(fcntl), STACKLESS(sched_yield) };
+
+void gate_rewind(struct regs *r)
+{
+	if (likely(!in_entry(r->rip)))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(stackless); i++) {
+		if (between(r->rip, stackless[i].first, stackless[i].done)) {
+			r->rip = (uintptr_t)stackless[i].entry;
+			r->rax = stackless[i].number;
+		}
+	}
+}
+
+/* RSP is the application's, and the call is over. */
+static bool has_left(uint64_t rip)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stackless); i++)
+		if (between(rip, stackless[i].done, stackless[i].end))
+			return true;
+	return rip == (uintptr_t)gate_left || rip == (uintptr_t)short_left;
+}
+
 uaddr_t gate_canonical(const struct regs *r)
 {
 	struct gate *g = gate_of_current();
@@ -161,8 +193,7 @@ uaddr_t gate_canonical(const struct regs *r)
 	int32_t rel;
 
 	if (in_entry(r->rip))
-		return r->rip == (uintptr_t)gate_left || r->rip == (uintptr_t)short_left || r->rip == (uintptr_t)short_yielded
-			       ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
+		return has_left(r->rip) ? r->rcx : r->rcx - SITE_SYSCALL_BYTES;
 	if (!g || r->rip >= UADDR_END)
 		return r->rip;
 	if ((s = stub_owner(g, r->rip)))

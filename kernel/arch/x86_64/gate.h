@@ -43,6 +43,8 @@ void gate_resume_step(struct regs *r);
 uint32_t gate_work(const struct regs *r);
 /* An interrupt of the kernel: sees to it that gate_entry's last decision is made again. */
 void gate_interrupted(struct regs *r);
+/* The application was interrupted at r, perhaps in a call without a stack: it is to begin anew. First of all, interrupts off. */
+void gate_rewind(struct regs *r);
 /* Counts, for the log, when the machine ends. */
 void gate_report(void);
 /* Counts and sites, for /proc/ibrik/syscalls. */
@@ -70,7 +72,8 @@ static inline bool gate_is_short(uint64_t rip) { return rip - (uintptr_t)__short
 /* gate.S */
 void gate_entry(void);
 void gate_any(void);
-extern const char gate_text[], gate_leave[], gate_left[], gate_end[], short_leave[], short_left[], short_yielded[];
-/* traps.S uses it, too: gives the CPU away if that is asked for. */
+extern const char gate_text[], gate_leave[], gate_left[], gate_end[], short_leave[], short_left[];
+extern const char lseek_refused[], lseek_done[], lseek_end[], fcntl_refused[], fcntl_done[], fcntl_end[];
+extern const char sched_yield_refused[], sched_yield_done[], sched_yield_end[];
 
 #endif

@@ -249,6 +249,7 @@ void trap_handler(struct regs *r)
 		t->preempt_count++;
 
 	if (app) {
+		gate_rewind(r);
 		if (is_software_interrupt(r)) {
 			software_interrupt(r, v & 0xff);
 			goto out;
