@@ -328,7 +328,8 @@ short_attend:
 	/*
 	 * Calls without a stack. RSP stays the application's, so an interrupt finds the application there, and may give the CPU away: it sends RIP back to the
 	 * beginning (gate_rewind()), so that nothing is looked at that was found before it. That keeps RCU's promise, and makes the call
-	 * begin and end between two interrupts. rax and r11 are free; what changes anything is the last instruction before NAME_done.
+	 * begin and end between two interrupts. rax and r11 are free; what changes anything is the last instruction before NAME_done. There is no look
+	 * at what is to be done before the return: that comes by an interrupt, which does it. A single step goes the way of what is refused.
 	 */
 	.macro STACKLESS name number other
 	.globl \name\()_refused, short_\name\()_entry, \name\()_done, \name\()_end
@@ -342,9 +343,6 @@ short_attend:
 	jmp \other
 	.balign 16
 short_\name\()_entry:
-	mov %gs:CPU_CURRENT, %r11
-	cmpl $0, THREAD_WORK(%r11)
-	jnz 9b
 	.endm
 
 	.macro STACKLESS_DONE name number
@@ -356,8 +354,9 @@ short_\name\()_entry:
 	.size short_\name\()_entry, . - short_\name\()_entry
 	.endm
 
-	/* r11 = the open file of descriptor edi, from the thread in r11. */
+	/* r11 = the open file of descriptor edi. */
 	.macro PEEK_FILE
+	mov %gs:CPU_CURRENT, %r11
 	mov THREAD_PROCESS(%r11), %r11
 	mov PROCESS_FDS(%r11), %r11
 	mov FD_TABLE_ARRAY(%r11), %r11

@@ -164,15 +164,24 @@ static const struct {
 	unsigned number;
 } stackless[] = { STACKLESS(lseek), STACKLESS(fcntl), STACKLESS(sched_yield) };
 
+/* Its number in the table if RIP is where a call without a stack has changed nothing yet, else -1. */
+static int stackless_at(uint64_t rip)
+{
+	if (likely(!in_entry(rip)))
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(stackless); i++)
+		if (between(rip, stackless[i].first, stackless[i].done))
+			return (int)i;
+	return -1;
+}
+
 void gate_rewind(struct regs *r)
 {
-	if (likely(!in_entry(r->rip)))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(stackless); i++) {
-		if (between(r->rip, stackless[i].first, stackless[i].done)) {
-			r->rip = (uintptr_t)stackless[i].entry;
-			r->rax = stackless[i].number;
-		}
+	int i = stackless_at(r->rip);
+
+	if (unlikely(i >= 0)) {
+		r->rip = (uintptr_t)stackless[i].entry;
+		r->rax = stackless[i].number;
 	}
 }
 
@@ -223,6 +232,9 @@ bool gate_single_step(struct regs *r)
 			r->rax = s->number;
 		}
 	}
+	/* Neither do calls without a stack: the long way does. */
+	if (stackless_at(r->rip) >= 0)
+		r->rip = (uintptr_t)stackless[stackless_at(r->rip)].first;
 	r->rflags &= ~(uint64_t)RFLAGS_TF;
 	atomic_fetch_or(&current->work, WORK_STEP);
 	return true;
