@@ -20,11 +20,11 @@ void clock_set_realtime(uint64_t ns_since_1970);
 /* TSC value at a monotonic time (timer hardware), and the TSC's rate. */
 uint64_t clock_ns_to_tsc(uint64_t ns);
 uint64_t clock_tsc_hz(void);
-/* Moves the numbers behind the time to a zeroed page that programs can read (vdso/data.h) and keeps them there. Once, while
- * one CPU runs and before clock_init_late(). */
 struct vdso_data;
 /* For vdso_monotonic_ns() (vdso/data.h), where a call counts. */
 extern struct vdso_data *clock_data;
+/* Moves the numbers behind the time to a zeroed page that programs can read (vdso/data.h) and keeps them there. Once, while
+ * one CPU runs and before clock_init_late(). */
 void clock_share(struct vdso_data *page);
 /* Busy delay for hardware bring-up; at most a few hundred microseconds. */
 void delay_us(unsigned us);

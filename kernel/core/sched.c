@@ -6,10 +6,6 @@
  * handed over) pushes the thread on that CPU's inbox, a lock-free stack, and sends an IPI if the CPU
  * might not look soon. So there is no lock around a run queue and nobody ever waits for another CPU.
  *
- * An idle CPU watches its inbox for a while before it halts; as long as it does it needs no IPI. It stores that state with
- * sequential consistency before it looks at the inbox, and a poster looks at the state after it has posted: one of the two sees
- * the other (idle_watch()).
- *
  * Waking. A sleeper announces itself (state = SLEEP_*), checks its condition and calls schedule. A waker
  * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner queues the thread if this is its
  * home, else posts it to its home's inbox. The home CPU, draining the inbox, queues the thread unless it is still the one running
@@ -20,46 +16,24 @@
  *
  * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
  * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard.
- * Between CPUs. The virtual time of a CPU (its min_vruntime) runs the slower the more threads share it, so shares are even
- * when the times of all busy CPUs advance alike. Each publishes its own as a hint, in a common clock. A CPU with waiting
- * threads looks at the others once in BALANCE_NS, and when it has fallen behind one of them by LAG_NS, it
- * hands that one its waiting thread that is furthest behind, with its lag: there the thread runs first until it has caught up. So
- * three threads on two CPUs take turns at being alone, and no share is off by more than LAG_NS for long. A CPU alone with one
- * thread has no tick and needs none: those who are behind push. Who wakes up on an idle CPU starts its clock at the others'; clocks
- * that have grown far apart, because threads are pinned, are set equal and the past is forgotten.
+ * Shares of different CPUs are evened out by balance.c.
  * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
- * asks the busiest one (pull_request), which answers by pushing.
+ * asks the busiest one (pull_request), which answers by pushing (idle.c).
  *
  * The hardware timer is armed for the earlier of the first sleeper's deadline and, if somebody waits, the
  * end of the slice: there is no tick. CPUs that run the application are interrupted at least once in
  * KEEPALIVE_NS, so that an application that stops its CPU (hlt) is noticed.
  */
-#include "core/sched.h"
-#include "core/boot.h"
-#include "core/clock.h"
+#include "core/runq.h"
 #include "core/log.h"
 #include "core/mutex.h"
 #include "core/rcu.h"
 #include "core/smp.h"
-#include "cpu.h"
 #include "fpu.h"
 #include "linux/task.h"
 #include "vdso/data.h"
 
-#define SLICE_NS 3000000ull
-#define KEEPALIVE_NS 1000000000ull
-/* Shares of different CPUs: what is behind by LAG moves to a CPU that is less busy, by 4 LAG also to an equally busy one. */
-#define BALANCE_NS SLICE_NS
-#define LAG_NS ((int64_t)(2 * SLICE_NS))
-#define LAG_CARRIED_NS (4 * LAG_NS)
-#define LAG_LOST_NS (100 * LAG_NS)
-#define BALANCE_TRIES 4
-#define WATCH_MIN_NS 25000ull
-#define WATCH_GAP_NS 300000ull
-#define WATCH_PAUSE_NS 50000000ull
-
 unsigned online_cpus = 1;
-static uint64_t watch_max_ns = 100000; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
 void preempt_unbalanced(void) { panic("preemption is enabled once more than it was disabled by %s", current->name); }
 
@@ -87,17 +61,16 @@ void attend_before_return(void)
 	irq_enable();
 }
 
-static void kick(struct cpu *c)
+void sched_kick(struct cpu *c)
 {
 	/* One IPI at a time is enough: the handler looks at everything. */
 	if (!atomic_exchange(&c->ipi_sent, true))
 		apic_send_ipi(c->apic_id, VEC_IPI);
 }
 
-static inline void program_timer(struct cpu *c);
 static bool activate(struct cpu *c, struct thread *t);
 
-static void inbox_post(struct thread *t)
+void sched_post(struct thread *t)
 {
 	if (atomic_exchange(&t->inbox_queued, 1))
 		return;
@@ -112,7 +85,7 @@ static void inbox_post(struct thread *t)
 	if (c == this_cpu())
 		c->need_resched = true;
 	else if (!(state & CPU_WATCHING) && (!head || state != CPU_BUSY))
-		kick(c);
+		sched_kick(c);
 	irq_restore(f);
 }
 
@@ -138,10 +111,10 @@ SWITCHING static void runnable_post(struct thread *t)
 			}
 			/* Somebody may wait now: the slice must end. */
 			if (!c->need_resched)
-				program_timer(c);
+				sched_program_timer(c);
 		}
 	} else {
-		inbox_post(t);
+		sched_post(t);
 	}
 	irq_restore(f);
 }
@@ -168,31 +141,11 @@ void thread_kick(struct thread *t)
 	preempt_disable();
 	struct cpu *c = cpus[atomic_load(&t->cpu)];
 	if (c != this_cpu() && atomic_load(&c->running) == t)
-		kick(c);
+		sched_kick(c);
 	preempt_enable();
 }
 
 /* --- the rest runs on the CPU that owns the queue, interrupts off --------------------------- */
-
-static inline void program_timer(struct cpu *c)
-{
-	uint64_t deadline = UINT64_MAX;
-	struct heap_node *n = heap_first(&c->timers);
-
-	if (n)
-		deadline = n->key;
-	if (c->running != c->idle) {
-		if (heap_first(&c->runq))
-			deadline = MIN(deadline, c->slice_end_ns);
-		else
-			deadline = MIN(deadline, c->slice_end_ns - SLICE_NS + KEEPALIVE_NS);
-	}
-	/* A timer that fires early is cheaper than programming it at every switch. */
-	if (unlikely(deadline < c->timer_programmed_ns)) {
-		c->timer_programmed_ns = deadline;
-		apic_timer_set(deadline);
-	}
-}
 
 static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 {
@@ -209,14 +162,6 @@ static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 	return NULL;
 }
 
-/* t, which does not run and is on no queue, gets another home; the application may have been told the old one. */
-static void set_home(struct thread *t, const struct cpu *to)
-{
-	atomic_store(&t->cpu, to->id);
-	if (t->rseq)
-		atomic_fetch_or(&t->work, WORK_RSEQ);
-}
-
 static void hand_over(struct thread *t, struct cpu *to)
 {
 	struct cpu *c = this_cpu();
@@ -224,42 +169,8 @@ static void hand_over(struct thread *t, struct cpu *to)
 	int64_t lag = (int64_t)(t->vruntime_ns - c->min_vruntime_ns);
 
 	t->vruntime_ns = to->min_vruntime_ns + (lag > 0 ? (uint64_t)lag : 0);
-	set_home(t, to);
-	inbox_post(t);
-}
-
-static int64_t clock_of(const struct cpu *c, uint64_t now)
-{
-	return atomic_load_explicit(&c->clock_ns, memory_order_relaxed) + (int64_t)now;
-}
-
-static void clock_publish(struct cpu *c, uint64_t now)
-{
-	atomic_store_explicit(&c->clock_ns, (int64_t)(c->min_vruntime_ns - now) + c->clock_shift_ns, memory_order_relaxed);
-}
-
-/* This CPU was idle: its virtual time stood still, and goes on from where the others are. */
-static void clock_rejoin(struct cpu *c)
-{
-	uint64_t now = clock_monotonic_ns();
-	int64_t latest = INT64_MIN;
-
-	for (unsigned i = 0; i < online_cpus; i++)
-		if (cpus[i] != c && atomic_load_explicit(&cpus[i]->nr_running, memory_order_relaxed))
-			latest = MAX(latest, clock_of(cpus[i], now));
-	if (latest != INT64_MIN)
-		c->clock_shift_ns = latest - (int64_t)c->min_vruntime_ns;
-	clock_publish(c, now);
-}
-
-/* A thread that another CPU gave us to even out shares keeps its lag, within bounds. */
-static void place_balanced(struct cpu *c, struct thread *t)
-{
-	int64_t lag = (int64_t)c->min_vruntime_ns + c->clock_shift_ns - (int64_t)t->vruntime_ns;
-
-	lag = MIN(MAX(lag, -LAG_CARRIED_NS), MIN(LAG_CARRIED_NS, (int64_t)c->min_vruntime_ns));
-	t->vruntime_ns = c->min_vruntime_ns - (uint64_t)lag;
-	t->balanced = t->woken = false;
+	runq_set_home(t, to);
+	sched_post(t);
 }
 
 /* One that wakes runs soon, but has saved up no more than that. Who catches up runs below min_vruntime: nobody waits for it. */
@@ -271,14 +182,6 @@ static void place_woken(struct cpu *c, struct thread *t)
 		least = MIN(least, c->running->vruntime_ns);
 	t->vruntime_ns = MAX(t->vruntime_ns, least > SLICE_NS ? least - SLICE_NS : 0);
 	t->woken = true;
-}
-
-/* Only its own CPU changes that number. */
-static inline void nr_running_add(struct cpu *c, int n)
-{
-	unsigned before = atomic_load_explicit(&c->nr_running, memory_order_relaxed);
-
-	atomic_store_explicit(&c->nr_running, before + (unsigned)n, memory_order_relaxed);
 }
 
 static inline void runq_insert(struct cpu *c, struct thread *t)
@@ -307,7 +210,7 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 		heap_remove(&c->timers, &t->timer_node);
 	}
 	if (t->balanced)
-		place_balanced(c, t);
+		runq_place_balanced(c, t);
 	else
 		place_woken(c, t);
 	bool allowed = atomic_load(&t->affinity) & 1ull << c->id;
@@ -325,7 +228,7 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 		}
 	}
 	if (online_cpus > 1 && c->running == c->idle && !heap_first(&c->runq))
-		clock_rejoin(c);
+		runq_clock_rejoin(c);
 	runq_insert(c, t);
 	nr_running_add(c, 1);
 	return c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns;
@@ -348,7 +251,7 @@ void sched_drain_inbox(void)
 		ordered = atomic_load_explicit(&t->inbox_next, memory_order_relaxed);
 		atomic_store(&t->inbox_queued, 0);
 		if (atomic_load(&t->cpu) != c->id) {
-			inbox_post(t);
+			sched_post(t);
 		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && !t->on_runq && t != c->running) {
 			if (activate(c, t))
 				c->need_resched = true;
@@ -396,66 +299,7 @@ static inline void account(struct cpu *c, uint64_t now)
 	struct heap_node *n = heap_first(&c->runq);
 	uint64_t least = n ? MIN(n->key, t->vruntime_ns) : t->vruntime_ns;
 	c->min_vruntime_ns = MAX(c->min_vruntime_ns, least);
-	clock_publish(c, now);
-}
-
-/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones ask for themselves. */
-static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
-{
-	int64_t our = (int64_t)c->min_vruntime_ns + c->clock_shift_ns, most = INT64_MIN;
-	struct cpu *to = NULL;
-
-	for (unsigned i = 0; i < online_cpus; i++) {
-		struct cpu *o = cpus[i];
-		unsigned n = atomic_load_explicit(&o->nr_running, memory_order_relaxed);
-		int64_t ahead = clock_of(o, now) - our;
-
-		if (o == c || !n || n > mine)
-			continue;
-		if (ahead > LAG_LOST_NS) { /* what could not move in that time is pinned */
-			c->clock_shift_ns += ahead;
-			our += ahead;
-			ahead = 0;
-		}
-		/* By count alone, by lag to one that has fewer, and by much lag to one that has as many: there the thread catches up
-		 * while its new neighbours wait, and one of them comes back when we have fewer. */
-		if ((n + 2 <= mine || (n < mine && ahead > LAG_NS) || ahead > 4 * LAG_NS) && ahead > most) {
-			most = ahead;
-			to = o;
-		}
-	}
-	return to;
-}
-
-/*
- * Gives a waiting thread to a CPU where time advances faster. The current one is not in the queue. One that has just woken up stays: it would
- * wait there again, perhaps behind one that catches up, and its share is not what is off.
- */
-static void balance(struct cpu *c, unsigned mine, uint64_t now)
-{
-	struct heap_node *tried[BALANCE_TRIES];
-	unsigned n = 0;
-
-	c->balance_ns = now + BALANCE_NS;
-	struct cpu *to = heap_first(&c->runq) ? balance_target(c, mine, now) : NULL;
-	if (!to)
-		return;
-	while (n < BALANCE_TRIES && heap_first(&c->runq)) {
-		struct thread *t = container_of(heap_pop(&c->runq), struct thread, run_node);
-
-		if (!t->woken && (atomic_load_explicit(&t->affinity, memory_order_relaxed) & 1ull << to->id)) {
-			t->on_runq = false;
-			nr_running_add(c, -1);
-			t->vruntime_ns += (uint64_t)c->clock_shift_ns;
-			t->balanced = true;
-			set_home(t, to);
-			inbox_post(t);
-			break;
-		}
-		tried[n++] = &t->run_node;
-	}
-	while (n)
-		heap_insert(&c->runq, tried[--n]);
+	runq_clock_publish(c, now);
 }
 
 /* Who runs next on this CPU: the idle thread if nobody waits. `stays`: the current thread is runnable, and waits too unless it is that one. */
@@ -503,13 +347,13 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 		sched_drain_inbox();
 	bool stays = prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE;
 	if (online_cpus > 1 && now >= c->balance_ns)
-		balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
+		runq_balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
 	next = pick_next(c, prev, stays);
 	c->need_resched = c->resched_soon = false;
 	c->slice_end_ns = now + SLICE_NS;
 	next->exec_start_ns = now;
 	if (next == prev) {
-		program_timer(c);
+		sched_program_timer(c);
 		return;
 	}
 	c->switches++;
@@ -521,7 +365,7 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 		__asm__ volatile("rdfsbase %0" : "=r"(prev->fs_base));
 	c->running = next;
 	c->kstack_top = next->kstack_top;
-	program_timer(c);
+	sched_program_timer(c);
 	if (next->fpu) {
 		if (cpu_features.fsgsbase)
 			__asm__ volatile("wrfsbase %0" : : "r"(next->fs_base));
@@ -536,7 +380,7 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 		schedule_tail(prev);
 }
 
-SWITCHING static void schedule(bool voluntary)
+SWITCHING void schedule(bool voluntary)
 {
 	struct cpu *c = this_cpu();
 	uint64_t now = vdso_monotonic_ns(clock_data);
@@ -613,7 +457,7 @@ void sched_timer_tick(void)
 		}
 	}
 	if (!c->need_resched)
-		program_timer(c);
+		sched_program_timer(c);
 }
 
 void sched_ipi(void)
@@ -629,7 +473,7 @@ void sched_ipi(void)
 	}
 	answer_pull(c);
 	if (!c->need_resched)
-		program_timer(c);
+		sched_program_timer(c);
 }
 
 /* --- sleeping --------------------------------------------------------------------------------- */
@@ -690,104 +534,6 @@ SWITCHING long thread_yield(void)
 	return 0;
 }
 
-/* --- idle -------------------------------------------------------------------------------------- */
-
-static void ask_for_work(struct cpu *c)
-{
-	struct cpu *busiest = NULL;
-	unsigned most = 1;
-
-	for (unsigned i = 0; i < online_cpus; i++) {
-		unsigned n = atomic_load_explicit(&cpus[i]->nr_running, memory_order_relaxed);
-		if (cpus[i] != c && n > most) {
-			most = n;
-			busiest = cpus[i];
-		}
-	}
-	if (busiest && !atomic_exchange(&busiest->pull_request, true))
-		kick(busiest);
-}
-
-/*
- * Looks for work for a while before the CPU halts, if that has paid lately: to end a halt takes an interrupt, two
- * exits to the hypervisor and its scheduler, much more than what two threads on two CPUs say to each other. How long: it
- * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
- * has others to run, perhaps the CPU we wait for: then there is no watching for a while. idle.watch=MICROSECONDS says how long at
- * most. True if there is work.
- * *Measured*, two vCPUs on two quiet cores under TCG: a futex hand-off between CPUs from 9.0 to 2.0 us, condition variable 10 to 3.5, pipe 11.5 to 4.
- */
-static bool idle_watch(struct cpu *c, uint64_t start)
-{
-	uint64_t now = start, before;
-
-	smp_set_idle_state(c, CPU_WATCHING);
-	ask_for_work(c);
-	program_timer(c);
-	irq_enable();
-	do {
-		cpu_relax();
-		if (atomic_load_explicit(&c->inbox, memory_order_relaxed) || heap_first(&c->runq)) {
-			irq_disable();
-			return true;
-		}
-		before = now;
-		now = clock_monotonic_ns();
-		if (now - before > WATCH_GAP_NS) {
-			c->watch_ns = 0;
-			c->watch_from_ns = now + WATCH_PAUSE_NS;
-		}
-	} while (now - start < c->watch_ns);
-	irq_disable();
-	/* An interrupt behind the last look may have queued a thread. */
-	return atomic_load(&c->inbox) || heap_first(&c->runq);
-}
-
-static void idle_watch_adapt(struct cpu *c, uint64_t now, uint64_t idle_ns)
-{
-	if (idle_ns > watch_max_ns)
-		c->watch_ns = c->watch_ns > WATCH_MIN_NS ? c->watch_ns / 2 : 0;
-	else if (now > c->watch_from_ns)
-		c->watch_ns = MIN(MAX(c->watch_ns * 2, WATCH_MIN_NS), watch_max_ns);
-}
-
-_Noreturn void sched_idle_loop(void)
-{
-	struct cpu *c = this_cpu();
-
-	for (;;) {
-		irq_disable();
-		rcu_quiescent(c);
-		if (atomic_load(&c->inbox))
-			sched_drain_inbox();
-		if (heap_first(&c->runq)) {
-			schedule(true);
-			irq_enable();
-			continue;
-		}
-		uint64_t start = watch_max_ns ? clock_monotonic_ns() : 0;
-		if (online_cpus > 1 && c->watch_ns && idle_watch(c, start)) {
-			smp_set_idle_state(c, CPU_BUSY);
-			continue;
-		}
-		smp_set_idle_state(c, CPU_IDLE);
-		if (online_cpus > 1)
-			ask_for_work(c);
-		/* A post between the check above and here sends an IPI, which ends the hlt. */
-		if (atomic_load(&c->inbox)) {
-			smp_set_idle_state(c, CPU_BUSY);
-			continue;
-		}
-		program_timer(c);
-		__asm__ volatile("sti; hlt" ::: "memory");
-		irq_disable();
-		smp_set_idle_state(c, CPU_BUSY);
-		if (watch_max_ns) {
-			uint64_t now = clock_monotonic_ns();
-			idle_watch_adapt(c, now, now - start);
-		}
-	}
-}
-
 /* --- threads that begin and end ----------------------------------------------------------------- */
 
 void sched_init_cpu(unsigned id)
@@ -821,8 +567,6 @@ _Noreturn void sched_leave(void)
 	schedule(true);
 	panic("a dead thread runs");
 }
-
-void sched_init_options(void) { watch_max_ns = option_u64("idle.watch", watch_max_ns / 1000) * 1000; }
 
 int sched_set_affinity(struct thread *t, uint64_t mask)
 {

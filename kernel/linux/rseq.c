@@ -7,7 +7,7 @@
  *            data of its CPU without atomic instructions. C libraries register every thread, and answer sched_getcpu() from there.
  *            The scheduler must not touch the application's memory, which may fault; it sets WORK_RSEQ, and the thread does the rest on its way back to
  *            the application, where a fault may sleep. There are three reasons to set it:
- *              - the thread's home changes (set_home() in sched.c): its CPU is another one when it runs again. So a switch costs nothing;
+ *              - the thread's home changes (runq_set_home()): its CPU is another one when it runs again. So a switch costs nothing;
  *              - an interrupt or a fault of the application was not over before others had run (trap_handler() compares counts of
  *                switches). System calls need no such look, for a section must not make any;
  *              - membarrier(2) wants that all sections on other CPUs begin anew.

@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stddef.h>
 
-enum { YMM = 1, X87 = 2, CONTROL = 4, MMX = 8, ALL = YMM | X87 | CONTROL };
+enum { YMM = 1, X87 = 2, CONTROL = 4, MMX = 8, LOW = 16, ONE_UP = 32, ALL = YMM | X87 | CONTROL };
 
 struct state {
 	uint8_t ymm[16][32];
@@ -65,7 +65,12 @@ static void fill(struct state *s, int what, unsigned seed)
 	if (what & YMM)
 		for (unsigned i = 0; i < sizeof(s->ymm); i++)
 			s->ymm[i / 32][i % 32] = (uint8_t)(seed * 37 + i * 3 + i / 32 + 1);
-	if ((what & YMM) && !__builtin_cpu_supports("avx"))
+	/* Lower halves only; and beside them one byte of one upper half. */
+	for (unsigned i = 0; (what & LOW) && i < 16; i++)
+		memset(s->ymm[i], (int)(seed * 5 + i + 1), 16);
+	if (what & ONE_UP)
+		s->ymm[seed % 16][16 + seed / 16 % 16] = 1;
+	if ((what & (YMM | ONE_UP)) && !__builtin_cpu_supports("avx"))
 		for (unsigned i = 0; i < 16; i++)
 			memset(s->ymm[i] + 16, 0, 16);
 	__asm__ volatile("fninit");
@@ -206,6 +211,31 @@ TEST_SLOW(threads_that_share_a_cpu_keep_their_registers, 60)
 TEST_SLOW(threads_on_all_cpus_keep_their_registers, 60)
 {
 	mix(-1);
+}
+
+static void *yield_with_low(void *arg)
+{
+	while (!enough)
+		CHECK_HOLDS(LOW, (unsigned)(uintptr_t)arg, 50, SYS_sched_yield, 0, 0, 0);
+	return NULL;
+}
+
+/* A kernel that leaves out upper halves which are zero must look at each of them. */
+TEST_SLOW(one_byte_of_one_upper_half_is_kept, 60)
+{
+	pthread_t other;
+	int list[1];
+
+	cpus(list, 1);
+	on_cpu(list[0]);
+	enough = false;
+	other = thread_start(yield_with_low, (void *)1);
+	for (unsigned seed = 0; seed < 256; seed++) {
+		CHECK_HOLDS(LOW | ONE_UP, seed, 5, SYS_sched_yield, 0, 0, 0);
+		CHECK_HOLDS(LOW, seed + 2, 5, SYS_sched_yield, 0, 0, 0);
+	}
+	enough = true;
+	pthread_join(other, NULL);
 }
 
 static void *move_about(void *arg)

@@ -3,7 +3,7 @@
  * searches, gaps, merging, accounting, every allocation failing once, readers beside the edits, and a look at the tree between
  * any two stores of an edit.
  */
-// sources: mm/area.c mm/change.c
+// sources: mm/area.c mm/area_small.c mm/change.c
 // flags: -ffreestanding -pthread -DUNIT_TEST
 #include "mm/internal.h"
 #include "lib/string.h"
@@ -411,27 +411,39 @@ static void *reader_main(void *arg)
 	return NULL;
 }
 
-static void reading(void)
+/* Two threads look while edits are made, until both have had enough. */
+static void beside_readers(void *(*reader)(void *), void (*one_edit)(void), long least)
 {
 	unsigned long thread[2];
 
-	for (unsigned p = 0; p < PAGES; p++)
-		CHECK(!STAYS(p) || edit(p, p + 1, 7) == 0);
+	atomic_store(&stop, false);
+	atomic_store(&lookups, 0);
 	readers = true;
 	for (uintptr_t i = 0; i < 2; i++)
-		CHECK(pthread_create(&thread[i], NULL, reader_main, (void *)(i * 100)) == 0);
-	for (int i = 0; i < 20000 || atomic_load(&lookups) < 20000; i++) {
-		unsigned gap = (unsigned)next_random(PAGES / 10 - 1) * 10 + 6, first = gap + (unsigned)next_random(9);
-		unsigned end = first + 1 + (unsigned)next_random(gap + 9 - first);
-
-		CHECK(edit(first, end, next_random(2) ? 1 + (unsigned)next_random(4) : 0) == 0);
-	}
+		CHECK(pthread_create(&thread[i], NULL, reader, (void *)(i * 100)) == 0);
+	for (long i = 0; i < least || atomic_load(&lookups) < least; i++)
+		one_edit();
 	atomic_store(&stop, true);
 	for (int i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	readers = false;
 	compare();
 	empty();
+}
+
+static void edit_a_gap(void)
+{
+	unsigned gap = (unsigned)next_random(PAGES / 10 - 1) * 10 + 6, first = gap + (unsigned)next_random(9);
+	unsigned end = first + 1 + (unsigned)next_random(gap + 9 - first);
+
+	CHECK(edit(first, end, next_random(2) ? 1 + (unsigned)next_random(4) : 0) == 0);
+}
+
+static void reading(void)
+{
+	for (unsigned p = 0; p < PAGES; p++)
+		CHECK(!STAYS(p) || edit(p, p + 1, 7) == 0);
+	beside_readers(reader_main, edit_a_gap, 20000);
 	printf("ok readers_find_what_stays_while_the_rest_changes\n");
 }
 
@@ -450,27 +462,17 @@ static void *covered_main(void *arg)
 	return NULL;
 }
 
+static void cover_again(void)
+{
+	unsigned first = (unsigned)next_random(PAGES), end = MIN(first + 1 + (unsigned)next_random(next_random(8) ? 3 : 60), PAGES);
+
+	CHECK(edit(first, end, 1 + (unsigned)next_random(3)) == 0);
+}
+
 static void covered(void)
 {
-	unsigned long thread[2];
-
 	CHECK(edit(0, PAGES, 1) == 0);
-	atomic_store(&stop, false);
-	atomic_store(&lookups, 0);
-	readers = true;
-	for (uintptr_t i = 0; i < 2; i++)
-		CHECK(pthread_create(&thread[i], NULL, covered_main, (void *)(i * 100)) == 0);
-	for (int i = 0; i < 100000 || atomic_load(&lookups) < 100000; i++) {
-		unsigned first = (unsigned)next_random(PAGES), end = MIN(first + 1 + (unsigned)next_random(next_random(8) ? 3 : 60), PAGES);
-
-		CHECK(edit(first, end, 1 + (unsigned)next_random(3)) == 0);
-	}
-	atomic_store(&stop, true);
-	for (int i = 0; i < 2; i++)
-		pthread_join(thread[i], NULL);
-	readers = false;
-	compare();
-	empty();
+	beside_readers(covered_main, cover_again, 100000);
 	printf("ok readers_meet_no_hole_while_areas_split_and_melt\n");
 }
 

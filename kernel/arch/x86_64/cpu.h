@@ -187,7 +187,7 @@ struct cpu {
 	bool in_irq;
 
 	struct thread *fpu_owner;     /* whose state is in the vector registers */
-	uint64_t watch_ns;            /* how long this CPU looks for work before it halts; see idle_watch() */
+	uint64_t watch_ns;            /* how long this CPU looks for work before it halts; see core/idle.c */
 	uint64_t watch_from_ns;       /* not before */
 	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
 

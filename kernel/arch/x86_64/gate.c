@@ -219,6 +219,7 @@ bool gate_single_step(struct regs *r)
 {
 	struct gate *g = gate_of_current();
 	struct site *s;
+	int i;
 
 	if (!in_entry(r->rip) && !gate_is_short(r->rip)) {
 		if (!g || !regs_from_application(r) || gate_canonical(r) == r->rip)
@@ -233,8 +234,9 @@ bool gate_single_step(struct regs *r)
 		}
 	}
 	/* Neither do calls without a stack: the long way does. */
-	if (stackless_at(r->rip) >= 0)
-		r->rip = (uintptr_t)stackless[stackless_at(r->rip)].first;
+	i = stackless_at(r->rip);
+	if (i >= 0)
+		r->rip = (uintptr_t)stackless[i].first;
 	r->rflags &= ~(uint64_t)RFLAGS_TF;
 	atomic_fetch_or(&current->work, WORK_STEP);
 	return true;
