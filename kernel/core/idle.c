@@ -2,7 +2,8 @@
  * kernel/core/idle.c - what a CPU does that has nothing to do: asks the busiest for a thread, watches its inbox, halts.
  *
  * Theory: while a CPU watches it needs no IPI. It stores that state with sequential consistency before it looks at the inbox,
- * and a poster looks at the state after it has posted: one of the two sees the other. The last look before it halts is taken with interrupts off, since an interrupt may queue a thread as well.
+ * and a poster looks at the state after it has posted: one of the two sees the other. The last look before it halts is taken
+ * with interrupts off, since an interrupt may queue a thread as well.
  *
  * Interface: sched_idle_loop(); sched_init_options(). Locking: the CPU's own queue, with interrupts off except while it watches. Errors: none.
  */
@@ -11,9 +12,9 @@
 #include "core/runq.h"
 #include "core/smp.h"
 
-#define WATCH_MIN_NS 25000ull
-#define WATCH_GAP_NS 300000ull
-#define WATCH_PAUSE_NS 50000000ull
+#define WATCH_MIN_NS 25000ull      /* how long the first time */
+#define WATCH_GAP_NS 300000ull     /* longer than any interrupt: the host has taken the CPU away */
+#define WATCH_PAUSE_NS 50000000ull /* no watching for so long then */
 
 static uint64_t watch_max_ns = 100000; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
