@@ -190,6 +190,18 @@ static void tree_compare(const char *path, const struct sqfs_inode *inode)
 	CHECK_EQ(c.n, entries);
 }
 
+/*
+ * With -always-use-fragments, mksquashfs 4.5.1 writes one image in twenty whose data unsquashfs cannot unpack either.
+ * Such an image is made again: what this test compares with must be right.
+ */
+static void image_make(const char *options)
+{
+	shell("for try in 1 2 3 4 5; do mksquashfs %s/tree %s/img -quiet -no-progress -noappend %s > /dev/null || exit 1; "
+	      "case '%s' in *always-use-fragments*) ;; *) exit 0 ;; esac; rm -rf %s/unpacked; "
+	      "unsquashfs -d %s/unpacked -n -q %s/img > /dev/null 2>&1 && exit 0; done; exit 1",
+	      dir, dir, options, options, dir, dir, dir);
+}
+
 static void image_check(const char *options)
 {
 	struct memory m = { .source = { .read = memory_read, .name = "test" } };
@@ -198,7 +210,7 @@ static void image_check(const char *options)
 	struct stat st;
 	int fd;
 
-	shell("mksquashfs %s/tree %s/img -quiet -no-progress -noappend %s > /dev/null", dir, dir, options);
+	image_make(options);
 	snprintf(path, sizeof(path), "%s/img", dir);
 	fd = open(path, O_RDONLY);
 	CHECK(fd >= 0 && !fstat(fd, &st));
@@ -269,7 +281,7 @@ int main(void)
 	tree_make();
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		image_check(options[i]);
-	shell("mksquashfs %s/tree %s/img -quiet -no-progress -noappend > /dev/null", dir, dir);
+	image_make("");
 	TEST(failing_allocations);
 	shell("rm -rf %s", dir);
 	return 0;

@@ -183,10 +183,10 @@ static void pipe_many_readers_and_writers(void)
 	for (int i = 0; i < WORKERS; i++)
 		io_join(w[i]);
 	io_close(p[1]);
-	for (int i = 0; i < WORKERS; i++) {
+	for (int i = 0; i < WORKERS; i++)
 		io_join(r[i]);
+	for (int i = 0; i < WORKERS; i++)
 		CHECK_EQ(records_seen[i], RECORDS);
-	}
 	io_close(p[0]);
 	CHECK_EQ(io_pages, 0);
 }
