@@ -43,6 +43,8 @@ micro_round() { # KIND MODE RUN [MARKTEXT]
 		for pair in ibrik:max linux:max ibrik:max,-erms linux-tuned:max,-erms; do
 			guest=${pair%%:*}
 			case " $guests " in *" $guest "*) ;; *) continue ;; esac
+			# Without erms ibrik only stands beside the tuned guest.
+			[[ $pair != ibrik:max,-erms || " $guests " == *" linux-tuned "* ]] || continue
 			quiet_wait
 			guest_run "$guest" "${pair#*:}" "$cpus" "$1" "$2" "$3" "${4:-done}"
 			micro_take "$guest"

@@ -22,8 +22,6 @@ void syscall_dispatch(struct regs *r)
 		return;
 	}
 	t->syscall_nr = (int)nr;
-	if (likely(nr < SYSCALL_LIMIT))
-		gate_count_trap(nr);
 	if (likely(nr < SYSCALL_LIMIT && syscall_table[nr])) {
 		if (unlikely(trace_syscalls))
 			result = trace_call(r, syscall_table[nr]);

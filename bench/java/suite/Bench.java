@@ -25,8 +25,10 @@ import java.util.stream.LongStream;
  */
 public class Bench {
 	private static final int ROUNDS = 5;
-	private static final long ROUND_NS = 150_000_000L;
-	private static final long WARM_NS = 1_500_000_000L;
+	private static final long ROUND_NS = 120_000_000L;
+	private static final long WARM_NS = 1_000_000_000L;
+	/* What the JVM compiles matters more there than the kernel does, and under TCG its compilers need seconds. */
+	private static final long COMPUTE_WARM_NS = 5_000_000_000L;
 
 	interface Operation {
 		void run(long count) throws Exception;
@@ -36,9 +38,13 @@ public class Bench {
 	static volatile Object kept;
 
 	static void measure(String name, int divisor, Operation operation) {
+		measure(name, divisor, WARM_NS, operation);
+	}
+
+	static void measure(String name, int divisor, long warmNanos, Operation operation) {
 		try {
 			long count = 1;
-			long warmUntil = System.nanoTime() + WARM_NS;
+			long warmUntil = System.nanoTime() + warmNanos;
 			for (;;) {
 				long before = System.nanoTime();
 				operation.run(count);
@@ -317,19 +323,19 @@ public class Bench {
 			}
 		}
 		figure("warm-up-ms", (System.nanoTime() - begin) / 1e6);
-		measure("parallel-stream-1M", 1, n -> {
+		measure("parallel-stream-1M", 1, COMPUTE_WARM_NS, n -> {
 			for (long i = 0; i < n; i++)
 				sink += LongStream.range(0, 1_000_000).parallel().map(Bench::mix).sum();
 		});
 		long[] numbers = new Random(1).longs(200_000).toArray();
-		measure("parallel-sort-200K", 1, n -> {
+		measure("parallel-sort-200K", 1, COMPUTE_WARM_NS, n -> {
 			for (long i = 0; i < n; i++) {
 				long[] copy = numbers.clone();
 				Arrays.parallelSort(copy);
 				sink += copy[1];
 			}
 		});
-		measure("fork-join-tasks", 1000, n -> {
+		measure("fork-join-tasks", 1000, COMPUTE_WARM_NS, n -> {
 			for (long i = 0; i < n; i++) {
 				CountDownLatch latch = new CountDownLatch(1000);
 				for (int k = 0; k < 1000; k++)

@@ -57,14 +57,14 @@
 	STORE_ARGUMENTS
 	.endm
 
-	/* Calls the handler of call rax; its result goes into the frame; rcx = thread. */
-	.macro CALL_HANDLER counts
+	/* Calls the handler of call rax; its result goes into the frame; rcx = thread. Without a handler for the gate: to `full`. */
+	.macro CALL_HANDLER counts, full
 	mov %eax, %eax
 	cmp $GATE_LIMIT, %rax
-	jae gate_full
+	jae \full
 	mov gate_table(, %rax, 8), %r11
 	test %r11, %r11
-	jz gate_full
+	jz \full
 	incq %gs:\counts(, %rax, 8)
 	mov %gs:CPU_CURRENT, %rcx
 	mov %eax, THREAD_SYSCALL_NR(%rcx)
@@ -106,7 +106,7 @@ gate_entry:
 	and $FLAGS_ODD, %ecx
 	cmp $RFLAGS_IF, %ecx
 	jne gate_full
-	CALL_HANDLER CPU_GATE_CALLS
+	CALL_HANDLER CPU_GATE_CALLS, gate_full
 2:	cmpl $0, %gs:CPU_ATTENTION
 	jne gate_attend
 gate_leave:
@@ -169,7 +169,19 @@ gate_slow:
 	jmp syscall_exit
 
 	/* A call that wants a full frame (clone), an unknown number, or flags that no function call is made with. */
+	.macro COUNT_FULL counts
+	mov %eax, %ecx
+	cmp $GATE_LIMIT, %ecx
+	jae 1f
+	incq %gs:\counts(, %rcx, 8)
+1:
+	.endm
+trap_full:
+	COUNT_FULL CPU_TRAP_CALLS
+	jmp 3f
 gate_full:
+	COUNT_FULL CPU_GATE_CALLS
+3:
 	mov %rax, REGS_RAX(%rsp)
 	/* What IA32_FMASK clears for the instruction: C code expects DF clear, and iretq faults when NT is set. */
 	pushq $RFLAGS_FIXED
@@ -193,7 +205,7 @@ syscall_entry:
 	ENTER
 	.cfi_remember_state
 	movq $RFLAGS_IF | RFLAGS_FIXED, REGS_RFLAGS(%rsp)
-	CALL_HANDLER CPU_TRAP_CALLS
+	CALL_HANDLER CPU_TRAP_CALLS, trap_full
 	mov REGS_RIP(%rsp), %rcx
 	mov %ecx, %eax
 	and $GATE_QUIET_MASK, %eax
@@ -213,7 +225,7 @@ syscall_odd:
 	ENTER
 	mov %gs:CPU_ODD_FLAGS, %rcx
 	mov %rcx, REGS_RFLAGS(%rsp)
-	jmp gate_full
+	jmp trap_full
 	.cfi_endproc
 	.size syscall_entry, . - syscall_entry
 

@@ -50,12 +50,6 @@ void gate_report(void);
 /* Counts and sites, for /proc/ibrik/syscalls. */
 void gate_show(struct text *t);
 
-static inline void gate_count_trap(uint64_t nr)
-{
-	/* One instruction, so that the thread cannot move to another CPU in between. */
-	__asm__ volatile("incq %%gs:%c1(, %0, 8)" : : "r"(nr), "i"(offsetof(struct cpu, trap_calls)) : "cc", "memory");
-}
-
 /*
  * Short calls: what answers most calls of a number in a few instructions, without a frame; all others get SHORT_NO and take the long way. Such a
  * function preserves all registers. No switch interrupts it (an interrupt that finds RIP between __short_start and __short_end leaves the
