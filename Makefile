@@ -37,7 +37,16 @@ ZLIB_SHA256 := 71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
 ZLIB := $(BUILD)/third_party/zlib
 ZLIB_OBJS := $(patsubst %,$(ZLIB)/%.o,inflate inftrees inffast adler32 zutil)
 ZLIB_FLAGS := -DZ_SOLO -DNO_GZIP -DHAVE_MEMCPY -include kernel/lib/string.h
-KERNEL_THIRD_PARTY := $(ZLIB_OBJS)
+
+# lwIP, likewise: what of it is compiled and how stands in kernel/net/port/lwipopts.h.
+LWIP_SHA256 := 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
+LWIP := $(BUILD)/third_party/lwip
+LWIP_NAMES := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf raw stats tcp tcp_in tcp_out timeouts udp) \
+	$(addprefix core/ipv4/,dhcp etharp icmp igmp ip4 ip4_addr ip4_frag) \
+	$(addprefix core/ipv6/,ethip6 icmp6 inet6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
+LWIP_OBJS := $(patsubst %,$(LWIP)/src/%.o,$(LWIP_NAMES))
+LWIP_FLAGS := -isystem $(LWIP)/src/include -Ikernel/net/port
+KERNEL_THIRD_PARTY := $(ZLIB_OBJS) $(LWIP_OBJS)
 
 .PHONY: all kernel tool api run test matrix bench fuzz install clean help deps
 all: kernel tool api
@@ -82,6 +91,20 @@ $(ZLIB_OBJS): $(ZLIB)/%.o: $(ZLIB)/zlib.h Makefile
 
 $(BUILD)/kernel/kernel/lib/inflate.c.o: $(ZLIB)/zlib.h
 $(BUILD)/kernel/kernel/lib/inflate.c.o: KERNEL_CFLAGS += -DZ_SOLO -isystem $(ZLIB)
+
+$(LWIP)/src/include/lwip/init.h: images/apt.sh
+	@mkdir -p $(BUILD)/third_party
+	$(Q)file=$$(images/apt.sh source next $(BUILD)/third_party lwip 'lwip_*.orig.tar.*' $(LWIP_SHA256)) && \
+		rm -rf $(LWIP) && mkdir -p $(LWIP) && tar -xf "$$file" -C $(LWIP) --strip-components=1
+	@touch $@
+
+$(LWIP_OBJS): $(LWIP)/%.o: $(LWIP)/src/include/lwip/init.h $(wildcard kernel/net/port/*.h kernel/net/port/arch/*.h) Makefile
+	$(Q)$(CC) $(filter-out -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes,$(KERNEL_CFLAGS)) \
+		-w $(LWIP_FLAGS) -include kernel/lib/string.h -c $(LWIP)/$*.c -o $@
+
+LWIP_USERS := $(patsubst %,$(BUILD)/kernel/%.o,$(wildcard kernel/net/*.c) kernel/drivers/virtio_net.c)
+$(LWIP_USERS): $(LWIP)/src/include/lwip/init.h
+$(LWIP_USERS): KERNEL_CFLAGS += $(LWIP_FLAGS)
 
 # --- tests ------------------------------------------------------------------
 # make test T=pattern runs a part: a family, family:name, or a topic of the ABI.

@@ -57,6 +57,9 @@ static const struct option table[] = {
 	{ "memory", 'm', MEMORY, AT(memory), RUN, "SIZE", "memory of the machine (default 512M)", 0, 0 },
 	{ "cpus", 0, NUMBER, AT(cpus), RUN, "N", "CPUs of the machine (default 2)", 1, 255 },
 	{ "volume", 'v', LIST, AT(volumes), RUN, "HOST:GUEST[:ro]", "a read-only snapshot of a folder or file (repeat)", 0, 0 },
+	{ "publish", 'p', LIST, AT(publish), RUN, "[ADDR:]HOST:GUEST[/udp]", "lets others reach a port of the application (repeat)", 0, 0 },
+	{ "network", 0, TEXT, AT(network), RUN, "user|tap:NAME|socket:ADDR|none", "how the machine is connected (default user)", 0, 0 },
+	{ "ip", 0, TEXT, AT(ip), RUN, "ADDR/LEN[,gw=..][,dns=..]", "its address, instead of asking by DHCP", 0, 0 },
 	{ "accel", 0, ACCEL, AT(accel), RUN, "auto|kvm|tcg", "hardware virtualization or emulation (default auto)", 0, 0 },
 	{ "machine", 0, MACHINE, AT(machine), RUN, "microvm|q35|pc", "the machine QEMU provides (default microvm)", 0, 0 },
 	{ "log", 0, TEXT, AT(log), RUN, "FILE", "write the whole kernel log there, traces only there (sets log=info)", 0, 0 },
@@ -275,6 +278,8 @@ static void check(struct options *options, bool run)
 		die(STATUS_ERROR, "--name: '%s' is no host name: 1 to 64 letters, digits, hyphens and dots", options->name);
 	if (options->kernel_opts && strchr(options->kernel_opts, '\n'))
 		die(STATUS_ERROR, "--kernel-opts: a newline cannot be passed on");
+	if (run)
+		network_check(options);
 }
 
 void options_parse(struct options *options, bool run, int argc, char **argv)

@@ -97,7 +97,7 @@ static bool choose_kvm(const struct options *options, int log_fd)
 }
 
 /* QEMU takes a doubled comma for a comma. */
-static char *escape_commas(const char *text)
+char *escape_commas(const char *text)
 {
 	char *escaped = xalloc(2 * strlen(text) + 1), *to = escaped;
 
@@ -333,6 +333,7 @@ void machine_start(struct machine *machine, const struct options *options, const
 	setsockopt(machine->stdin_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	add(argv, "-serial", "chardev:com1");
 	add_devices(argv, drives, mmio);
+	network_arguments(argv, options, mmio);
 	if (options->debug)
 		add_debug(argv, options, kernel, drives);
 	if (pipe(errors) < 0)

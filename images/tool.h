@@ -66,6 +66,8 @@ struct options {
 	struct strings env;      /* env-file first, then -e: the last of a name wins */
 	struct strings files;    /* HOST:GUEST */
 	struct strings volumes;  /* HOST:GUEST[:ro] */
+	struct strings publish;  /* [ADDR:]HOST:GUEST[/udp] */
+	char *network, *ip;      /* NULL: user-mode networking; DHCP */
 	char *workdir, *name, *jdk, *output, *kernel;
 	struct strings jvm_opts;
 	char *kernel_opts;
@@ -81,6 +83,13 @@ struct options {
 /* Reads the options of build (run false) or run into `options`; answers --help itself. */
 void options_parse(struct options *options, bool run, int argc, char **argv);
 void options_help(bool run);
+
+char *escape_commas(const char *text); /* qemu.c: a value inside an option of QEMU */
+
+/* network.c: the network of `ibrik run` */
+void network_check(const struct options *options); /* dies when something cannot be */
+void network_arguments(struct strings *argv, const struct options *options, bool mmio); /* of QEMU */
+char *network_append(const struct options *options); /* for the kernel's command line; begins with a blank, or empty */
 
 /* image.c: containers */
 struct part { /* a section to be written */

@@ -25,6 +25,8 @@
 #include "linux/trace.h"
 #include "linux/vdso.h"
 #include "mm/mm.h"
+#include "net/config.h"
+#include "net/net.h"
 
 static int parse_level(const char *v)
 {
@@ -111,6 +113,7 @@ void kernel_init_thread(void *arg)
 	boot_mark("threads");
 	drivers_find();
 	smp_start();
+	net_init();
 	drivers_init();
 	boot_mark("drivers");
 	futex_init();
@@ -121,8 +124,11 @@ void kernel_init_thread(void *arg)
 	trace_init();
 	gate_init();
 	boot_mark("options");
+	net_start();
 	smp_wait();
 	boot_mark("CPUs");
 	panic_test();
+	net_config_wait();
+	boot_mark("network");
 	launcher_run();
 }

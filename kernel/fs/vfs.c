@@ -283,6 +283,20 @@ ssize_t file_read_kernel(struct file *f, void *buf, size_t len, uint64_t pos)
 	return pagecache_read_kernel(cache, pos, buf, len);
 }
 
+int vfs_write_file(const char *path, const void *data, size_t len)
+{
+	struct file *f = vfs_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	struct pagecache *cache;
+	ssize_t r;
+
+	if (IS_ERR(f))
+		return (int)PTR_ERR(f);
+	cache = f->ops->map ? f->ops->map(f) : NULL;
+	r = cache ? pagecache_write_kernel(cache, 0, data, len) : -EINVAL;
+	file_put(f);
+	return r < 0 ? (int)r : (size_t)r < len ? -ENOSPC : 0;
+}
+
 int file_stat(struct file *f, struct kstat *st)
 {
 	inode_stat(f->inode, st);

@@ -1,0 +1,187 @@
+/*
+ * images/network.c - the network of a machine: what --network, --publish and --ip say, and the words of QEMU for it.
+ *
+ *   user            QEMU's own network: the guest reaches what this machine reaches; --publish lets others in
+ *   tap:NAME        an existing TAP interface
+ *   socket:ADDR     a peer by QEMU's stream protocol: HOST:PORT or a path of a Unix socket
+ *   none            no network card
+ *
+ * Interface: network_check(), network_arguments(), network_append()
+ * Errors:    one line and status 125
+ */
+#include "tool.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "size.h"
+
+struct publish {
+	char host[INET_ADDRSTRLEN];
+	unsigned host_port, guest_port;
+	bool udp;
+};
+
+static bool port_parse(const char *text, unsigned *port)
+{
+	uint64_t n;
+
+	if (number_parse(text, 1, 65535, &n))
+		return false;
+	*port = (unsigned)n;
+	return true;
+}
+
+/* [ADDR:]HOST:GUEST[/udp|/tcp] */
+static void publish_parse(const char *text, struct publish *p)
+{
+	char *copy = xstrdup(text), *slash = strchr(copy, '/'), *guest, *host;
+	struct in_addr addr;
+
+	memset(p, 0, sizeof(*p));
+	snprintf(p->host, sizeof(p->host), "127.0.0.1");
+	if (slash) {
+		*slash++ = 0;
+		p->udp = strcmp(slash, "udp") == 0;
+		if (!p->udp && strcmp(slash, "tcp") != 0)
+			die(STATUS_ERROR, "--publish %s: after the / stands tcp or udp", text);
+	}
+	guest = strrchr(copy, ':');
+	if (!guest)
+		die(STATUS_ERROR, "--publish %s: a port here and one in the machine are wanted, as in 8080:8080", text);
+	*guest++ = 0;
+	host = strrchr(copy, ':');
+	if (host) {
+		*host++ = 0;
+		if (inet_pton(AF_INET, copy, &addr) != 1)
+			die(STATUS_ERROR, "--publish %s: '%s' is no IPv4 address", text, copy);
+		snprintf(p->host, sizeof(p->host), "%s", copy);
+	} else {
+		host = copy;
+	}
+	if (!port_parse(host, &p->host_port) || !port_parse(guest, &p->guest_port))
+		die(STATUS_ERROR, "--publish %s: a port is a number from 1 to 65535", text);
+	free(copy);
+}
+
+/* QEMU says only that it could not set up forwarding: so the port is tried first. */
+static void publish_try(const char *text, const struct publish *p)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)p->host_port) };
+	int fd = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return;
+	inet_pton(AF_INET, p->host, &addr.sin_addr);
+	if (!p->udp)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		die(STATUS_ERROR, "--publish %s: port %u of %s: %s", text, p->host_port, p->host, strerror(errno));
+	close(fd);
+}
+
+static bool kind_is(const struct options *options, const char *kind)
+{
+	const char *network = options->network ? options->network : "user";
+
+	return strncmp(network, kind, strlen(kind)) == 0 && (!network[strlen(kind)] || kind[strlen(kind) - 1] == ':');
+}
+
+static void ip_check(const char *text)
+{
+	char *copy = xstrdup(text), *rest = NULL;
+	bool first = true;
+
+	if (strchr(text, ' '))
+		die(STATUS_ERROR, "--ip %s: no blanks", text);
+	for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest), first = false) {
+		char *slash = first ? strchr(word, '/') : NULL;
+		const char *addr = strncmp(word, "gw=", 3) == 0 ? word + 3 : strncmp(word, "dns=", 4) == 0 ? word + 4 : word;
+		struct in_addr in;
+		uint64_t len;
+
+		if (first == (addr != word) || (first && !slash))
+			die(STATUS_ERROR, "--ip %s: ADDR/LEN[,gw=ADDR][,dns=ADDR] is wanted", text);
+		if (slash) {
+			*slash = 0;
+			if (number_parse(slash + 1, 1, 32, &len))
+				die(STATUS_ERROR, "--ip %s: '%s' is no length of a network (1 to 32)", text, slash + 1);
+		}
+		if (inet_pton(AF_INET, addr, &in) != 1)
+			die(STATUS_ERROR, "--ip %s: '%s' is no IPv4 address", text, addr);
+	}
+	if (first)
+		die(STATUS_ERROR, "--ip: ADDR/LEN[,gw=ADDR][,dns=ADDR] is wanted");
+	free(copy);
+}
+
+void network_check(const struct options *options)
+{
+	if (!kind_is(options, "user") && !kind_is(options, "none") && !kind_is(options, "tap:") && !kind_is(options, "socket:"))
+		die(STATUS_ERROR, "--network %s: user, tap:NAME, socket:HOST:PORT, socket:PATH or none", options->network);
+	if (kind_is(options, "tap:") && (!options->network[4] || strlen(options->network + 4) >= IF_NAMESIZE || strchr(options->network, ',')))
+		die(STATUS_ERROR, "--network %s: a TAP interface has a name of 1 to 15 characters", options->network);
+	if (kind_is(options, "socket:") && (!options->network[7] || (options->network[7] != '/' && !strchr(options->network + 7, ':'))))
+		die(STATUS_ERROR, "--network %s: HOST:PORT or an absolute path is wanted", options->network);
+	if (options->publish.count && !kind_is(options, "user"))
+		die(STATUS_ERROR, "--publish goes with --network user: with another network the machine has an address of its own");
+	for (size_t i = 0; i < options->publish.count; i++) {
+		struct publish p;
+
+		publish_parse(options->publish.items[i], &p);
+		publish_try(options->publish.items[i], &p);
+	}
+	if (options->ip) {
+		if (kind_is(options, "none"))
+			die(STATUS_ERROR, "--ip needs a network: --network none has none");
+		ip_check(options->ip);
+	}
+}
+
+static void word(struct strings *argv, const char *option, const char *value)
+{
+	strings_add(argv, option);
+	strings_add(argv, value);
+}
+
+void network_arguments(struct strings *argv, const struct options *options, bool mmio)
+{
+	const char *network = options->network ? options->network : "user";
+
+	if (kind_is(options, "none"))
+		return;
+	if (kind_is(options, "user")) {
+		char *netdev = xstrdup("user,id=net0");
+
+		for (size_t i = 0; i < options->publish.count; i++) {
+			struct publish p;
+
+			publish_parse(options->publish.items[i], &p);
+			netdev = format("%s,hostfwd=%s:%s:%u-:%u", netdev, p.udp ? "udp" : "tcp", p.host, p.host_port, p.guest_port);
+		}
+		word(argv, "-netdev", netdev);
+	} else if (kind_is(options, "tap:")) {
+		word(argv, "-netdev", format("tap,id=net0,ifname=%s,script=no,downscript=no", network + 4));
+	} else if (network[7] == '/') {
+		word(argv, "-netdev", format("stream,id=net0,server=off,addr.type=unix,addr.path=%s", escape_commas(network + 7)));
+	} else {
+		char *host = xstrdup(network + 7), *port = strrchr(host, ':');
+
+		*port++ = 0;
+		word(argv, "-netdev", format("stream,id=net0,server=off,addr.type=inet,addr.host=%s,addr.port=%s", escape_commas(host), port));
+	}
+	word(argv, "-device", format("virtio-net-%s,netdev=net0%s", mmio ? "device" : "pci", mmio ? "" : ",romfile="));
+}
+
+char *network_append(const struct options *options)
+{
+	return options->ip ? format(" net.ip=%s", options->ip) : xstrdup("");
+}

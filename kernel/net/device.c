@@ -1,0 +1,193 @@
+/*
+ * kernel/net/device.c - network devices as interfaces of lwIP.
+ *
+ * Theory:    an interface of lwIP for each device, Ethernet above it. Frames that lwIP sends collect in the device's queue until the
+ *            core lock is released (net_devices_flush()). Loopback is lwIP's own interface: what is sent through it is
+ *            delivered when the sender releases the core lock, by the sender.
+ * Locking:   core lock. The list of devices is complete before the network thread runs.
+ * Errors:    frames that cannot be sent are dropped and counted.
+ */
+#include "net/device.h"
+#include "core/log.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+#include "lwip/etharp.h"
+#include "lwip/ethip6.h"
+#include "lwip/netif.h"
+#include "lwip/snmp.h"
+#include "lwip/tcp.h"
+#include "lwip/priv/tcp_priv.h"
+
+struct list net_devices = LIST_INIT(net_devices);
+
+static struct netif *loopback(void)
+{
+	struct netif *n;
+
+	NETIF_FOREACH(n)
+		if (n->name[0] == 'l')
+			return n;
+	return NULL;
+}
+
+void net_loopback_init(void)
+{
+	struct netif *lo = loopback();
+
+	/* Neither sum would find anything: the bytes never leave memory. */
+	NETIF_SET_CHECKSUM_CTRL(lo, NETIF_CHECKSUM_DISABLE_ALL);
+	/* lwIP takes 0 for 64 KiB; what sockets ask for shall be a number. */
+	lo->mtu = 65535;
+}
+
+struct net_device *net_device_of(const struct netif *netif) { return netif->name[0] == 'l' ? NULL : netif->state; }
+
+void net_interface_name(const struct netif *netif, char name[16])
+{
+	if (netif->name[0] == 'l')
+		snprintf(name, 16, "lo");
+	else
+		snprintf(name, 16, "eth%u", netif->num - 1);
+}
+
+struct netif *net_interface_find(const char *name)
+{
+	struct netif *n;
+	char own[16];
+
+	NETIF_FOREACH(n) {
+		net_interface_name(n, own);
+		if (!strcmp(own, name))
+			return n;
+	}
+	return NULL;
+}
+
+/* --- frames --------------------------------------------------------------------------------------------- */
+
+static err_t link_output(struct netif *netif, struct pbuf *p)
+{
+	struct net_device *dev = netif->state;
+
+	if (!atomic_load_explicit(&dev->link_up, memory_order_relaxed)) {
+		dev->tx_dropped++;
+		MIB2_STATS_NETIF_INC(netif, ifoutdiscards);
+		return ERR_OK;
+	}
+	/* TCP keeps what could not be queued, and is told when there is room again (net_transmit_retry()). */
+	if (dev->transmit(dev, p)) {
+		dev->tx_full = true;
+		dev->tx_dropped++;
+		return ERR_MEM;
+	}
+	dev->tx_frames++;
+	dev->tx_bytes += p->tot_len;
+	dev->flush_wanted = true;
+	return ERR_OK;
+}
+
+void net_devices_flush(void)
+{
+	struct net_device *dev;
+
+	list_for_each(dev, &net_devices, link) {
+		if (dev->flush_wanted) {
+			dev->flush_wanted = false;
+			dev->flush(dev);
+		}
+	}
+}
+
+void net_transmit_retry(struct net_device *dev)
+{
+	if (!dev->tx_full)
+		return;
+	dev->tx_full = false;
+	tcp_txnow();
+}
+
+void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
+{
+	struct netif *netif = dev->netif;
+
+	if (!netif) {
+		pbuf_free(p);
+		return;
+	}
+	dev->rx_frames++;
+	dev->rx_bytes += p->tot_len;
+	/* The sums of this frame are looked at unless the device has done so. */
+	if (checked)
+		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
+	else
+		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+	if (netif->input(p, netif) != ERR_OK) {
+		dev->rx_dropped++;
+		pbuf_free(p);
+	}
+}
+
+/* --- life -------------------------------------------------------------------------------------------------- */
+
+static err_t netif_setup(struct netif *netif)
+{
+	struct net_device *dev = netif->state;
+
+	netif->name[0] = 'e';
+	netif->name[1] = 'n';
+	netif->mtu = (u16_t)dev->mtu;
+	netif->hwaddr_len = ETH_HWADDR_LEN;
+	memcpy(netif->hwaddr, dev->mac, ETH_HWADDR_LEN);
+	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
+	netif->output = etharp_output;
+	netif->output_ip6 = ethip6_output;
+	netif->linkoutput = link_output;
+	if (dev->offload & NET_OFFLOAD_TX_CSUM)
+		netif->chksum_flags &= ~(NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_UDP);
+	MIB2_INIT_NETIF(netif, snmp_ifType_ethernet_csmacd, 1000000000);
+	return ERR_OK;
+}
+
+void net_device_register(struct net_device *dev)
+{
+	list_push_back(&net_devices, &dev->link);
+}
+
+void net_devices_start(void)
+{
+	struct net_device *dev;
+
+	list_for_each(dev, &net_devices, link) {
+		struct netif *netif = kzalloc(sizeof(*netif));
+
+		if (!netif) {
+			log_err("%s: no memory for an interface", dev->name);
+			continue;
+		}
+		net_lock();
+		if (netif_add(netif, NULL, NULL, NULL, dev, netif_setup, netif_input)) {
+			dev->netif = netif;
+			if (!netif_default || netif_default == loopback())
+				netif_set_default(netif);
+			netif_set_up(netif);
+			if (atomic_load(&dev->link_up))
+				netif_set_link_up(netif);
+		}
+		net_unlock();
+		log_info("%s: %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, link %s", dev->name, dev->mac[0], dev->mac[1], dev->mac[2],
+			 dev->mac[3], dev->mac[4], dev->mac[5], dev->mtu, atomic_load(&dev->link_up) ? "up" : "down");
+	}
+}
+
+void net_device_link(struct net_device *dev, bool up)
+{
+	net_lock();
+	if (atomic_exchange(&dev->link_up, up) != up && dev->netif) {
+		log_info("%s: link %s", dev->name, up ? "up" : "down");
+		if (up)
+			netif_set_link_up(dev->netif);
+		else
+			netif_set_link_down(dev->netif);
+	}
+	net_unlock();
+}

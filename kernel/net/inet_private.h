@@ -1,0 +1,89 @@
+/*
+ * kernel/net/inet_private.h - sockets on IP, shared by inet.c, inet_option.c, inet_tcp.c and inet_udp.c.
+ *
+ * Locks: the core lock (net.h) guards lwIP's control blocks and the table of ports, the socket's own `lock` what the application
+ * sees of the socket: its state, its names, what has been received, and the wait queues. Core lock first.
+ */
+#ifndef IBRIK_NET_INET_PRIVATE_H
+#define IBRIK_NET_INET_PRIVATE_H
+
+#include "net/inet.h"
+#include "net/memory.h"
+#include "net/net.h"
+#include "net/socket.h"
+#include "lib/list.h"
+#include <linux/eventpoll.h>
+#include "lwip/ip.h"
+#include "lwip/ip_addr.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+
+#define EVENTS_IN (EPOLLIN | EPOLLRDNORM)
+#define EVENTS_OUT (EPOLLOUT | EPOLLWRNORM)
+
+/* lwIP's address and a port in host order: one end of a connection. */
+struct inet_end {
+	ip_addr_t ip;
+	uint16_t port;
+};
+
+struct inet_sock {
+	struct socket base;
+	struct mutex lock;
+	_Atomic unsigned refs;
+	struct waitq readers;    /* and all who poll */
+	struct waitq writers;
+	struct inet_end local, remote; /* port 0: not bound, not connected */
+	bool v6only;
+	bool rx_shut, tx_shut;   /* by shutdown() */
+	/* core lock */
+	struct list port_link;   /* in the table of ports, if it has one */
+	uint8_t ttl, tos;        /* 0: the default */
+};
+
+static inline struct inet_sock *inet_of(struct socket *s) { return container_of(s, struct inet_sock, base); }
+static inline bool inet_is_tcp(const struct inet_sock *i) { return i->base.type == SOCK_STREAM; }
+
+/* --- inet.c ---------------------------------------------------------------------------------------------- */
+void inet_sock_init(struct inet_sock *i, const struct socket_ops *ops, int domain, int type, int protocol);
+static inline void inet_get(struct inet_sock *i) { atomic_fetch_add_explicit(&i->refs, 1, memory_order_relaxed); }
+/* True if that was the last reference: the caller frees. */
+static inline bool inet_put(struct inet_sock *i) { return atomic_fetch_sub_explicit(&i->refs, 1, memory_order_acq_rel) == 1; }
+
+/* An address of the application as lwIP's; an IPv4 address in IPv6 form becomes IPv4. 0, -EINVAL, -EAFNOSUPPORT. */
+int inet_end_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end);
+/* And back, in the socket's family. */
+void inet_end_format(const struct inet_sock *i, const struct inet_end *end, struct socket_addr *a);
+/* The type of lwIP's control block for a socket that may meet both kinds of addresses. */
+uint8_t inet_ip_type(const struct inet_sock *i);
+/* Is the address one of this machine's, or unspecified? Core lock held. */
+bool inet_is_local(const ip_addr_t *ip);
+/* The address from which a packet to that address would come, or NULL: there is no way. Core lock held. */
+const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to);
+/* Reserves the port, or a free one if it is 0, for local address ip. 0, -EADDRINUSE. Core lock held. */
+int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port);
+void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */
+/* Puts a connection that came in beside its listener. Core lock held. */
+void inet_port_share(struct inet_sock *i, uint16_t port);
+int inet_getname(struct socket *s, struct socket_addr *addr, bool peer);
+long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg);
+/* lwIP's error as -errno. */
+int inet_error(err_t e);
+
+/* --- inet_option.c ------------------------------------------------------------------------------------------ */
+int inet_setopt(struct socket *s, int level, int name, const void *value, unsigned len);
+int inet_getopt(struct socket *s, int level, int name, void *value, unsigned *len);
+
+/* --- inet_tcp.c, inet_udp.c --------------------------------------------------------------------------------- */
+struct socket *tcp_create(int domain, int protocol);
+struct socket *udp_create(int domain, int protocol);
+/* Options of the two; core lock held, len is at least 4. -ENOPROTOOPT. */
+int tcp_setopt(struct inet_sock *i, int level, int name, int value);
+int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
+int udp_setopt(struct inet_sock *i, int level, int name, const void *value, unsigned len);
+int udp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
+/* Applies ttl and tos of the socket to its control block; core lock held. */
+void tcp_ip_options(struct inet_sock *i);
+void udp_ip_options(struct inet_sock *i);
+
+#endif

@@ -1,0 +1,763 @@
+/*
+ * kernel/net/inet_tcp.c - TCP sockets: connections, from the first SYN to the last.
+ *
+ * Theory:    a socket has at most one control block of lwIP. The block holds a reference of the socket, which goes when lwIP frees the block
+ *            (pcb_gone(), called through its extension argument): so lwIP's callbacks always find their socket, and
+ *            a connection that is still sending when its file is closed (`orphan`) keeps what it sends.
+ *            A listening socket makes a socket for each connection when the handshake is over, and keeps it until accept().
+ *            When that queue is full, or memory is short, a SYN is not answered: its sender tries again.
+ * Locking:   inet_private.h. lwIP's callbacks run under the core lock and take the socket's lock for the wakes.
+ * Errors:    Linux's.
+ */
+#include "net/tcp_private.h"
+#include "core/clock.h"
+#include "core/random.h"
+#include "core/thread.h"
+#include "core/uaccess.h"
+#include "fs/vfs.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+#include <asm/ioctls.h>
+#include <asm/socket.h>
+#include <linux/in.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+
+#define RCVBUF_DEFAULT 131072 /* what Linux answers for a new socket */
+#define SNDBUF_DEFAULT 16384
+#define HALF_OPEN_MAX 255     /* lwIP's own limit of a listener */
+#define POLL_TICKS 4          /* of TCP_SLOW_INTERVAL */
+
+static const struct socket_ops tcp_ops;
+static uint8_t ext_id = 0xff; /* of the argument by which a control block knows its socket; none yet */
+
+/* --- life ------------------------------------------------------------------------------------------------------ */
+
+void tcp_sock_put(struct tcp_sock *t)
+{
+	if (!inet_put(&t->inet))
+		return;
+	kfree(t);
+}
+
+static struct tcp_sock *tcp_sock_new(int domain, int protocol)
+{
+	struct tcp_sock *t = kzalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	inet_sock_init(&t->inet, &tcp_ops, domain, SOCK_STREAM, protocol);
+	t->inet.base.rcvbuf = RCVBUF_DEFAULT;
+	t->inet.base.sndbuf = SNDBUF_DEFAULT;
+	t->rx_end = &t->rx;
+	t->chunks_end = &t->chunks;
+	t->quickack = true;
+	list_init(&t->pending);
+	list_init(&t->pending_link);
+	return t;
+}
+
+struct socket *tcp_create(int domain, int protocol)
+{
+	struct tcp_sock *t = tcp_sock_new(domain, protocol);
+
+	return t ? &t->inet.base : ERR_PTR(-ENOBUFS);
+}
+
+/* The connection is over: e is what a read or write shall say once, 0 if nothing. inet.lock held. */
+static void over(struct tcp_sock *t, int e)
+{
+	t->state = TCP_OVER;
+	t->room = 0;
+	if (e)
+		atomic_store_explicit(&t->inet.base.error, e, memory_order_release);
+	waitq_wake_all(&t->inet.readers, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP | (e ? EPOLLERR : 0));
+	waitq_wake_all(&t->inet.writers, 0);
+}
+
+/* lwIP has freed the control block. */
+static void pcb_gone(u8_t id, void *data)
+{
+	struct tcp_sock *t = data;
+
+	t->pcb = NULL;
+	tcp_data_drop(t);
+	inet_port_release(&t->inet);
+	mutex_lock(&t->inet.lock);
+	/* Both directions have ended in order; an error is told by connection_lost(). */
+	if (t->state == TCP_CONNECTED && t->rx_end_seen && t->inet.tx_shut)
+		over(t, 0);
+	waitq_wake_all(&t->inet.writers, 0);
+	mutex_unlock(&t->inet.lock);
+	tcp_sock_put(t);
+}
+
+/* A SYN for a listening socket: is there room for one more? */
+static err_t syn_received(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *fresh)
+{
+	struct tcp_sock *t = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
+	bool full;
+
+	fresh->ext_args[id].callbacks = NULL;
+	mutex_lock(&t->inet.lock);
+	full = t->npending > t->backlog;
+	mutex_unlock(&t->inet.lock);
+	return full || net_memory_short() ? ERR_MEM : ERR_OK;
+}
+
+static const struct tcp_ext_arg_callbacks pcb_callbacks = { .destroy = pcb_gone, .passive_open = syn_received };
+
+static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct tcp_sock *t = arg;
+
+	mutex_lock(&t->inet.lock);
+	t->inet.local.ip = pcb->local_ip;
+	t->state = TCP_CONNECTED;
+	tcp_room_update(t);
+	waitq_wake_all(&t->inet.writers, 0);
+	waitq_wake(&t->inet.readers, 0, EVENTS_OUT);
+	mutex_unlock(&t->inet.lock);
+	return ERR_OK;
+}
+
+static void connection_lost(void *arg, err_t err)
+{
+	struct tcp_sock *t = arg;
+	int e = err == ERR_CLSD ? 0 : err == ERR_RST ? ECONNRESET : ETIMEDOUT;
+
+	if (t->orphan)
+		return;
+	mutex_lock(&t->inet.lock);
+	if (t->state == TCP_CONNECTING && e == ECONNRESET)
+		e = ECONNREFUSED;
+	/* A reset behind the peer's FIN is the answer to bytes that it will not read. */
+	if (e == ECONNRESET && t->rx_end_seen)
+		e = EPIPE;
+	over(t, e);
+	mutex_unlock(&t->inet.lock);
+}
+
+static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
+{
+	inet_get(&t->inet);
+	t->pcb = pcb;
+	tcp_arg(pcb, t);
+	tcp_recv(pcb, tcp_data_received);
+	tcp_sent(pcb, tcp_data_acked);
+	tcp_err(pcb, connection_lost);
+	tcp_poll(pcb, tcp_data_poll, POLL_TICKS);
+	tcp_ext_arg_set(pcb, ext_id, t);
+	tcp_ext_arg_set_callbacks(pcb, ext_id, &pcb_callbacks);
+	if (t->nodelay)
+		tcp_nagle_disable(pcb);
+}
+
+void tcp_ip_options(struct inet_sock *i)
+{
+	struct tcp_sock *t = tcp_of(i);
+
+	if (!t->pcb)
+		return;
+	t->pcb->ttl = i->ttl ? i->ttl : TCP_TTL;
+	t->pcb->tos = i->tos;
+}
+
+/* Options that were set before there was a control block. Core lock held. */
+static void options_apply(struct tcp_sock *t)
+{
+	struct tcp_pcb *pcb = t->pcb;
+
+	/* Who may share a port has been decided (inet.c). */
+	ip_set_option(pcb, SOF_REUSEADDR);
+	if (socket_option_on(&t->inet.base, SO_KEEPALIVE))
+		ip_set_option(pcb, SOF_KEEPALIVE);
+	if (t->keep_idle)
+		pcb->keep_idle = t->keep_idle * 1000;
+	if (t->keep_interval)
+		pcb->keep_intvl = t->keep_interval * 1000;
+	if (t->keep_count)
+		pcb->keep_cnt = t->keep_count;
+	tcp_ip_options(&t->inet);
+}
+
+/* A control block for the socket, if it has none. 0 or -errno. Core lock held. */
+static int pcb_make(struct tcp_sock *t)
+{
+	struct tcp_pcb *pcb;
+
+	if (t->pcb)
+		return 0;
+	pcb = tcp_new_ip_type(inet_ip_type(&t->inet));
+	if (!pcb)
+		return -ENOBUFS;
+	if (ext_id == 0xff)
+		ext_id = tcp_ext_arg_alloc_id();
+	attach(t, pcb);
+	options_apply(t);
+	return 0;
+}
+
+/* --- names ------------------------------------------------------------------------------------------------------- */
+
+/* Gives the socket a local address. Core lock held; the state has been checked. */
+static int bind_to(struct tcp_sock *t, struct inet_end end)
+{
+	ip_addr_t ip = end.ip;
+	int r;
+
+	if (!inet_is_local(&ip))
+		return -EADDRNOTAVAIL;
+	if (t->inet.local.port)
+		return -EINVAL;
+	r = pcb_make(t);
+	if (r)
+		return r;
+	r = inet_port_take(&t->inet, &ip, &end.port);
+	if (r)
+		return r;
+	/* The unspecified IPv6 address takes both kinds, unless the socket does not want to. */
+	if (inet_ip_type(&t->inet) == IPADDR_TYPE_ANY && IP_IS_V6_VAL(ip) && ip_addr_isany(&ip))
+		ip = *IP_ANY_TYPE;
+	r = inet_error(tcp_bind(t->pcb, &ip, end.port));
+	if (r) {
+		inet_port_release(&t->inet);
+		return r;
+	}
+	mutex_lock(&t->inet.lock);
+	t->inet.local = end;
+	mutex_unlock(&t->inet.lock);
+	return 0;
+}
+
+static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	struct inet_end end;
+	int r = inet_end_parse(&t->inet, addr, &end);
+
+	if (r)
+		return r;
+	net_lock();
+	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
+	net_unlock();
+	return r;
+}
+
+static struct inet_end unspecified(const struct tcp_sock *t)
+{
+	struct inet_end end = { .port = 0 };
+
+	ip_addr_set_any(t->inet.base.domain == AF_INET6, &end.ip);
+	return end;
+}
+
+/* --- listening ------------------------------------------------------------------------------------------------------ */
+
+static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	struct tcp_sock *t = arg, *child;
+
+	if (!pcb || err != ERR_OK)
+		return ERR_VAL;
+	child = tcp_sock_new(t->inet.base.domain, t->inet.base.protocol);
+	if (!child)
+		return ERR_MEM;
+	child->inet.v6only = t->inet.v6only;
+	child->inet.local = (struct inet_end){ pcb->local_ip, pcb->local_port };
+	child->inet.remote = (struct inet_end){ pcb->remote_ip, pcb->remote_port };
+	child->state = TCP_CONNECTED;
+	child->success_told = true;
+	child->nodelay = t->nodelay;
+	child->inet.ttl = t->inet.ttl;
+	child->inet.tos = t->inet.tos;
+	child->keep_idle = t->keep_idle;
+	child->keep_interval = t->keep_interval;
+	child->keep_count = t->keep_count;
+	child->sndbuf_set = t->sndbuf_set;
+	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
+	child->inet.base.sndbuf = t->inet.base.sndbuf;
+	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
+	attach(child, pcb);
+	options_apply(child);
+	inet_port_share(&child->inet, pcb->local_port);
+	mutex_lock(&child->inet.lock);
+	tcp_room_update(child);
+	mutex_unlock(&child->inet.lock);
+	mutex_lock(&t->inet.lock);
+	list_push_back(&t->pending, &child->pending_link);
+	t->npending++;
+	waitq_wake(&t->inet.readers, 1, EVENTS_IN);
+	mutex_unlock(&t->inet.lock);
+	return ERR_OK;
+}
+
+static int listen_start(struct tcp_sock *t, unsigned backlog)
+{
+	struct tcp_pcb *pcb;
+	err_t e;
+	int r;
+
+	if (!t->inet.local.port) {
+		r = bind_to(t, unspecified(t));
+		if (r)
+			return r;
+	}
+	/* lwIP replaces the control block by a smaller one. */
+	t->pcb->ext_args[ext_id].callbacks = NULL;
+	pcb = tcp_listen_with_backlog_and_err(t->pcb, HALF_OPEN_MAX, &e);
+	if (pcb) {
+		t->pcb = pcb;
+		tcp_arg(pcb, t);
+		tcp_accept(pcb, connection_came);
+	}
+	tcp_ext_arg_set_callbacks(t->pcb, ext_id, &pcb_callbacks);
+	return pcb ? 0 : inet_error(e);
+}
+
+static int tcp_sock_listen(struct socket *s, int backlog)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	int r = 0;
+
+	net_lock();
+	if (t->state != TCP_NEW && t->state != TCP_LISTENING)
+		r = -EINVAL;
+	else if (t->state == TCP_NEW)
+		r = listen_start(t, (unsigned)backlog);
+	if (!r) {
+		mutex_lock(&t->inet.lock);
+		t->state = TCP_LISTENING;
+		t->backlog = (unsigned)backlog;
+		s->listening = true;
+		mutex_unlock(&t->inet.lock);
+	}
+	net_unlock();
+	return r;
+}
+
+static struct socket *tcp_sock_accept(struct socket *s, int flags)
+{
+	struct tcp_sock *t = tcp_sock(s), *child = NULL;
+	uint64_t deadline = socket_deadline(s->recv_timeout_ns, flags);
+	int r = 0;
+
+	mutex_lock(&t->inet.lock);
+	for (;;) {
+		if (t->state != TCP_LISTENING) {
+			r = -EINVAL;
+			break;
+		}
+		if (!list_empty(&t->pending)) {
+			child = list_first(&t->pending, struct tcp_sock, pending_link);
+			list_del(&child->pending_link);
+			t->npending--;
+			if (!list_empty(&t->pending))
+				waitq_wake(&t->inet.readers, 1, 0);
+			break;
+		}
+		if (deadline == 0) {
+			r = -EAGAIN;
+			break;
+		}
+		r = waitq_wait(&t->inet.readers, &t->inet.lock, deadline, true);
+		if (r && list_empty(&t->pending)) {
+			r = socket_interrupted(r, deadline);
+			break;
+		}
+	}
+	mutex_unlock(&t->inet.lock);
+	return child ? &child->inet.base : ERR_PTR(r);
+}
+
+/* --- connecting -------------------------------------------------------------------------------------------------------- */
+
+static int connect_start(struct tcp_sock *t, struct inet_end to)
+{
+	const ip_addr_t *from;
+	int r;
+
+	if (!t->inet.local.port) {
+		r = bind_to(t, unspecified(t));
+		if (r)
+			return r;
+	}
+	/* As on Linux, the unspecified address is this machine. */
+	if (ip_addr_isany(&to.ip)) {
+		if (IP_IS_V6_VAL(to.ip))
+			ip_addr_set_loopback(1, &to.ip);
+		else
+			ip_addr_set_loopback(0, &to.ip);
+	}
+	from = inet_source(&t->pcb->local_ip, &to.ip);
+	if (!from)
+		return -ENETUNREACH;
+	mutex_lock(&t->inet.lock);
+	t->state = TCP_CONNECTING;
+	t->inet.remote = to;
+	t->inet.local.ip = *from;
+	mutex_unlock(&t->inet.lock);
+	r = inet_error(tcp_connect(t->pcb, &to.ip, to.port, connection_made));
+	if (!r)
+		return 0;
+	mutex_lock(&t->inet.lock);
+	t->state = TCP_NEW;
+	t->inet.remote.port = 0;
+	mutex_unlock(&t->inet.lock);
+	return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
+}
+
+/* Waits for the answer. 0 or -errno. */
+static int connect_wait(struct tcp_sock *t, uint64_t deadline)
+{
+	int r = 0;
+
+	mutex_lock(&t->inet.lock);
+	while (t->state == TCP_CONNECTING && !r) {
+		r = waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true);
+		if (r == -ETIMEDOUT)
+			r = -EINPROGRESS;
+		else if (r)
+			r = socket_interrupted(r, deadline);
+	}
+	if (t->state != TCP_CONNECTING) {
+		r = socket_take_error(&t->inet.base);
+		if (!r && t->state != TCP_CONNECTED)
+			r = -ECONNABORTED;
+	}
+	mutex_unlock(&t->inet.lock);
+	return r;
+}
+
+static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, int flags)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	struct inet_end to;
+	int r = inet_end_parse(&t->inet, addr, &to);
+
+	if (r)
+		return r;
+	net_lock();
+	switch (t->state) {
+	case TCP_NEW: r = to.port ? connect_start(t, to) : -ECONNREFUSED; break;
+	case TCP_CONNECTING: r = flags & MSG_DONTWAIT ? -EALREADY : 0; break;
+	case TCP_CONNECTED:
+		/* Who did not wait is told once. */
+		if (t->success_told)
+			r = -EISCONN;
+		t->success_told = true;
+		net_unlock();
+		return r;
+	case TCP_LISTENING: r = -EISCONN; break;
+	default: r = socket_take_error(s); r = r ? r : -ECONNABORTED;
+	}
+	net_unlock();
+	if (r)
+		return r;
+	/* Over loopback it is done already; Linux does not say so either. */
+	if (flags & MSG_DONTWAIT)
+		return -EINPROGRESS;
+	r = connect_wait(t, socket_deadline(s->send_timeout_ns, 0));
+	if (!r) {
+		net_lock();
+		t->success_told = true;
+		net_unlock();
+	}
+	return r;
+}
+
+/* --- closing -------------------------------------------------------------------------------------------------------------- */
+
+static int tcp_sock_shutdown(struct socket *s, int how)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	bool rx = how != SHUT_WR, tx = how != SHUT_RD;
+	int r = 0;
+
+	net_lock();
+	mutex_lock(&t->inet.lock);
+	if (t->state == TCP_LISTENING && rx) {
+		t->state = TCP_OVER;
+		s->listening = false;
+		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
+		mutex_unlock(&t->inet.lock);
+		tcp_close(t->pcb);
+		net_unlock();
+		return 0;
+	}
+	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
+		r = -ENOTCONN;
+	} else {
+		t->inet.rx_shut |= rx;
+		t->inet.tx_shut |= tx;
+		waitq_wake_all(&t->inet.readers, (rx ? EVENTS_IN | EPOLLRDHUP : 0) | EVENTS_OUT |
+				(t->inet.tx_shut && (t->inet.rx_shut || t->rx_end_seen) ? EPOLLHUP : 0));
+		waitq_wake_all(&t->inet.writers, 0);
+	}
+	mutex_unlock(&t->inet.lock);
+	if (!r && tx && t->pcb)
+		tcp_shutdown(t->pcb, 0, 1);
+	net_unlock();
+	return r;
+}
+
+/* Lets go of the connection; lwIP brings it to its end. Core lock held. */
+static void pcb_close(struct tcp_sock *t, bool reset)
+{
+	struct tcp_pcb *pcb = t->pcb;
+
+	if (reset && pcb->state != LISTEN) {
+		tcp_abort(pcb);
+		return;
+	}
+	if (pcb->state != LISTEN) {
+		/* lwIP takes a window that is not open for unread data; there is none. */
+		pcb->rcv_wnd = TCP_WND_MAX(pcb);
+		tcp_recv(pcb, NULL);
+		tcp_err(pcb, NULL);
+	}
+	/* An error would mean no memory for the FIN, and lwIP tries that again by itself. */
+	tcp_close(pcb);
+}
+
+static void linger(struct tcp_sock *t, int seconds)
+{
+	uint64_t deadline = clock_monotonic_ns() + (uint64_t)seconds * NSEC_PER_SEC;
+
+	mutex_lock(&t->inet.lock);
+	while (t->pcb && t->chunks && waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true) == 0)
+		;
+	mutex_unlock(&t->inet.lock);
+}
+
+static void tcp_sock_release(struct socket *s)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	int seconds = atomic_load_explicit(&s->linger_seconds, memory_order_relaxed);
+	struct pbuf *unread;
+	struct list pending;
+	bool reset;
+
+	list_init(&pending);
+	net_lock();
+	t->orphan = true;
+	t->linger_waits = seconds > 0;
+	mutex_lock(&t->inet.lock);
+	t->state = TCP_OVER;
+	list_splice_back(&pending, &t->pending);
+	t->npending = 0;
+	/* A connection that is dropped with bytes unread is reset, so that the peer learns of it (RFC 2525, section 2.17). */
+	reset = t->rx_bytes || seconds == 0;
+	unread = t->rx;
+	t->rx = NULL;
+	t->rx_end = &t->rx;
+	t->rx_bytes = 0;
+	mutex_unlock(&t->inet.lock);
+	tcp_data_settle(t);
+	if (t->pcb)
+		pcb_close(t, reset);
+	while (unread) {
+		struct pbuf *next = unread->next;
+
+		unread->next = NULL;
+		unread->tot_len = unread->len;
+		pbuf_free(unread);
+		unread = next;
+	}
+	net_unlock();
+	if (t->linger_waits)
+		linger(t, seconds);
+	while (!list_empty(&pending)) {
+		struct tcp_sock *child = list_first(&pending, struct tcp_sock, pending_link);
+
+		list_del(&child->pending_link);
+		atomic_store_explicit(&child->inet.base.linger_seconds, 0, memory_order_relaxed);
+		tcp_sock_release(&child->inet.base);
+	}
+	tcp_sock_put(t);
+}
+
+/* --- polling, options ------------------------------------------------------------------------------------------------------- */
+
+static unsigned tcp_sock_poll(struct socket *s, struct poll_table *pt)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	struct inet_sock *i = &t->inet;
+	unsigned events = 0;
+	bool rx_over, tx_over;
+
+	mutex_lock(&i->lock);
+	poll_attach(pt, &i->readers, &i->lock);
+	rx_over = t->rx_end_seen || i->rx_shut || t->state == TCP_OVER;
+	tx_over = i->tx_shut || t->state == TCP_OVER;
+	if (atomic_load_explicit(&s->error, memory_order_relaxed))
+		events |= EPOLLERR;
+	if (t->state == TCP_LISTENING) {
+		events |= list_empty(&t->pending) ? 0 : EVENTS_IN;
+	} else if (t->state == TCP_NEW) {
+		events |= EVENTS_OUT | EPOLLHUP;
+	} else {
+		if (rx_over && tx_over)
+			events |= EPOLLHUP;
+		if (rx_over)
+			events |= EVENTS_IN | EPOLLRDHUP;
+		if (t->state != TCP_CONNECTING) {
+			if (t->rx_bytes)
+				events |= EVENTS_IN;
+			if (tx_over || tcp_writable(t))
+				events |= EVENTS_OUT;
+		}
+	}
+	mutex_unlock(&i->lock);
+	return events;
+}
+
+static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	int n;
+
+	switch (cmd) {
+	case FIONREAD:
+		mutex_lock(&t->inet.lock);
+		n = t->state == TCP_LISTENING ? -EINVAL : (int)t->rx_bytes;
+		mutex_unlock(&t->inet.lock);
+		return n < 0 ? n : put_user(arg, n);
+	case TIOCOUTQ:
+		net_lock();
+		n = t->state == TCP_LISTENING ? -EINVAL : t->pcb && t->state == TCP_CONNECTED ? (int)(TCP_SND_BUF - t->pcb->snd_buf) : 0;
+		net_unlock();
+		return n < 0 ? n : put_user(arg, n);
+	}
+	return inet_ioctl(s, cmd, arg);
+}
+
+int tcp_setopt(struct inet_sock *i, int level, int name, int value)
+{
+	struct tcp_sock *t = tcp_of(i);
+	struct tcp_pcb *pcb = t->pcb && t->state != TCP_LISTENING ? t->pcb : NULL;
+
+	/* Recorded by linux/socket_option.c, which is asked next. */
+	if (level == SOL_SOCKET && name == SO_SNDBUF)
+		t->sndbuf_set = true;
+	if (level == SOL_SOCKET && name == SO_KEEPALIVE && pcb) {
+		if (value)
+			ip_set_option(pcb, SOF_KEEPALIVE);
+		else
+			ip_reset_option(pcb, SOF_KEEPALIVE);
+	}
+	if (level != IPPROTO_TCP)
+		return -ENOPROTOOPT;
+	switch (name) {
+	case TCP_NODELAY:
+		t->nodelay = value;
+		if (pcb && value)
+			tcp_nagle_disable(pcb);
+		else if (pcb)
+			tcp_nagle_enable(pcb);
+		if (pcb && value && t->state == TCP_CONNECTED)
+			tcp_output(pcb);
+		return 0;
+	case TCP_CORK:
+		t->cork = value;
+		if (pcb && !value && t->state == TCP_CONNECTED)
+			tcp_output(pcb);
+		return 0;
+	case TCP_KEEPIDLE:
+		if (value < 1 || value > 32767)
+			return -EINVAL;
+		t->keep_idle = (unsigned)value;
+		break;
+	case TCP_KEEPINTVL:
+		if (value < 1 || value > 32767)
+			return -EINVAL;
+		t->keep_interval = (unsigned)value;
+		break;
+	case TCP_KEEPCNT:
+		if (value < 1 || value > 127)
+			return -EINVAL;
+		t->keep_count = (unsigned)value;
+		break;
+	case TCP_USER_TIMEOUT:
+		if (value < 0)
+			return -EINVAL;
+		t->user_timeout_ms = (unsigned)value;
+		return 0;
+	case TCP_QUICKACK: t->quickack = value; return 0;
+	default: return -ENOPROTOOPT;
+	}
+	if (pcb)
+		options_apply(t);
+	return 0;
+}
+
+static void tcp_info_fill(const struct tcp_sock *t, struct tcp_info *info)
+{
+	/* Linux's numbers of the states, in the order of lwIP's. */
+	static const uint8_t states[] = { 7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6 };
+	const struct tcp_pcb *pcb = t->pcb;
+
+	memset(info, 0, sizeof(*info));
+	info->tcpi_state = pcb && pcb->state < ARRAY_SIZE(states) ? states[pcb->state] : 7;
+	if (!pcb || t->state == TCP_LISTENING) {
+		info->tcpi_unacked = t->npending;
+		info->tcpi_sacked = t->backlog;
+		return;
+	}
+	info->tcpi_retransmits = pcb->nrtx;
+	info->tcpi_probes = pcb->keep_cnt_sent;
+	info->tcpi_backoff = pcb->persist_backoff;
+	info->tcpi_options = (pcb->flags & TF_TIMESTAMP ? 1 : 0) | (pcb->flags & TF_SACK ? 2 : 0) | (pcb->flags & TF_WND_SCALE ? 4 : 0);
+	info->tcpi_snd_wscale = pcb->snd_scale;
+	info->tcpi_rcv_wscale = pcb->rcv_scale;
+	info->tcpi_rto = (uint32_t)pcb->rto * TCP_SLOW_INTERVAL * 1000;
+	info->tcpi_snd_mss = pcb->mss;
+	info->tcpi_rcv_mss = pcb->mss;
+	info->tcpi_unacked = (pcb->snd_nxt - pcb->lastack + pcb->mss - 1) / (pcb->mss ? pcb->mss : 1);
+	info->tcpi_rtt = (uint32_t)(pcb->sa >> 3) * TCP_SLOW_INTERVAL * 1000;
+	info->tcpi_rttvar = (uint32_t)(pcb->sv >> 2) * TCP_SLOW_INTERVAL * 1000;
+	info->tcpi_snd_ssthresh = pcb->ssthresh / (pcb->mss ? pcb->mss : 1);
+	info->tcpi_snd_cwnd = pcb->cwnd / (pcb->mss ? pcb->mss : 1);
+	info->tcpi_rcv_space = pcb->rcv_wnd;
+}
+
+int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len)
+{
+	struct tcp_sock *t = tcp_of(i);
+	int *n = value;
+
+	if (level != IPPROTO_TCP)
+		return -ENOPROTOOPT;
+	*len = sizeof(*n);
+	switch (name) {
+	case TCP_NODELAY: *n = t->nodelay; return 0;
+	case TCP_CORK: *n = t->cork; return 0;
+	case TCP_KEEPIDLE: *n = t->keep_idle ? (int)t->keep_idle : 7200; return 0;
+	case TCP_KEEPINTVL: *n = t->keep_interval ? (int)t->keep_interval : 75; return 0;
+	case TCP_KEEPCNT: *n = t->keep_count ? (int)t->keep_count : 9; return 0;
+	case TCP_USER_TIMEOUT: *n = (int)t->user_timeout_ms; return 0;
+	case TCP_QUICKACK: *n = t->quickack; return 0;
+	case TCP_MAXSEG: *n = t->pcb && t->state == TCP_CONNECTED ? tcp_mss(t->pcb) : 536; return 0;
+	case TCP_INFO:
+		tcp_info_fill(t, value);
+		*len = sizeof(struct tcp_info);
+		return 0;
+	}
+	return -ENOPROTOOPT;
+}
+
+static const struct socket_ops tcp_ops = {
+	.bind = tcp_sock_bind,
+	.listen = tcp_sock_listen,
+	.connect = tcp_sock_connect,
+	.accept = tcp_sock_accept,
+	.sendmsg = tcp_sendmsg,
+	.recvmsg = tcp_recvmsg,
+	.shutdown = tcp_sock_shutdown,
+	.getname = inet_getname,
+	.setopt = inet_setopt,
+	.getopt = inet_getopt,
+	.poll = tcp_sock_poll,
+	.ioctl = tcp_sock_ioctl,
+	.release = tcp_sock_release,
+};

@@ -1,0 +1,387 @@
+/*
+ * kernel/net/tcp_data.c - bytes through TCP connections.
+ *
+ * Theory:    Receiving. lwIP hands over pbufs that point into the driver's buffers; they are queued at the socket as they are. A read
+ *            copies from them to the application, once, with the socket's lock only. What has been read is freed, and the window opened,
+ *            by whoever holds the core lock next for this socket: the next send, or the read itself when it has gathered
+ *            enough (RX_READ_MAX buffers, or a part of the window). So a request and its answer take the core lock once.
+ *            Sending. The bytes are copied into a chunk without any lock. Small chunks are copied once more into lwIP's
+ *            segments, which fill up; segments of large ones point into the chunk, which is freed when the peer has
+ *            acknowledged its last byte.
+ *            Memory. While the network holds too much (net_memory_short()) windows are not opened; lwIP's poll callback looks
+ *            again, so that no connection stands still for ever.
+ * Locking:   inet_private.h. Copies from and to the application happen under the socket's lock at most.
+ * Errors:    Linux's.
+ */
+#include "net/tcp_private.h"
+#include "core/uaccess.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+#include <asm/socket.h>
+
+#define CHUNK_MAX 32704        /* lwIP takes less than 64 KiB; with the header, 32 KiB */
+#define CHUNK_COPIED 1024      /* up to here lwIP copies */
+#define RX_READ_MAX 4
+#define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
+#define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
+
+/* --- room to send ------------------------------------------------------------------------------------------- */
+
+/* As long as nobody sets a size, it is as large as it can be: Linux's default is small and grows. */
+static size_t send_limit(const struct tcp_sock *t)
+{
+	return t->sndbuf_set ? MIN((size_t)t->inet.base.sndbuf, (size_t)TCP_SND_BUF) : TCP_SND_BUF;
+}
+
+void tcp_room_update(struct tcp_sock *t)
+{
+	size_t used = TCP_SND_BUF - t->pcb->snd_buf, limit = send_limit(t);
+
+	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
+}
+
+bool tcp_writable(const struct tcp_sock *t) { return t->room >= send_limit(t) / WRITABLE_PART; }
+
+/* Wakes those who wait for room, if there is some now. Both locks held. */
+static void room_changed(struct tcp_sock *t)
+{
+	tcp_room_update(t);
+	if (tcp_writable(t)) {
+		waitq_wake_all(&t->inet.writers, 0);
+		waitq_wake(&t->inet.readers, 0, EVENTS_OUT);
+	}
+}
+
+/* --- receiving: from lwIP ---------------------------------------------------------------------------------- */
+
+err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+	struct tcp_sock *t = arg;
+
+	mutex_lock(&t->inet.lock);
+	if (!p) {
+		t->rx_end_seen = true;
+		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLRDHUP | (t->inet.tx_shut ? EPOLLHUP : 0));
+	} else {
+		*t->rx_end = p;
+		t->rx_bytes += p->tot_len;
+		while (*t->rx_end)
+			t->rx_end = &(*t->rx_end)->next;
+		waitq_wake(&t->inet.readers, 1, EVENTS_IN);
+	}
+	mutex_unlock(&t->inet.lock);
+	return ERR_OK;
+}
+
+/* --- receiving: to the application --------------------------------------------------------------------------- */
+
+void tcp_data_settle(struct tcp_sock *t)
+{
+	struct pbuf *read;
+	size_t debt = 0;
+
+	mutex_lock(&t->inet.lock);
+	read = t->rx_read;
+	t->rx_read = NULL;
+	t->rx_nread = 0;
+	if (t->pcb && !net_memory_short()) {
+		debt = t->wnd_debt;
+		t->wnd_debt = 0;
+	}
+	mutex_unlock(&t->inet.lock);
+	while (read) {
+		struct pbuf *next = read->next;
+
+		read->next = NULL;
+		read->tot_len = read->len;
+		pbuf_free(read);
+		read = next;
+	}
+	for (; debt; debt -= MIN(debt, (size_t)UINT16_MAX))
+		tcp_recved(t->pcb, (u16_t)MIN(debt, (size_t)UINT16_MAX));
+}
+
+err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
+{
+	struct tcp_sock *t = arg;
+
+	if (t->wnd_debt || t->rx_read)
+		tcp_data_settle(t);
+	mutex_lock(&t->inet.lock);
+	/* lwIP had no memory and nothing was under way whose acknowledgement would tell. */
+	if (t->state == TCP_CONNECTED && !t->room)
+		room_changed(t);
+	mutex_unlock(&t->inet.lock);
+	return ERR_OK;
+}
+
+/* Is it time to take the core lock for what has been read? lock held. */
+static bool settle_wanted(const struct tcp_sock *t)
+{
+	return t->rx_nread >= RX_READ_MAX || t->wnd_debt >= WINDOW_STEP;
+}
+
+/* The first buffer has been read. lock held. */
+static void rx_shift(struct tcp_sock *t)
+{
+	struct pbuf *p = t->rx;
+
+	t->rx = p->next;
+	if (!t->rx)
+		t->rx_end = &t->rx;
+	t->rx_skip = 0;
+	p->next = t->rx_read;
+	t->rx_read = p;
+	t->rx_nread++;
+}
+
+/* Copies what is there, at most `limit` bytes. With peek it stays. Bytes, or -EFAULT if none. lock held. */
+static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, bool peek, bool discard)
+{
+	struct pbuf *p = t->rx;
+	unsigned skip = t->rx_skip;
+	size_t done = 0;
+
+	while (p && done < limit) {
+		size_t n = MIN((size_t)(p->len - skip), limit - done);
+
+		if (n && !discard && socket_msg_put(m, (uint8_t *)p->payload + skip, n))
+			return done ? (ssize_t)done : -EFAULT;
+		done += n;
+		skip += n;
+		if (skip < p->len)
+			break;
+		skip = 0;
+		p = p->next;
+		if (!peek)
+			rx_shift(t);
+	}
+	if (!peek) {
+		t->rx_skip = skip;
+		t->rx_bytes -= done;
+		t->wnd_debt += done;
+	}
+	return done;
+}
+
+/* Nothing is there: waits. 0 to look again, 1 at the end, or -errno. lock held. */
+static int rx_wait(struct tcp_sock *t, uint64_t deadline)
+{
+	int r = socket_take_error(&t->inet.base);
+
+	if (r)
+		return r;
+	if (t->rx_end_seen || t->inet.rx_shut || t->state == TCP_OVER)
+		return 1;
+	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING)
+		return -ENOTCONN;
+	if (deadline == 0)
+		return -EAGAIN;
+	r = waitq_wait(&t->inet.readers, &t->inet.lock, deadline, true);
+	return r && !t->rx_bytes ? socket_interrupted(r, deadline) : 0;
+}
+
+ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	uint64_t deadline = socket_deadline(s->recv_timeout_ns, flags);
+	bool peek = flags & MSG_PEEK, discard = flags & MSG_TRUNC, settle;
+	size_t want = flags & MSG_WAITALL && !peek ? m->len : MIN(m->len, (size_t)1), done = 0;
+	ssize_t r = 0;
+
+	if (flags & MSG_OOB)
+		return -EINVAL;
+	mutex_lock(&t->inet.lock);
+	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
+		r = -ENOTCONN;
+	while (!r && done < want) {
+		if (!t->rx_bytes) {
+			r = rx_wait(t, deadline);
+			if (r && done)
+				break;
+			continue;
+		}
+		r = rx_copy(t, m, m->len - done, peek, discard);
+		if (r < 0)
+			break;
+		done += r;
+		r = 0;
+		/* More than one reader may wait, and each wake-up is for one. */
+		if (t->rx_bytes)
+			waitq_wake(&t->inet.readers, 1, 0);
+		if (settle_wanted(t)) {
+			mutex_unlock(&t->inet.lock);
+			net_lock();
+			tcp_data_settle(t);
+			net_unlock();
+			mutex_lock(&t->inet.lock);
+		}
+	}
+	settle = settle_wanted(t);
+	mutex_unlock(&t->inet.lock);
+	if (settle) {
+		net_lock();
+		tcp_data_settle(t);
+		net_unlock();
+	}
+	return done || r == 1 ? (ssize_t)done : r;
+}
+
+/* --- sending -------------------------------------------------------------------------------------------------- */
+
+static void chunk_free(struct tcp_chunk *c)
+{
+	net_held_sub(c->len);
+	kfree(c);
+}
+
+err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
+{
+	struct tcp_sock *t = arg;
+
+	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, pcb->lastack)) {
+		struct tcp_chunk *c = t->chunks;
+
+		t->chunks = c->next;
+		if (!t->chunks)
+			t->chunks_end = &t->chunks;
+		chunk_free(c);
+	}
+	if (t->orphan && !t->linger_waits)
+		return ERR_OK;
+	mutex_lock(&t->inet.lock);
+	room_changed(t);
+	mutex_unlock(&t->inet.lock);
+	return ERR_OK;
+}
+
+/* Waits until something can be sent. Bytes, or -errno. */
+static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline)
+{
+	ssize_t r;
+
+	mutex_lock(&t->inet.lock);
+	for (;;) {
+		r = socket_take_error(&t->inet.base);
+		if (r)
+			break;
+		if (t->inet.tx_shut || t->state == TCP_OVER || t->state == TCP_NEW || t->state == TCP_LISTENING) {
+			r = -EPIPE;
+			break;
+		}
+		if (t->state == TCP_CONNECTED && t->room) {
+			r = (ssize_t)t->room;
+			break;
+		}
+		if (deadline == 0) {
+			r = -EAGAIN;
+			break;
+		}
+		r = waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true);
+		if (r && !(t->state == TCP_CONNECTED && t->room)) {
+			r = socket_interrupted((int)r, deadline);
+			break;
+		}
+	}
+	mutex_unlock(&t->inet.lock);
+	return r;
+}
+
+/* Hands the chunk to lwIP, which takes it over unless it copies. 0, or -errno with the chunk untouched. Core lock held. */
+static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool more)
+{
+	err_t e;
+
+	if (!t->pcb)
+		return -EPIPE;
+	e = tcp_write(t->pcb, c->data, c->len, (copy ? TCP_WRITE_FLAG_COPY : 0) | (more ? TCP_WRITE_FLAG_MORE : 0));
+	if (e == ERR_OK && !copy) {
+		c->end = t->pcb->snd_lbb;
+		c->next = NULL;
+		*t->chunks_end = c;
+		t->chunks_end = &c->next;
+	}
+	mutex_lock(&t->inet.lock);
+	/* Without memory for segments, the socket is full until something is acknowledged. */
+	if (e == ERR_MEM)
+		t->room = 0;
+	else
+		tcp_room_update(t);
+	mutex_unlock(&t->inet.lock);
+	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);
+}
+
+ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
+{
+	struct tcp_sock *t = tcp_sock(s);
+	uint64_t deadline = socket_deadline(s->send_timeout_ns, flags);
+	size_t done = 0;
+	ssize_t r = 0;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	while (done < m->len) {
+		struct socket_msg before;
+		struct tcp_chunk *c;
+		bool copy, more;
+		size_t n;
+
+		r = room_wait(t, deadline);
+		if (r < 0)
+			break;
+		n = MIN(MIN((size_t)r, m->len - done), (size_t)CHUNK_MAX);
+		c = kmalloc(sizeof(*c) + n);
+		if (!c) {
+			r = -ENOBUFS;
+			break;
+		}
+		c->len = (uint32_t)n;
+		before = *m;
+		r = socket_msg_get(m, c->data, n);
+		if (r) {
+			kfree(c);
+			break;
+		}
+		copy = n <= CHUNK_COPIED;
+		more = done + n < m->len || flags & MSG_MORE;
+		if (!copy)
+			net_held_add(n);
+		net_lock();
+		tcp_data_settle(t);
+		r = chunk_queue(t, c, copy, more);
+		if (!r && !(flags & MSG_MORE) && !t->cork)
+			tcp_output(t->pcb);
+		net_unlock();
+		if (copy)
+			kfree(c);
+		else if (r)
+			chunk_free(c);
+		if (r == -EAGAIN) {
+			/* lwIP had no memory: the bytes are still the application's. */
+			*m = before;
+			if (deadline == 0)
+				break;
+			continue;
+		}
+		if (r)
+			break;
+		done += n;
+	}
+	return done ? (ssize_t)done : r;
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------------- */
+
+void tcp_data_drop(struct tcp_sock *t)
+{
+	struct tcp_chunk *c = t->chunks;
+
+	t->chunks = NULL;
+	t->chunks_end = &t->chunks;
+	while (c) {
+		struct tcp_chunk *next = c->next;
+
+		chunk_free(c);
+		c = next;
+	}
+}

@@ -1,0 +1,72 @@
+/*
+ * kernel/net/tcp_private.h - the TCP socket, shared by inet_tcp.c (connections) and tcp_data.c (what flows through them).
+ */
+#ifndef IBRIK_NET_TCP_PRIVATE_H
+#define IBRIK_NET_TCP_PRIVATE_H
+
+#include "net/inet_private.h"
+#include "lwip/tcp.h"
+#include "lwip/priv/tcp_priv.h"
+
+enum tcp_sock_state { TCP_NEW, TCP_CONNECTING, TCP_CONNECTED, TCP_LISTENING, TCP_OVER };
+
+/* Bytes that wait for the peer's acknowledgement; lwIP's segments point into them. */
+struct tcp_chunk {
+	struct tcp_chunk *next;
+	uint32_t end; /* sequence number behind the last byte */
+	uint32_t len;
+	uint8_t data[];
+};
+
+struct tcp_sock {
+	struct inet_sock inet;
+	/* core lock */
+	struct tcp_pcb *pcb;           /* NULL: none yet, or gone. It holds a reference of the socket. */
+	struct tcp_chunk *chunks, **chunks_end;
+	bool orphan;                   /* its file is gone */
+	bool cork;
+	bool linger_waits;
+	bool success_told;             /* to a connect() */
+	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
+	unsigned user_timeout_ms;
+	/* inet.lock */
+	enum tcp_sock_state state;
+	struct pbuf *rx;               /* received and not read; chains of lwIP, linked by `next` */
+	struct pbuf **rx_end;
+	size_t rx_bytes;
+	unsigned rx_skip;              /* bytes of the first that have been read */
+	struct pbuf *rx_read;          /* read, to be freed under the core lock */
+	unsigned rx_nread;
+	size_t wnd_debt;               /* bytes read, by which the window has not been opened yet */
+	bool rx_end_seen;              /* FIN came in */
+	size_t room;                   /* bytes that a send would take; what lwIP said last */
+	struct list pending;           /* listener: connections to accept */
+	struct list pending_link;
+	unsigned npending, backlog;
+	bool nodelay, quickack;
+	bool sndbuf_set;               /* by the application; else the size is ours */
+};
+
+static inline struct tcp_sock *tcp_of(struct inet_sock *i) { return container_of(i, struct tcp_sock, inet); }
+static inline struct tcp_sock *tcp_sock(struct socket *s) { return tcp_of(inet_of(s)); }
+
+/* Drops a reference. */
+void tcp_sock_put(struct tcp_sock *t);
+/* Does poll() call it writable? inet.lock held. */
+bool tcp_writable(const struct tcp_sock *t);
+/* What a connected socket could send now goes to `room`. Both locks held. */
+void tcp_room_update(struct tcp_sock *t);
+
+/* --- tcp_data.c --------------------------------------------------------------------------------------------- */
+ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags);
+ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags);
+/* lwIP's callbacks; core lock held. */
+err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err);
+err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len);
+err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb);
+/* Frees what has been read and opens the window. Core lock held. */
+void tcp_data_settle(struct tcp_sock *t);
+/* Frees everything; the control block is gone or about to go. Core lock held. */
+void tcp_data_drop(struct tcp_sock *t);
+
+#endif
