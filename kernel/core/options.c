@@ -109,7 +109,7 @@ static const struct {
 	const char *name;
 	bool early;
 } known[] = {
-	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "idle.watch", true }, { "log", false }, { "mm.fail", false },
+	{ "boot.trace", false }, { "cpus", true }, { "debugexit", false }, { "idle.watch", true }, { "log", false }, { "mm.fail", false }, { "net.ip", false },
 	{ "panic.halt", false }, { "panic.test", false }, { "syscalls", false }, { "tmp.max", false }, { "trace", false },
 	{ "virtio_mmio.device", true },
 };

@@ -9,7 +9,7 @@
  *          buffers are freed when the next frame goes out or the network thread looks; there is an interrupt for them only while
  *          the queue is full.
  * Locking: the stack's core lock guards both queues' submitting and completing sides; the interrupt handler only wakes the thread.
- * Errors:  a device that breaks the protocol is stopped, with a line; frames that it lost are lost.
+ * Errors:  a device that breaks the protocol is stopped, with a line, and its link is down from then on; frames that it lost are lost.
  * Source:  Virtual I/O Device Version 1.2, 5.1.
  */
 #include "core/log.h"
@@ -63,7 +63,6 @@ struct vnet {
 	struct virtio_device *dev;
 	struct virtio_queue *rx, *tx;
 	unsigned header_bytes;
-	unsigned rx_wanted; /* buffers the device shall have */
 };
 
 static void vnet_irq(struct virtio_queue *q) { net_device_wake(&((struct vnet *)q->arg)->net); }
@@ -238,8 +237,10 @@ static bool vnet_poll(struct net_device *dev, unsigned budget)
 	virtq_irq_disable(&v->tx->vq);
 	while (budget && (r = rx_frame(v)) > 0)
 		budget--;
-	if (r < 0) {
+	if (r < 0 || virtq_broken(&v->tx->vq)) {
 		virtio_stop(v->dev, "the device breaks the protocol");
+		/* Nobody shall wait for room that will never come. */
+		atomic_store(&dev->link_up, false);
 		return false;
 	}
 	virtio_kick(v->rx);
@@ -266,19 +267,20 @@ static void vnet_config(struct virtio_device *dev)
 {
 	struct vnet *v = dev->driver_data;
 
-	net_device_link(&v->net, link_is_up(dev));
+	if (!dev->stopped)
+		net_device_link(&v->net, link_is_up(dev));
 }
 
 /* As many buffers as memory allows. 0 or -ENOMEM if not even the least. */
 static int rx_fill(struct vnet *v)
 {
 	struct mem_stats m;
-	unsigned n = 0;
+	unsigned wanted, n = 0;
 
 	mem_stats_get(&m);
-	v->rx_wanted = (unsigned)MIN(MAX(m.total / RX_BUFFERS_SHARE / RX_BUFFER_BYTES, (uint64_t)RX_BUFFERS_MIN),
-				     (uint64_t)MIN((unsigned)RX_BUFFERS_MAX, (unsigned)v->rx->vq.size));
-	for (; n < v->rx_wanted; n++) {
+	wanted = (unsigned)MIN(MAX(m.total / RX_BUFFERS_SHARE / RX_BUFFER_BYTES, (uint64_t)RX_BUFFERS_MIN),
+			       (uint64_t)MIN((unsigned)RX_BUFFERS_MAX, (unsigned)v->rx->vq.size));
+	for (; n < wanted; n++) {
 		struct rx_buffer *b = rx_new();
 
 		if (!b)
@@ -322,7 +324,7 @@ static int vnet_probe(struct virtio_device *dev)
 	v->net.poll = vnet_poll;
 	v->net.idle = vnet_idle;
 	v->net.mtu = mtu_of(dev);
-	v->net.offload = (virtio_has(dev, F_CSUM) ? NET_OFFLOAD_TX_CSUM : 0) | (virtio_has(dev, F_GUEST_CSUM) ? NET_OFFLOAD_RX_CSUM : 0);
+	v->net.offload = virtio_has(dev, F_CSUM) ? NET_OFFLOAD_TX_CSUM : 0;
 	snprintf(v->net.name, sizeof(v->net.name), "net %s", dev->where);
 	if (virtio_has(dev, F_MAC))
 		virtio_config_read(dev, C_MAC, v->net.mac, sizeof(v->net.mac));

@@ -3,10 +3,10 @@
  *
  * Theory:    net.ip=ADDR/LEN[,gw=ADDR][,dns=ADDR]... sets the first device's IPv4 address by hand; else DHCP asks for it. IPv6 addresses come by
  *            router advertisement. What a lease says beside the address (DNS servers, domain, MTU) is read from its options
- *            by a hook of lwIP's and taken when lwIP has bound the lease. /etc/resolv.conf is written when the first lease
- *            has come, and again when it changes; a file that the image brings stays as it is.
+ *            by a hook of lwIP's and taken when lwIP has bound the lease. /etc/resolv.conf is written once, before the first program; one that
+ *            the image brings stays as it is.
  *            Programs start when there is an address, or after WAIT_NS: a service that listens does not need one.
- * Locking:   core lock for everything but `changed`; files are written by net_config_wait() and by a work, without it.
+ * Locking:   core lock for everything but `file_wanted`; net_config_wait() writes the file without it.
  * Errors:    a value that cannot be understood is one line in the log and is left out.
  * Sources:   RFC 2131, 2132, 3397.
  */
@@ -16,7 +16,6 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
-#include "drivers/work.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "lwip/dhcp.h"
@@ -30,7 +29,7 @@
 #define DNS_MAX 3 /* what glibc takes */
 #define NAME_MAX_BYTES 255
 
-enum { OPTION_DNS = 6, OPTION_HOST_NAME = 12, OPTION_DOMAIN = 15, OPTION_MTU = 26 };
+enum { OPTION_DNS = 6, OPTION_DOMAIN = 15, OPTION_MTU = 26 };
 
 struct settings {
 	ip4_addr_t dns[DNS_MAX];
@@ -192,9 +191,14 @@ void net_config_start(void)
 
 static void resolv_write(void)
 {
+	struct file *own = vfs_open("/etc/resolv.conf", O_RDONLY, 0);
 	char text[512];
 	size_t n = 0;
 
+	if (!IS_ERR(own)) {
+		file_put(own);
+		return;
+	}
 	net_lock();
 	if (taken.domain[0])
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "search %s\n", taken.domain);

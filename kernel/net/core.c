@@ -34,7 +34,7 @@
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
 
 static struct mutex core_lock = MUTEX_INIT("network core");
-static struct thread *net_thread;
+static struct thread *_Atomic net_thread; /* set by itself, before it can sleep */
 /* When the thread looks at the timers by itself; 0 while it is not about to sleep. */
 static _Atomic uint64_t wake_ns;
 /* A timer has become due before that. */
@@ -49,7 +49,6 @@ static uint64_t isn_key[2];
 /* --- the lock ------------------------------------------------------------------------------------------ */
 
 void net_lock(void) { mutex_lock(&core_lock); }
-bool net_locked(void) { return mutex_held(&core_lock); }
 
 static uint64_t timer_due_ns(void)
 {
@@ -72,7 +71,7 @@ void net_unlock(void)
 	}
 	mutex_unlock(&core_lock);
 	if (wake)
-		thread_wake(net_thread);
+		thread_wake(atomic_load(&net_thread));
 }
 
 /* --- the thread ------------------------------------------------------------------------------------------ */
@@ -102,12 +101,15 @@ static void devices_poll(void)
 
 void net_device_wake(struct net_device *dev)
 {
-	if (!atomic_exchange_explicit(&dev->wanted, true, memory_order_acq_rel) && net_thread)
-		thread_wake(net_thread);
+	struct thread *t = atomic_load(&net_thread);
+
+	if (!atomic_exchange(&dev->wanted, true) && t)
+		thread_wake(t);
 }
 
 static void net_main(void *arg)
 {
+	atomic_store(&net_thread, current);
 	for (;;) {
 		uint64_t due;
 
@@ -146,8 +148,7 @@ void net_start(void)
 {
 	net_devices_start();
 	net_config_start();
-	net_thread = thread_create_kernel("network", net_main, NULL);
-	if (IS_ERR(net_thread))
+	if (IS_ERR(thread_create_kernel("network", net_main, NULL)))
 		panic("no memory for the network's thread");
 }
 

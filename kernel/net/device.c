@@ -5,7 +5,8 @@
  *            core lock is released (net_devices_flush()). Loopback is lwIP's own interface: what is sent through it is
  *            delivered when the sender releases the core lock, by the sender.
  * Locking:   core lock. The list of devices is complete before the network thread runs.
- * Errors:    frames that cannot be sent are dropped and counted.
+ * Errors:    a frame for which the device has no room is counted and its sender is told: TCP keeps the segment and is asked again, others lose
+ *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
 #include "core/log.h"
@@ -143,7 +144,7 @@ static err_t netif_setup(struct netif *netif)
 	netif->output_ip6 = ethip6_output;
 	netif->linkoutput = link_output;
 	if (dev->offload & NET_OFFLOAD_TX_CSUM)
-		netif->chksum_flags &= ~(NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_UDP);
+		netif->chksum_flags &= ~NETIF_CHECKSUM_GEN_TCP;
 	MIB2_INIT_NETIF(netif, snmp_ifType_ethernet_csmacd, 1000000000);
 	return ERR_OK;
 }

@@ -165,6 +165,25 @@ bool inet_is_local(const ip_addr_t *ip)
 	return false;
 }
 
+struct inet_end inet_unspecified(const struct inet_sock *i)
+{
+	struct inet_end end = { .port = 0 };
+
+	ip_addr_set_any(i->base.domain == AF_INET6, &end.ip);
+	return end;
+}
+
+void inet_to_here(ip_addr_t *ip)
+{
+	if (ip_addr_isany(ip))
+		ip_addr_set_loopback(IP_IS_V6_VAL(*ip), ip);
+}
+
+ip_addr_t inet_bind_ip(const struct inet_sock *i, const ip_addr_t *ip)
+{
+	return inet_ip_type(i) == IPADDR_TYPE_ANY && IP_IS_V6_VAL(*ip) && ip_addr_isany(ip) ? *IP_ANY_TYPE : *ip;
+}
+
 const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to)
 {
 	const ip_addr_t *from;

@@ -11,8 +11,6 @@
  */
 #include "net/tcp_private.h"
 #include "core/clock.h"
-#include "core/random.h"
-#include "core/thread.h"
 #include "core/uaccess.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
@@ -216,9 +214,7 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	r = inet_port_take(&t->inet, &ip, &end.port);
 	if (r)
 		return r;
-	/* The unspecified IPv6 address takes both kinds, unless the socket does not want to. */
-	if (inet_ip_type(&t->inet) == IPADDR_TYPE_ANY && IP_IS_V6_VAL(ip) && ip_addr_isany(&ip))
-		ip = *IP_ANY_TYPE;
+	ip = inet_bind_ip(&t->inet, &ip);
 	r = inet_error(tcp_bind(t->pcb, &ip, end.port));
 	if (r) {
 		inet_port_release(&t->inet);
@@ -242,14 +238,6 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
 	net_unlock();
 	return r;
-}
-
-static struct inet_end unspecified(const struct tcp_sock *t)
-{
-	struct inet_end end = { .port = 0 };
-
-	ip_addr_set_any(t->inet.base.domain == AF_INET6, &end.ip);
-	return end;
 }
 
 /* --- listening ------------------------------------------------------------------------------------------------------ */
@@ -299,7 +287,7 @@ static int listen_start(struct tcp_sock *t, unsigned backlog)
 	int r;
 
 	if (!t->inet.local.port) {
-		r = bind_to(t, unspecified(t));
+		r = bind_to(t, inet_unspecified(&t->inet));
 		if (r)
 			return r;
 	}
@@ -378,17 +366,11 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	int r;
 
 	if (!t->inet.local.port) {
-		r = bind_to(t, unspecified(t));
+		r = bind_to(t, inet_unspecified(&t->inet));
 		if (r)
 			return r;
 	}
-	/* As on Linux, the unspecified address is this machine. */
-	if (ip_addr_isany(&to.ip)) {
-		if (IP_IS_V6_VAL(to.ip))
-			ip_addr_set_loopback(1, &to.ip);
-		else
-			ip_addr_set_loopback(0, &to.ip);
-	}
+	inet_to_here(&to.ip);
 	from = inet_source(&t->pcb->local_ip, &to.ip);
 	if (!from)
 		return -ENETUNREACH;

@@ -56,7 +56,6 @@ struct udp_sock {
 	unsigned nread;
 	uint64_t dropped;
 	bool pktinfo;
-	bool closed;
 };
 
 static const struct socket_ops udp_ops;
@@ -231,8 +230,7 @@ static int udp_bind_to(struct udp_sock *u, struct inet_end end)
 	r = inet_port_take(&u->inet, &ip, &end.port);
 	if (r)
 		return r;
-	if (inet_ip_type(&u->inet) == IPADDR_TYPE_ANY && IP_IS_V6_VAL(ip) && ip_addr_isany(&ip))
-		ip = *IP_ANY_TYPE;
+	ip = inet_bind_ip(&u->inet, &ip);
 	r = inet_error(udp_bind(u->pcb, &ip, end.port));
 	if (r) {
 		inet_port_release(&u->inet);
@@ -246,12 +244,7 @@ static int udp_bind_to(struct udp_sock *u, struct inet_end end)
 
 static int udp_autobind(struct udp_sock *u)
 {
-	struct inet_end end = { .port = 0 };
-
-	if (u->inet.local.port)
-		return 0;
-	ip_addr_set_any(u->inet.base.domain == AF_INET6, &end.ip);
-	return udp_bind_to(u, end);
+	return u->inet.local.port ? 0 : udp_bind_to(u, inet_unspecified(&u->inet));
 }
 
 static bool is_broadcast(const ip_addr_t *ip)
@@ -272,8 +265,7 @@ static int send_locked(struct udp_sock *u, struct pbuf *p, struct inet_end to)
 
 	if (r)
 		return r;
-	if (ip_addr_isany(&to.ip))
-		ip_addr_set_loopback(IP_IS_V6_VAL(to.ip), &to.ip);
+	inet_to_here(&to.ip);
 	if (is_broadcast(&to.ip) && !socket_option_on(&u->inet.base, SO_BROADCAST))
 		return -EACCES;
 	if (socket_option_on(&u->inet.base, SO_BROADCAST))
@@ -362,8 +354,7 @@ static int udp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 	if (r)
 		return r;
 	net_lock();
-	if (ip_addr_isany(&to.ip))
-		ip_addr_set_loopback(IP_IS_V6_VAL(to.ip), &to.ip);
+	inet_to_here(&to.ip);
 	from = inet_source(&u->pcb->local_ip, &to.ip);
 	r = from ? udp_autobind(u) : -ENETUNREACH;
 	if (!r)

@@ -24,7 +24,6 @@ struct netif;
 
 void net_lock(void);
 void net_unlock(void);
-bool net_locked(void); /* by the current thread */
 
 /* Once, at boot, in thread context, before drivers_init(): lwIP, the loopback interface, the families of sockets. */
 void net_init(void);
@@ -32,8 +31,7 @@ void net_init(void);
 void net_start(void);
 
 enum net_offload {
-	NET_OFFLOAD_TX_CSUM = 1, /* the device makes TCP and UDP sums of frames that say so */
-	NET_OFFLOAD_RX_CSUM = 2, /* the driver says of each frame whether its sum has been checked */
+	NET_OFFLOAD_TX_CSUM = 1, /* the driver sees to the sums of TCP segments (net/frame.h) */
 };
 
 struct net_device {
@@ -42,7 +40,7 @@ struct net_device {
 	unsigned mtu;         /* bytes of an IP packet, 1280 to 65535 */
 	unsigned offload;     /* enum net_offload */
 	/* Sends a frame: p is a chain that begins with the Ethernet header, which the driver copies. 0, or -ENOBUFS: there is no room now,
-	 * and the driver calls net_device_wake() when there is. Core lock held. */
+	 * and the driver calls net_device_wake() when the device has some (for want of memory TCP's timers try again). Core lock held. */
 	int (*transmit)(struct net_device *dev, struct pbuf *p);
 	/* Tells the device about frames that were queued since the last call. Core lock held. */
 	void (*flush)(struct net_device *dev);
@@ -50,8 +48,7 @@ struct net_device {
 	bool (*poll)(struct net_device *dev, unsigned budget);
 	/* Nothing more to poll: asks for an interrupt at the next frame. True: something has come meanwhile. */
 	bool (*idle)(struct net_device *dev);
-	_Atomic bool link_up;
-	void *driver_data;
+	_Atomic bool link_up; /* false: frames to be sent are dropped */
 
 	/* the stack's */
 	struct list link;

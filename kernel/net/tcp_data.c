@@ -105,8 +105,7 @@ err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
 {
 	struct tcp_sock *t = arg;
 
-	if (t->wnd_debt || t->rx_read)
-		tcp_data_settle(t);
+	tcp_data_settle(t);
 	mutex_lock(&t->inet.lock);
 	/* lwIP had no memory and nothing was under way whose acknowledgement would tell. */
 	if (t->state == TCP_CONNECTED && !t->room)
@@ -196,7 +195,8 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		r = -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
-			r = rx_wait(t, deadline);
+			/* An error is for the next call if this one has something to say. */
+			r = done && atomic_load_explicit(&s->error, memory_order_relaxed) ? 1 : rx_wait(t, deadline);
 			if (r && done)
 				break;
 			continue;
@@ -255,14 +255,15 @@ err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 	return ERR_OK;
 }
 
-/* Waits until something can be sent. Bytes, or -errno. */
-static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline)
+/* Waits until something can be sent. Bytes, or -errno. An error of the connection is taken only if nothing has been sent yet: else it is
+ * for the next call. */
+static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline, bool started)
 {
 	ssize_t r;
 
 	mutex_lock(&t->inet.lock);
 	for (;;) {
-		r = socket_take_error(&t->inet.base);
+		r = started ? -atomic_load_explicit(&t->inet.base.error, memory_order_relaxed) : socket_take_error(&t->inet.base);
 		if (r)
 			break;
 		if (t->inet.tx_shut || t->state == TCP_OVER || t->state == TCP_NEW || t->state == TCP_LISTENING) {
@@ -326,7 +327,7 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		bool copy, more;
 		size_t n;
 
-		r = room_wait(t, deadline);
+		r = room_wait(t, deadline, done > 0);
 		if (r < 0)
 			break;
 		n = MIN(MIN((size_t)r, m->len - done), (size_t)CHUNK_MAX);

@@ -184,7 +184,11 @@ check loopback-is-first grep -q '^lo 127\.0\.0\.1$' "$T/out"
 check name-server-of-the-lease grep -q '^nameserver 10\.0\.2\.3$' "$T/out"
 run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24,gw=10.0.2.2,dns=10.0.2.9 --run "$T/probe show" --run "/bin/cat /etc/resolv.conf"
 check address-by-hand grep -q '^eth0 10\.0\.2\.77$' "$T/out"
+check by-hand-without-a-word [ -z "$err" ]
 check name-server-by-hand grep -q '^nameserver 10\.0\.2\.9$' "$T/out"
+echo "nameserver 192.0.2.1" > "$T/resolv.conf"
+run_ibrik run --accel tcg -m 128M --file "$T/resolv.conf:/etc/resolv.conf" --exec /bin/cat /etc/resolv.conf
+check resolv.conf-of-the-image-stays [ "$out" = "nameserver 192.0.2.1" ]
 run_ibrik run --accel tcg -m 128M --network none --exec "$T/probe" show
 check without-a-card [ "$out" = "lo 127.0.0.1" ]
 run_ibrik run --accel tcg -m 128M --kernel-opts "net.ip=10.0.0" --exec "$T/probe" show

@@ -276,6 +276,32 @@ TEST(linger_zero_resets_the_peer)
 	close(fd[0]);
 }
 
+static void *resets_later(void *arg)
+{
+	struct linger zero = { 1, 0 };
+	int fd = *(int *)arg;
+
+	usleep(50000);
+	CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)));
+	close(fd);
+	return NULL;
+}
+
+TEST(an_error_behind_bytes_is_for_the_next_read)
+{
+	pthread_t t;
+	int fd[2];
+	char buf[8];
+
+	pair(AF_INET, fd);
+	CHECK_EQ(CHECK_OK(write(fd[0], "ab", 2)), 2);
+	CHECK_EQ(pthread_create(&t, NULL, resets_later, &fd[0]), 0);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, sizeof(buf), MSG_WAITALL)), 2);
+	CHECK_ERR(recv(fd[1], buf, sizeof(buf), 0), ECONNRESET);
+	pthread_join(t, NULL);
+	close(fd[1]);
+}
+
 TEST(peeking_leaves_bytes_where_they_are)
 {
 	int fd[2], n;

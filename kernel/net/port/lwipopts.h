@@ -15,7 +15,6 @@
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
 #define LWIP_TIMERS 1
-/* Timers that live in structures of their own are not needed: lwIP's are a fixed number of cyclic ones. */
 #define LWIP_NO_CTYPE_H 1
 #define LWIP_NO_UNISTD_H 1
 
@@ -57,7 +56,7 @@ void net_heap_free(void *p);
 #define LWIP_IGMP 1
 #define LWIP_IPV6_MLD 1
 #define LWIP_MULTICAST_TX_OPTIONS 1
-#define LWIP_RAW 1
+#define LWIP_RAW 0
 #define LWIP_ICMP 1
 #define LWIP_ICMP6 1
 #define LWIP_BROADCAST_PING 0
@@ -68,10 +67,6 @@ void net_heap_free(void *p);
 #define LWIP_HAVE_LOOPIF 1
 #define LWIP_NETIF_LOOPBACK 1
 #define LWIP_LOOPBACK_MAX_PBUFS 0
-#define LWIP_NETIF_HOSTNAME 1
-#define LWIP_NETIF_EXT_STATUS_CALLBACK 1
-#define LWIP_NETIF_STATUS_CALLBACK 1
-#define LWIP_NETIF_LINK_CALLBACK 1
 /* The device checks and makes sums where it offers that. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
@@ -79,8 +74,8 @@ void net_heap_free(void *p);
 #define LWIP_DHCP 1
 /* The server probes addresses before it offers them; another probe of ours would cost seconds at each boot. */
 #define LWIP_DHCP_DOES_ACD_CHECK 0
-/* DNS servers, domain, host name, MTU, NTP servers, search list (RFC 2132, 3397): net/config.c. */
-#define DHCP_ADD_EXTRA_REQUEST_OPTIONS , 6, 15, 12, 26, 42, 119
+/* DNS servers, domain, MTU (RFC 2132): net/config.c. */
+#define DHCP_ADD_EXTRA_REQUEST_OPTIONS , 6, 15, 26
 #define LWIP_ACD 0
 #define LWIP_AUTOIP 0
 /* glibc resolves names by /etc/resolv.conf; the options of the lease are read in net/config.c. */
