@@ -17,12 +17,13 @@
 
 #define BUFFER_MAX (1 << 26)
 
-#define OPTION_BIT(name) (1u << (name))
-/* Options with a boolean value that is recorded; all have numbers below 32. */
+#define OPTION_BIT(name) (1ull << (name))
+/* Options with a boolean value that is recorded; all have numbers below 64. */
 #define OPTIONS_RECORDED                                                                        \
 	(OPTION_BIT(SO_DEBUG) | OPTION_BIT(SO_REUSEADDR) | OPTION_BIT(SO_DONTROUTE) |           \
 	 OPTION_BIT(SO_BROADCAST) | OPTION_BIT(SO_KEEPALIVE) | OPTION_BIT(SO_OOBINLINE) |       \
-	 OPTION_BIT(SO_REUSEPORT) | OPTION_BIT(SO_PASSCRED) | OPTION_BIT(SO_TIMESTAMP_OLD))
+	 OPTION_BIT(SO_REUSEPORT) | OPTION_BIT(SO_PASSCRED) | OPTION_BIT(SO_TIMESTAMP_OLD) |      \
+	 OPTION_BIT(SO_TIMESTAMPNS_OLD) | OPTION_BIT(SO_RXQ_OVFL))
 
 bool socket_option_on(const struct socket *s, int name)
 {
@@ -35,7 +36,7 @@ union option_value {
 		int on, seconds;
 	} linger;
 	struct __kernel_old_timeval time;
-	char bytes[256];
+	char bytes[280]; /* struct group_source_req is the longest */
 };
 
 static int option_set_timeout(_Atomic uint64_t *ns, const union option_value *v, unsigned len)
@@ -62,7 +63,11 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 		return option_set_timeout(&s->send_timeout_ns, v, len);
 	if (len < sizeof(int))
 		return -EINVAL;
-	if (name > 0 && name < 32 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+	if (name > 0 && name < 64 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+		/* One of the two stamps at a time. */
+		if (name == SO_TIMESTAMP_OLD || name == SO_TIMESTAMPNS_OLD)
+			atomic_fetch_and_explicit(&s->options, ~(OPTION_BIT(SO_TIMESTAMP_OLD) | OPTION_BIT(SO_TIMESTAMPNS_OLD)),
+						  memory_order_relaxed);
 		if (v->number)
 			atomic_fetch_or_explicit(&s->options, OPTION_BIT(name), memory_order_relaxed);
 		else
@@ -98,7 +103,7 @@ static void option_get_timeout(uint64_t ns, union option_value *v, unsigned *len
 static int option_get_common(struct socket *s, int name, union option_value *v, unsigned *len)
 {
 	*len = sizeof(int);
-	if (name > 0 && name < 32 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+	if (name > 0 && name < 64 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
 		v->number = socket_option_on(s, name);
 		return 0;
 	}
@@ -158,7 +163,7 @@ long sys_setsockopt(int fd, int level, int name, uaddr_t value, unsigned len)
 long sys_getsockopt(int fd, int level, int name, uaddr_t value, uaddr_t len)
 {
 	union option_value v = { .bytes = { 0 } };
-	unsigned have = sizeof(v);
+	unsigned have;
 	struct file *f;
 	struct socket *s;
 	int room;
@@ -172,6 +177,7 @@ long sys_getsockopt(int fd, int level, int name, uaddr_t value, uaddr_t len)
 		r = -EINVAL;
 	if (!r) {
 		r = -ENOPROTOOPT;
+		have = (unsigned)room;
 		if (s->ops->getopt)
 			r = s->ops->getopt(s, level, name, &v, &have);
 		if (r == -ENOPROTOOPT && level == SOL_SOCKET)

@@ -129,11 +129,35 @@ static void connection_lost(void *arg, err_t err)
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_CONNECTING && e == ECONNRESET)
 		e = ECONNREFUSED;
+	/* Nobody answered, and somebody had said why. */
+	if (e == ETIMEDOUT && t->soft_error)
+		e = t->soft_error;
 	/* A reset behind the peer's FIN is the answer to bytes that it will not read. */
 	if (e == ECONNRESET && t->rx_end_seen)
 		e = EPIPE;
 	over(t, e);
 	mutex_unlock(&t->inet.lock);
+}
+
+void tcp_unreachable(const struct inet_unreach *why)
+{
+	struct tcp_pcb *pcb;
+	struct tcp_sock *t;
+
+	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+		if (pcb->local_port == why->from.port && pcb->remote_port == why->to.port && ip_addr_eq(&pcb->local_ip, &why->from.ip) &&
+		    ip_addr_eq(&pcb->remote_ip, &why->to.ip))
+			break;
+	/* A stranger does not know which bytes are under way (RFC 5927, section 4.1). */
+	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt))
+		return;
+	t = ext_id == 0xff ? NULL : tcp_ext_arg_get(pcb, ext_id);
+	if (!t || t->orphan || why->error == EMSGSIZE)
+		return;
+	t->soft_error = why->error;
+	/* It ends a connection that is being made; one that stands has other ways to go (RFC 1122, section 4.2.3.9). */
+	if (pcb->state == SYN_SENT)
+		tcp_abandon(pcb, 0);
 }
 
 static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
@@ -153,12 +177,15 @@ static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
 
 void tcp_ip_options(struct inet_sock *i)
 {
+	const struct inet_ip_options *o;
 	struct tcp_sock *t = tcp_of(i);
 
 	if (!t->pcb)
 		return;
-	t->pcb->ttl = i->ttl ? i->ttl : TCP_TTL;
-	t->pcb->tos = i->tos;
+	o = IP_IS_V6_VAL(i->remote.ip) && !ip_addr_isany(&i->remote.ip) ? &i->v6 : &i->v4;
+	t->pcb->ttl = o->ttl >= 0 ? (u8_t)o->ttl : TCP_TTL;
+	t->pcb->tos = o->tos;
+	t->pcb->netif_idx = i->device;
 }
 
 /* Options that were set before there was a control block. Core lock held. */
@@ -257,8 +284,9 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->state = TCP_CONNECTED;
 	child->success_told = true;
 	child->nodelay = t->nodelay;
-	child->inet.ttl = t->inet.ttl;
-	child->inet.tos = t->inet.tos;
+	child->inet.v4 = t->inet.v4;
+	child->inet.v6 = t->inet.v6;
+	child->inet.device = t->inet.device;
 	child->keep_idle = t->keep_idle;
 	child->keep_interval = t->keep_interval;
 	child->keep_count = t->keep_count;
@@ -379,6 +407,7 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	t->inet.remote = to;
 	t->inet.local.ip = *from;
 	mutex_unlock(&t->inet.lock);
+	tcp_ip_options(&t->inet);
 	r = inet_error(tcp_connect(t->pcb, &to.ip, to.port, connection_made));
 	if (!r)
 		return 0;

@@ -29,6 +29,7 @@ struct tcp_sock {
 	bool success_told;             /* to a connect() */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
+	int soft_error;                /* what ICMP said of the peer: the reason, if the connection times out */
 	/* inet.lock */
 	enum tcp_sock_state state;
 	struct pbuf *rx;               /* received and not read; chains of lwIP, linked by `next` */
