@@ -124,7 +124,7 @@ static int source_check(const struct inet_sock *i, const struct inet_send *how)
 	if (how->ifindex && !inet_interface(how->ifindex))
 		r = -ENODEV;
 	else if (!ip_addr_isany(&how->source) && !inet_is_local(&how->source) && !(IP_IS_V6_VAL(how->source) ? &i->v6 : &i->v4)->freebind)
-		r = -EINVAL;
+		r = IP_IS_V6_VAL(how->source) ? -EINVAL : -ENETUNREACH;
 	net_unlock();
 	return r;
 }
