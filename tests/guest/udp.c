@@ -872,10 +872,14 @@ static int card(void)
 {
 	int fd = udp(AF_INET6), index = 0;
 
-	for (int i = 1; i < 16 && !index; i++) {
+	/* A machine that has just started looks first whether somebody else has its address. */
+	for (int k = 0; k < 16 * 40 && !index; k++) {
+		int i = k % 16;
 		struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_scope_id = i, .sin6_port = htons(9) };
 		struct ifreq r = { .ifr_ifindex = i };
 
+		if (!i)
+			usleep(100000);
 		if (ioctl(fd, SIOCGIFNAME, &r) < 0)
 			continue;
 		CHECK_OK(ioctl(fd, SIOCGIFFLAGS, &r));
