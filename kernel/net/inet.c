@@ -44,6 +44,7 @@ void inet_sock_init(struct inet_sock *i, const struct socket_ops *ops, int domai
 	i->v4 = (struct inet_ip_options){ .ttl = -1, .mtu_discover = IP_PMTUDISC_WANT, .multicast_ttl = 1, .multicast_loop = true,
 					  .multicast_all = true };
 	i->v6 = i->v4;
+	i->v4.multicast_all = domain == AF_INET; /* Linux forgets it for the other kind */
 }
 
 int inet_error(err_t e)
