@@ -25,7 +25,6 @@
 #include "lwip/ip6.h"
 #include "lwip/raw.h"
 #include "lwip/sys.h"
-#include "lwip/timeouts.h"
 #include "lwip/priv/nd6_priv.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/prot/udp.h"
@@ -33,7 +32,6 @@
 #define ICMP_HEAD 8
 #define QUOTE_MAX 576       /* bytes of a message that are looked at */
 #define NEIGHBOUR_MS 3000   /* three questions, a second apart */
-#define CHECK_MS 500
 #define WAITING_MAX 64      /* packets noted at once */
 #define HEAD_MAX 128        /* of each: the headers, and some of a datagram */
 #define CODE_ADDRESS_V6 3   /* ICMPv6 "address unreachable" (RFC 4443, section 3.1) */
@@ -236,7 +234,9 @@ static void give_up(const struct waiting *w)
 	tell(&why, w->head, w->len, v6, w->netif);
 }
 
-static void check(void *arg)
+bool unreach_waiting(void) { return nwaiting; }
+
+void unreach_check(void)
 {
 	struct waiting *w, *next;
 
@@ -252,8 +252,6 @@ static void check(void *arg)
 			give_up(w);
 		kfree(w);
 	}
-	if (!list_empty(&waiting))
-		sys_timeout(CHECK_MS, check, NULL);
 }
 
 /* p begins with its IP header. A packet for the same neighbour has been waiting since it was asked for. */
@@ -276,8 +274,6 @@ static void note(struct netif *n, const struct pbuf *p, const ip_addr_t *neighbo
 			break;
 		}
 	}
-	if (list_empty(&waiting))
-		sys_timeout(CHECK_MS, check, NULL);
 	list_push_back(&waiting, &w->link);
 	nwaiting++;
 }

@@ -14,4 +14,9 @@ void unreach_init(void);
 err_t unreach_output_v4(struct netif *n, struct pbuf *p, const ip4_addr_t *to);
 err_t unreach_output_v6(struct netif *n, struct pbuf *p, const ip6_addr_t *to);
 
+/* Does a packet wait for a neighbour? Then this is called every UNREACH_CHECK_MS (net/timer.h). */
+#define UNREACH_CHECK_MS 500
+bool unreach_waiting(void);
+void unreach_check(void);
+
 #endif
