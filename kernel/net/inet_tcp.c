@@ -133,6 +133,7 @@ static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 	mutex_lock(&t->inet.lock);
 	t->inet.local.ip = pcb->local_ip;
 	t->state = TCP_CONNECTED;
+	t->attempt = false;
 	tcp_room_update(t);
 	waitq_wake_all(&t->inet.writers, 0);
 	waitq_wake(&t->inet.readers, 0, EVENTS_OUT);
@@ -240,6 +241,17 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	return 0;
 }
 
+/* Before it listens or connects, maybe not for the first time: a control block, and a local address. Core lock held. */
+static int name_make(struct tcp_sock *t)
+{
+	if (t->pcb && t->inet.local.port)
+		return 0;
+	mutex_lock(&t->inet.lock);
+	t->inet.local = inet_unspecified(&t->inet);
+	mutex_unlock(&t->inet.lock);
+	return bind_to(t, t->bound.port ? t->bound : t->inet.local);
+}
+
 static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -250,6 +262,8 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 		return r;
 	net_lock();
 	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
+	if (!r)
+		t->bound = t->inet.local;
 	net_unlock();
 	return r;
 }
@@ -289,6 +303,9 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->wnd_limit = tcp_window_limit(t);
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
+	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
+	child->inet.base.recv_timeout_ns = t->inet.base.recv_timeout_ns;
+	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
 	tcp_options_apply(child);
@@ -310,11 +327,9 @@ static int listen_start(struct tcp_sock *t, unsigned backlog)
 	err_t e;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
 	if (!inet_port_free_to_listen(&t->inet))
 		return -EADDRINUSE;
 	/* Of an attempt to connect. */
@@ -396,11 +411,9 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	const ip_addr_t *from;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
 	inet_to_here(&to.ip);
 	from = inet_source(&t->pcb->local_ip, &to.ip);
 	if (!from || !inet_has_way(from, &to.ip))
@@ -411,6 +424,7 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 		return -ENOBUFS;
 	mutex_lock(&t->inet.lock);
 	t->state = TCP_CONNECTING;
+	t->attempt = true;
 	t->inet.remote = to;
 	t->inet.local.ip = *from;
 	mutex_unlock(&t->inet.lock);
@@ -426,6 +440,18 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	t->inet.remote.port = 0;
 	mutex_unlock(&t->inet.lock);
 	return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
+}
+
+/* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
+static void start_over(struct tcp_sock *t)
+{
+	if (t->state != TCP_OVER || !t->attempt)
+		return;
+	t->attempt = false;
+	t->state = TCP_NEW;
+	t->inet.remote = inet_unspecified(&t->inet);
+	t->inet.rx_shut = t->inet.tx_shut = false;
+	t->soft_error = t->lost = 0;
 }
 
 /* Waits for the answer. 0 or -errno. */
@@ -445,6 +471,7 @@ static int connect_wait(struct tcp_sock *t, uint64_t deadline)
 		r = socket_take_error(&t->inet.base);
 		if (!r && t->state != TCP_CONNECTED)
 			r = -ECONNABORTED;
+		start_over(t);
 	}
 	mutex_unlock(&t->inet.lock);
 	return r;
@@ -454,23 +481,31 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 {
 	struct tcp_sock *t = tcp_sock(s);
 	struct inet_end to;
-	int r = inet_end_parse(&t->inet, addr, &to);
+	int r;
 
-	if (r)
-		return r;
+	if (addr->len < sizeof(addr->family))
+		return -EINVAL;
 	net_lock();
 	switch (t->state) {
-	case TCP_NEW: r = to.port ? connect_start(t, to) : -ECONNREFUSED; break;
+	case TCP_NEW:
+		r = inet_end_parse(&t->inet, addr, &to);
+		if (!r)
+			r = to.port ? connect_start(t, to) : -ECONNREFUSED;
+		break;
 	case TCP_CONNECTING: r = flags & MSG_DONTWAIT ? -EALREADY : 0; break;
 	case TCP_CONNECTED:
 		/* Who did not wait is told once. */
-		if (t->success_told)
-			r = -EISCONN;
+		r = t->success_told ? -EISCONN : 0;
 		t->success_told = true;
 		net_unlock();
 		return r;
 	case TCP_LISTENING: r = -EISCONN; break;
-	default: r = socket_take_error(s); r = r ? r : -ECONNABORTED;
+	default:
+		r = socket_take_error(s);
+		r = r ? r : t->attempt ? -ECONNABORTED : -EISCONN;
+		mutex_lock(&t->inet.lock);
+		start_over(t);
+		mutex_unlock(&t->inet.lock);
 	}
 	net_unlock();
 	if (r)
@@ -498,7 +533,8 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 	net_lock();
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_LISTENING && rx) {
-		t->state = TCP_OVER;
+		/* It may listen again. */
+		t->state = TCP_NEW;
 		s->listening = false;
 		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
 		mutex_unlock(&t->inet.lock);
@@ -508,7 +544,9 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 		return 0;
 	}
 	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
+		/* Linux remembers it all the same. */
 		r = -ENOTCONN;
+		t->inet.rx_shut |= rx && t->state == TCP_NEW;
 	} else {
 		t->inet.rx_shut |= rx;
 		t->inet.tx_shut |= tx;

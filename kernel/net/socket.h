@@ -138,6 +138,8 @@ struct socket {
 	_Atomic int error;          /* SO_ERROR: positive errno, cleared by reading it */
 	_Atomic int linger_seconds; /* SO_LINGER, -1: off */
 	_Atomic int sndbuf, rcvbuf; /* as set; what they mean is the family's */
+	_Atomic int priority;       /* SO_PRIORITY, only recorded */
+	_Atomic uint64_t cookie;    /* SO_COOKIE, 0: nobody has asked */
 	_Atomic uint64_t options;   /* bit per boolean option that is only recorded: see linux/socket_option.c */
 };
 

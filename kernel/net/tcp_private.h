@@ -28,6 +28,8 @@ struct tcp_sock {
 	bool cork;
 	bool linger_waits;             /* close() waits until all has been acknowledged; cleared under both locks */
 	bool success_told;             /* to a connect() */
+	bool attempt;                  /* connect() has begun something that was never a connection; under both locks */
+	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	int lost;                      /* what connection_lost() shall say; 0: by lwIP's error */
