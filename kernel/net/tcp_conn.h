@@ -62,6 +62,7 @@ struct tcp_conn_counters {
 	uint64_t timer_runs;
 	uint64_t syn_overflows;    /* a listener had as many half-open connections as it may */
 	uint64_t cookies_sent, cookies_taken, cookies_refused;
+	uint64_t unacceptable;     /* segments that acknowledged what cannot be acknowledged */
 	uint64_t memory_refusals;  /* a SYN was not answered for want of memory */
 	uint64_t memory_stalls;    /* a window was not opened, for a while, for want of memory */
 };
