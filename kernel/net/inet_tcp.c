@@ -388,7 +388,7 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	from = inet_source(&t->pcb->local_ip, &to.ip);
 	if (!from || !inet_has_way(from, &to.ip))
 		return -ENETUNREACH;
-	if (tcp_conn_exists(from, t->inet.local.port, &to.ip, to.port))
+	if (tcp_conn_find(from, t->inet.local.port, &to.ip, to.port))
 		return -EADDRNOTAVAIL;
 	if (!tcp_conn_attach(t->pcb))
 		return -ENOBUFS;

@@ -43,7 +43,8 @@
 #define NO_SLOT UINT16_MAX
 #define NEVER UINT32_MAX
 #define POLL_TICKS 4          /* until lwIP's poll callback looks again at a connection that lacks memory */
-#define CORK_TICKS 2          /* bytes that are held back go at the latest then */
+#define SOON_TICKS 2          /* less than the shortest time-out */
+#define CORK_TICKS 3          /* bytes that are held back go at the latest then */
 #define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
 #define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
 #define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
@@ -137,9 +138,11 @@ static struct tcp_conn *find(const ip_addr_t *local, uint16_t local_port, const 
 	return c;
 }
 
-bool tcp_conn_exists(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+struct tcp_pcb *tcp_conn_find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
 {
-	return find(local, local_port, remote, remote_port);
+	struct tcp_conn *c = find(local, local_port, remote, remote_port);
+
+	return c ? c->pcb : NULL;
 }
 
 void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
@@ -437,7 +440,7 @@ static void settle(struct tcp_conn *c)
 	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
 		tcp_linger_end(t);
 	/* It is looked at soon, before anything that begins now can be due. */
-	if (c->slot != NO_SLOT && c->due <= now_tick + CORK_TICKS)
+	if (c->slot != NO_SLOT && c->due <= now_tick + SOON_TICKS)
 		return;
 	due = due_tick(c);
 	if (due == NEVER)
