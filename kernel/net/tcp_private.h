@@ -32,7 +32,6 @@ struct tcp_sock {
 	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
-	int lost;                      /* what connection_lost() shall say; 0: by lwIP's error */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
 	int soft_error;                /* what ICMP said of the peer: the reason, if the connection times out */
