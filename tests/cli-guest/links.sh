@@ -63,7 +63,7 @@ machine_end links 10.9.0.2
 
 # card_start MACHINE NETDEV DEVICE: boots the image with that card. What is written to descriptor 9 is for QEMU's monitor.
 card_start() {
-	rm -f "$T/monitor"
+	rm -f "$T/monitor" "$T/served"
 	mkfifo "$T/monitor"
 	exec 9<> "$T/monitor"
 	timeout "${MACHINE_SECONDS:-100}" qemu-system-x86_64 -accel tcg -cpu max -M "$1" -m 128 -nodefaults -display none -no-reboot -serial "file:$T/served" \

@@ -33,6 +33,7 @@ relay_say() {
 }
 
 machine_start() {
+	rm -f "$T/served"
 	timeout "${MACHINE_SECONDS:-150}" "$IBRIK" run --accel tcg -m 128M --network "socket:$T/link" --log "$T/log" "$@" --exec "$PEER" serve \
 		> "$T/served" 2> "$T/served.err" 7>&- 8<&- < /dev/null &
 	machine=$!
@@ -42,7 +43,7 @@ peer() { timeout "${PEER_SECONDS:-60}" "$PEER" "$@"; }
 
 machine_wait() { # IP
 	for ((i = 0; i < 200; i++)); do
-		grep -q -s ready "$T/served" && [ "$(timeout 2 "$PEER" alive "$1" 1)" != "0 0" ] && return
+		grep -q -s ready "$T/served" && timeout 2 "$PEER" alive "$1" 1 > /dev/null && return
 		sleep 0.1
 	done
 	not_ok machine "does not answer: $(cat "$T/served.err" "$T/log" | tail -n 5)"
