@@ -9,6 +9,7 @@
  *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/frame.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -122,7 +123,7 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
 	else
 		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
-	if (netif->input(p, netif) != ERR_OK) {
+	if (!frame_acceptable(p->payload, p->len) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}

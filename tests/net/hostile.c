@@ -85,7 +85,7 @@ static void send_tcp(const uint8_t from[4], struct tcp_fields f, size_t bytes)
 
 static void syn_flood(void)
 {
-	struct tcp_fields f = { (uint16_t)relay_random(), SERVICE_PORT, (uint32_t)relay_random(), 0, TCP_SYN, 64240, 0 };
+	struct tcp_fields f = { (uint16_t)relay_random(), SERVICE_PORT, (uint32_t)relay_random(), 0, FLAG_SYN, 64240, 0 };
 	uint8_t from[4];
 
 	someone(from);

@@ -36,7 +36,7 @@ static uint8_t frame[2048];
 
 static void say(struct talk *t, uint32_t at, unsigned flags, unsigned window, const uint8_t *data, size_t bytes)
 {
-	struct tcp_fields f = { t->port, SERVICE_PORT, t->start + at, flags & TCP_ACK ? t->theirs : 0, (uint8_t)flags, (uint16_t)window, 0 };
+	struct tcp_fields f = { t->port, SERVICE_PORT, t->start + at, flags & FLAG_ACK ? t->theirs : 0, (uint8_t)flags, (uint16_t)window, 0 };
 	uint8_t from[4], *p = frame + ETHERNET_BYTES + IP4_BYTES;
 
 	memcpy(from, world.guest_ip, 3);
@@ -80,7 +80,7 @@ static void begin(struct talk *t)
 {
 	*t = (struct talk){ .state = SYN_SENT, .port = (uint16_t)(1024 + hostile_below(60000)), .start = (uint32_t)relay_random() };
 	t->plan = hostile_below(10);
-	say(t, (uint32_t)-1, TCP_SYN, 8192, NULL, 0);
+	say(t, (uint32_t)-1, FLAG_SYN, 8192, NULL, 0);
 }
 
 static void end(struct talk *t)
@@ -101,7 +101,7 @@ static void piece(struct talk *t)
 		from = STREAM_BYTES - 1;
 	if (n > STREAM_BYTES - from)
 		n = STREAM_BYTES - from;
-	say(t, from, TCP_ACK | (hostile_below(2) ? TCP_PSH : 0), 8192, stream + from, n);
+	say(t, from, FLAG_ACK | (hostile_below(2) ? FLAG_PSH : 0), 8192, stream + from, n);
 }
 
 /* --- resets ---------------------------------------------------------------------------------------------------------------- */
@@ -113,54 +113,54 @@ static void reset_step(struct talk *t)
 
 	switch (t->plan) {
 	case 0: /* half open, on the guest's side */
-		say(t, 0, TCP_RST, 0, NULL, 0);
+		say(t, 0, FLAG_RST, 0, NULL, 0);
 		break;
 	case 1:
-		say(t, 0, TCP_ACK, 8192, NULL, 0);
-		say(t, 0, TCP_RST | TCP_ACK, 0, NULL, 0);
+		say(t, 0, FLAG_ACK, 8192, NULL, 0);
+		say(t, 0, FLAG_RST | FLAG_ACK, 0, NULL, 0);
 		break;
 	case 2: /* the service reads */
-		say(t, 0, TCP_ACK, 8192, request, 10);
-		say(t, 10, TCP_RST, 0, NULL, 0);
+		say(t, 0, FLAG_ACK, 8192, request, 10);
+		say(t, 10, FLAG_RST, 0, NULL, 0);
 		break;
 	case 3: /* it writes */
-		say(t, 0, TCP_ACK, 8192, request, REQUEST_BYTES);
+		say(t, 0, FLAG_ACK, 8192, request, REQUEST_BYTES);
 		if (t->steps++ < 2)
 			return;
-		say(t, REQUEST_BYTES, TCP_RST, 0, NULL, 0);
+		say(t, REQUEST_BYTES, FLAG_RST, 0, NULL, 0);
 		break;
 	case 4: /* we have said all: close wait */
-		say(t, 0, TCP_ACK | TCP_FIN, 8192, request, REQUEST_BYTES);
+		say(t, 0, FLAG_ACK | FLAG_FIN, 8192, request, REQUEST_BYTES);
 		if (t->steps++ < 2)
 			return;
-		say(t, REQUEST_BYTES + 1, TCP_RST | TCP_ACK, 0, NULL, 0);
+		say(t, REQUEST_BYTES + 1, FLAG_RST | FLAG_ACK, 0, NULL, 0);
 		break;
 	case 5: /* numbers of somebody who guesses */
-		say(t, 0, TCP_ACK, 8192, NULL, 0);
+		say(t, 0, FLAG_ACK, 8192, NULL, 0);
 		for (unsigned i = 0; i < 4; i++)
-			say(t, hostile_below(2) ? hostile_below(60000) : (uint32_t)relay_random(), TCP_RST, 0, NULL, 0);
-		say(t, 0, TCP_RST, 0, NULL, 0);
+			say(t, hostile_below(2) ? hostile_below(60000) : (uint32_t)relay_random(), FLAG_RST, 0, NULL, 0);
+		say(t, 0, FLAG_RST, 0, NULL, 0);
 		break;
 	case 6: /* a SYN in the middle */
-		say(t, 0, TCP_ACK, 8192, request, 5);
-		say(t, hostile_below(100), TCP_SYN, 8192, NULL, 0);
-		say(t, 5, TCP_RST, 0, NULL, 0);
+		say(t, 0, FLAG_ACK, 8192, request, 5);
+		say(t, hostile_below(100), FLAG_SYN, 8192, NULL, 0);
+		say(t, 5, FLAG_RST, 0, NULL, 0);
 		break;
 	case 7: /* a FIN for what was never sent, then one that is right, then a reset of what is left */
-		say(t, 500, TCP_ACK | TCP_FIN, 8192, NULL, 0);
-		say(t, 0, TCP_ACK | TCP_FIN, 8192, NULL, 0);
+		say(t, 500, FLAG_ACK | FLAG_FIN, 8192, NULL, 0);
+		say(t, 0, FLAG_ACK | FLAG_FIN, 8192, NULL, 0);
 		if (t->steps++ < 3)
 			return;
-		say(t, 1, TCP_RST, 0, NULL, 0);
+		say(t, 1, FLAG_RST, 0, NULL, 0);
 		break;
 	case 8: /* acknowledges what was never sent */
 		t->theirs += 1 + hostile_below(100000);
-		say(t, 0, TCP_ACK, 8192, request, REQUEST_BYTES);
-		say(t, 0, TCP_RST, 0, NULL, 0);
+		say(t, 0, FLAG_ACK, 8192, request, REQUEST_BYTES);
+		say(t, 0, FLAG_RST, 0, NULL, 0);
 		break;
 	default: /* urgent data, and both flags that do not go together */
-		say(t, 0, TCP_ACK | 32, 8192, request, 12);
-		say(t, 12, TCP_SYN | TCP_FIN | TCP_RST, 8192, NULL, 0);
+		say(t, 0, FLAG_ACK | 32, 8192, request, 12);
+		say(t, 12, FLAG_SYN | FLAG_FIN | FLAG_RST, 8192, NULL, 0);
 		break;
 	}
 	end(t);
@@ -171,13 +171,13 @@ static void zero_window_step(struct talk *t)
 	static const uint8_t request[] = "g 000000300000 00000001\n";
 
 	if (t->acked < REQUEST_BYTES)
-		say(t, 0, TCP_ACK, 0, request, REQUEST_BYTES);
+		say(t, 0, FLAG_ACK, 0, request, REQUEST_BYTES);
 	else
-		say(t, REQUEST_BYTES, TCP_ACK, hostile_below(6) ? 0 : 1 + hostile_below(100), NULL, 0);
+		say(t, REQUEST_BYTES, FLAG_ACK, hostile_below(6) ? 0 : 1 + hostile_below(100), NULL, 0);
 	if (t->steps++ < 40)
 		return;
 	if (hostile_below(2))
-		say(t, REQUEST_BYTES, TCP_RST, 0, NULL, 0);
+		say(t, REQUEST_BYTES, FLAG_RST, 0, NULL, 0);
 	end(t);
 }
 
@@ -209,28 +209,28 @@ static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
 	if (header < TCP_BYTES || header > bytes || get16(p + 2) != t->port)
 		return;
 	if (t->state == SYN_SENT) {
-		if ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && kind != TALK_SILENT) {
+		if ((flags & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK) && kind != TALK_SILENT) {
 			t->theirs = seq + 1;
 			t->state = OPEN;
 			t->steps = 0;
 			if (kind == TALK_SEGMENTS)
-				say(t, 0, TCP_ACK, 8192, NULL, 0);
+				say(t, 0, FLAG_ACK, 8192, NULL, 0);
 		}
 		return;
 	}
 	if (t->state != OPEN)
 		return;
-	if (flags & TCP_ACK && get32(p + 8) - t->start <= STREAM_BYTES && get32(p + 8) - t->start > t->acked)
+	if (flags & FLAG_ACK && get32(p + 8) - t->start <= STREAM_BYTES && get32(p + 8) - t->start > t->acked)
 		t->acked = get32(p + 8) - t->start;
 	if (seq == t->theirs && bytes > header) {
 		if (kind == TALK_SEGMENTS) {
 			world.talks_wrong += p[header] != 'y';
-			say(t, STREAM_BYTES, TCP_RST | TCP_ACK, 0, NULL, 0);
+			say(t, STREAM_BYTES, FLAG_RST | FLAG_ACK, 0, NULL, 0);
 			end(t);
 			return;
 		}
 		t->theirs += (uint32_t)(bytes - header);
-	} else if (flags & TCP_RST && kind == TALK_SEGMENTS) {
+	} else if (flags & FLAG_RST && kind == TALK_SEGMENTS) {
 		/* It gave up, or never had a thread for us. */
 		world.talks_wrong++;
 		end(t);
