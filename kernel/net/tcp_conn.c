@@ -11,7 +11,7 @@
  *            released, tcp_conn_settle() works out the tick at which its timer function would do something (due_tick()). That tick is a hint:
  *            lwIP still decides by itself, so that a wrong one could only make it late or be looked at in vain. Connections
  *            wait for their ticks in a wheel of two levels; one that is due later than it stands in the wheel is left there, and moved when its
- *            slot comes, so that a connection which is busy is not moved for each segment. Acknowledgements that are delayed
+ *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are delayed
  *            have a list in the order of their time, since all wait equally long. An idle connection, without keep-alive, waits nowhere.
  *
  *            lwIP skips a block whose `last_timer` equals its counter of walks, which is private; each call of a timer function adds one to it, all of
@@ -50,6 +50,7 @@
 struct tcp_conn {
 	struct tcp_pcb *pcb;
 	struct tcp_conn *next, **link;  /* of its bucket; link NULL: not in the table */
+	struct tcp_conn **recent;       /* where it has been put last; another may be there */
 	struct list entered;
 	struct list wheel;
 	struct list ack;                /* waits for ack_due_ns */
@@ -68,6 +69,7 @@ struct tcp_conn_counters tcp_conn_counters;
 static struct tcp_conn **buckets;
 static unsigned nbuckets; /* a power of two */
 static uint64_t hash_key[2];
+static struct tcp_conn *recent[64]; /* found last, by ports: the hash costs more than a look */
 
 static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked), time_waits = LIST_INIT(time_waits);
 static struct list wheel[2 * SLOTS]; /* the first level by ticks, the second by SLOTS ticks */
@@ -104,16 +106,29 @@ static unsigned bucket_of(const ip_addr_t *local, uint16_t local_port, const ip_
 	return (unsigned)siphash(hash_key, words, n) & (nbuckets - 1);
 }
 
+static bool is_between(const struct tcp_pcb *pcb, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+	return pcb->remote_port == remote_port && pcb->local_port == local_port && ip_addr_eq(&pcb->remote_ip, remote) &&
+	       ip_addr_eq(&pcb->local_ip, local);
+}
+
+static struct tcp_conn **recent_of(uint16_t local_port, uint16_t remote_port)
+{
+	return &recent[(local_port * 5u + remote_port) % ARRAY_SIZE(recent)];
+}
+
 static struct tcp_conn *find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
 {
-	struct tcp_conn *c = buckets[bucket_of(local, local_port, remote, remote_port)];
+	struct tcp_conn **last = recent_of(local_port, remote_port), *c = *last;
 
-	for (; c; c = c->next) {
-		const struct tcp_pcb *pcb = c->pcb;
-
-		if (pcb->remote_port == remote_port && pcb->local_port == local_port && ip_addr_eq(&pcb->remote_ip, remote) &&
-		    ip_addr_eq(&pcb->local_ip, local))
-			break;
+	if (c && is_between(c->pcb, local, local_port, remote, remote_port))
+		return c;
+	c = buckets[bucket_of(local, local_port, remote, remote_port)];
+	while (c && !is_between(c->pcb, local, local_port, remote, remote_port))
+		c = c->next;
+	if (c) {
+		*last = c;
+		c->recent = last;
 	}
 	return c;
 }
@@ -221,6 +236,8 @@ static void conn_free(u8_t id, void *data)
 			c->next->link = c->link;
 		tcp_conn_counters.connections--;
 	}
+	if (c->recent && *c->recent == c)
+		*c->recent = NULL;
 	wheel_remove(c);
 	list_del(&c->entered);
 	list_del(&c->ack);
@@ -318,12 +335,11 @@ void tcp_conn_enter(struct tcp_pcb *pcb)
 {
 	struct tcp_conn *c = conn_of(pcb);
 
-	if (!c || !c->link)
+	if (!c || !c->link || !list_empty(&c->entered))
 		return;
 	pass(pcb, now_tick - c->ticked);
 	c->ticked = now_tick;
-	if (list_empty(&c->entered))
-		list_push_back(&entered, &c->entered);
+	list_push_back(&entered, &c->entered);
 }
 
 static uint32_t soonest(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -385,9 +401,11 @@ static uint32_t due_tick(const struct tcp_conn *c)
 /* Puts it on a list, or takes it from there. */
 static void list_choose(struct list *head, struct list *link, bool wanted)
 {
-	if (wanted && list_empty(link))
+	if (wanted == !list_empty(link))
+		return;
+	if (wanted)
 		list_push_back(head, link);
-	else if (!wanted)
+	else
 		list_del(link);
 }
 
@@ -413,6 +431,9 @@ static void settle(struct tcp_conn *c)
 	}
 	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
 		tcp_linger_end(t);
+	/* It is looked at soon, before anything that begins now can be due. */
+	if (c->slot != NO_SLOT && c->due <= now_tick + CORK_TICKS)
+		return;
 	due = due_tick(c);
 	if (due == NEVER)
 		return;

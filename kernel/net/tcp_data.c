@@ -88,7 +88,7 @@ void tcp_room_update(struct tcp_sock *t)
 	size_t used = TCP_SND_BUF - t->pcb->snd_buf, limit = send_limit(t);
 
 	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again. */
-	if (net_memory_short())
+	if (used > SHORT_LIMIT && net_memory_short())
 		limit = MIN(limit, (size_t)SHORT_LIMIT);
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
 }
@@ -156,7 +156,8 @@ void tcp_data_settle(struct tcp_sock *t)
 		t->wnd_debt = 0;
 	}
 	mutex_unlock(&t->inet.lock);
-	if (t->pcb && t->pcb->state != LISTEN)
+	/* The poll may have been asked for, or lwIP is called. */
+	if (t->pcb && (debt || t->poll_wanted))
 		tcp_conn_enter(t->pcb);
 	while (read) {
 		struct pbuf *next = read->next;

@@ -14,6 +14,8 @@
  * Errors:    none.
  */
 #include "net/timer.h"
+#include "core/clock.h"
+#include "core/log.h"
 #include "core/thread.h"
 #include "lib/string.h"
 #include "lwip/dhcp.h"
@@ -26,6 +28,7 @@
 #include "lwip/netif.h"
 #include "lwip/priv/nd6_priv.h"
 #include "lwip/stats.h"
+#include "lwip/timeouts.h"
 
 #define LOOK_NS 50000000
 #define LAZY_NS 5000000000ull
@@ -208,12 +211,60 @@ static void run(struct net_timer *t, uint64_t now_ns)
 	} while (t->look() != URGENCY_NOW);
 }
 
+/* --- one shots ---------------------------------------------------------------------------------------------------- */
+
+/* lwIP's interface to them, for users in this kernel, who are few. */
+static struct once {
+	uint64_t due_ns; /* 0: free */
+	sys_timeout_handler handler;
+	void *arg;
+} onces[16];
+
+void sys_timeouts_init(void) {}
+
+void sys_timeout(u32_t ms, sys_timeout_handler handler, void *arg)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(onces); i++) {
+		if (onces[i].due_ns)
+			continue;
+		onces[i] = (struct once){ clock_monotonic_ns() + ms * 1000000ull, handler, arg };
+		due_ns = MIN(due_ns, onces[i].due_ns);
+		return;
+	}
+	panic("network: more timers than there are users of timers");
+}
+
+void sys_untimeout(sys_timeout_handler handler, void *arg)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(onces); i++) {
+		if (onces[i].due_ns && onces[i].handler == handler && onces[i].arg == arg) {
+			onces[i].due_ns = 0;
+			return;
+		}
+	}
+}
+
+static void onces_run(uint64_t now_ns)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(onces); i++) {
+		struct once once = onces[i];
+
+		if (!once.due_ns || once.due_ns > now_ns)
+			continue;
+		onces[i].due_ns = 0;
+		once.handler(once.arg);
+	}
+}
+
+/* --- all of them ----------------------------------------------------------------------------------------------------- */
+
 void net_timers_run(uint64_t now_ns)
 {
 	bool look = look_ns <= now_ns;
 
 	if (due_ns > now_ns)
 		return;
+	onces_run(now_ns);
 	if (look)
 		look_ns = DEADLINE_NEVER;
 	for (unsigned i = 0; i < ARRAY_SIZE(timers); i++) {
@@ -228,6 +279,8 @@ void net_timers_run(uint64_t now_ns)
 	due_ns = look_ns;
 	for (unsigned i = 0; i < ARRAY_SIZE(timers); i++)
 		due_ns = timers[i].running ? MIN(due_ns, timers[i].due_ns) : due_ns;
+	for (unsigned i = 0; i < ARRAY_SIZE(onces); i++)
+		due_ns = onces[i].due_ns ? MIN(due_ns, onces[i].due_ns) : due_ns;
 }
 
 uint64_t net_timers_due_ns(void) { return due_ns; }

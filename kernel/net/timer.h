@@ -1,5 +1,7 @@
 /*
  * kernel/net/timer.h - lwIP's timers but TCP's. Core lock held.
+ *
+ * lwIP's sys_timeout() and sys_untimeout() (lwip/timeouts.h) are there for this kernel's own use, too.
  */
 #ifndef IBRIK_NET_TIMER_H
 #define IBRIK_NET_TIMER_H

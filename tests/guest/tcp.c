@@ -654,4 +654,46 @@ TEST_SLOW(memory_comes_back_after_many_connections, 60)
 	}
 	FAIL("%ld KiB were free before, %ld after", before, after);
 }
+/* As much as fits into many connections at once is more than the network may keep of a small machine. */
+TEST_SLOW(more_than_fits_waits_and_comes, 120)
+{
+	enum { N = 120 };
+	static char bytes[65536];
+	struct crowd c;
+	size_t sent[N] = { 0 }, got[N] = { 0 }, sum = 0;
+
+	crowd_make(&c, N);
+	for (int i = 0; i < N; i++) {
+		set(c.fd[i][0], SOL_SOCKET, SO_SNDBUF, 150000);
+		CHECK_OK(fcntl(c.fd[i][1], F_SETFL, O_NONBLOCK));
+	}
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < N; i++)
+			for (ssize_t n; (n = send(c.fd[i][0], bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
+				sent[i] += n;
+	/* Everybody reads, and everybody writes once more; all of it arrives. */
+	for (int i = 0; i < N; i++)
+		sum += sent[i];
+	CHECK_MSG(sum > N * 1000ul, "%zu bytes in all", sum);
+	for (int64_t start = now_ns(); sum;) {
+		for (int i = 0; i < N; i++) {
+			for (ssize_t n; (n = read(c.fd[i][1], bytes, sizeof(bytes))) > 0;) {
+				got[i] += n;
+				sum -= n;
+			}
+			CHECK_EQ(errno, EAGAIN);
+		}
+		CHECK_MSG(now_ns() - start < 60000 * MS, "%zu bytes have not come", sum);
+		sleep_ms(1);
+	}
+	for (int i = 0; i < N; i++) {
+		struct pollfd p = { .fd = c.fd[i][1], .events = POLLIN };
+
+		CHECK_EQ(got[i], sent[i]);
+		CHECK_EQ(write(c.fd[i][0], "e", 1), 1);
+		CHECK_EQ(poll(&p, 1, 10000), 1);
+		CHECK_EQ(read(c.fd[i][1], bytes, sizeof(bytes)), 1);
+	}
+	crowd_end(&c);
+}
 TEST_MAIN("tcp")

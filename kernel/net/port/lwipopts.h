@@ -15,7 +15,8 @@
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
 /* Ours call what is due and only that: net/timer.h, net/tcp_conn.h. */
-#define LWIP_TIMERS 0
+#define LWIP_TIMERS 1
+#define LWIP_TIMERS_CUSTOM 1
 #define LWIP_NO_CTYPE_H 1
 #define LWIP_NO_UNISTD_H 1
 
