@@ -1,7 +1,7 @@
 /*
  * tests/fuzz/net_frames_fuzz.c - frames from anybody, through the real lwIP and the kernel's network, with sockets above them.
  */
-// sources: tests/net/frames.c kernel/linux/socket.c kernel/linux/socket_msg.c kernel/linux/socket_option.c kernel/net/*.c build/third_party/lwip/src/core/def.c build/third_party/lwip/src/core/i[np]*.c build/third_party/lwip/src/core/mem*.c build/third_party/lwip/src/core/netif.c build/third_party/lwip/src/core/pbuf.c build/third_party/lwip/src/core/raw.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/tcp*.c build/third_party/lwip/src/core/timeouts.c build/third_party/lwip/src/core/udp.c build/third_party/lwip/src/core/ipv4/[dei]*.c build/third_party/lwip/src/core/ipv6/[ein]*.c build/third_party/lwip/src/core/ipv6/mld6.c build/third_party/lwip/src/netif/ethernet.c
+// sources: tests/net/frames.c kernel/lib/siphash.c kernel/linux/socket.c kernel/linux/socket_msg.c kernel/linux/socket_option.c kernel/net/*.c build/third_party/lwip/src/core/def.c build/third_party/lwip/src/core/i[np]*.c build/third_party/lwip/src/core/mem*.c build/third_party/lwip/src/core/netif.c build/third_party/lwip/src/core/pbuf.c build/third_party/lwip/src/core/raw.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/tcp*.c build/third_party/lwip/src/core/timeouts.c build/third_party/lwip/src/core/udp.c build/third_party/lwip/src/core/ipv4/[dei]*.c build/third_party/lwip/src/core/ipv6/[ein]*.c build/third_party/lwip/src/core/ipv6/mld6.c build/third_party/lwip/src/netif/ethernet.c
 // flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
 /*
  * The input is a program. Its steps make frames (noise; TCP segments that nearly fit a connection; datagrams, DHCP answers, fragments, ARP, ICMP,
@@ -25,13 +25,14 @@
 #include "net/memory.h"
 #include "net/net.h"
 #include "net/socket.h"
+#include "net/tcp_conn.h"
+#include "net/timer.h"
 #include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
-#include "lwip/timeouts.h"
 #include "tests/net/frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -229,6 +230,7 @@ static void receive(size_t n)
 	net_lock();
 	net_receive(&card, all, next() & 1);
 	net_transmit_retry(&card);
+	net_timers_look(now_ns);
 	net_unlock();
 }
 
@@ -567,12 +569,13 @@ static void pass_ms(unsigned ms)
 {
 	/* In steps, as the thread would wake; a jump of hours would be none. */
 	while (ms) {
-		unsigned step = MIN(ms, 250u);
+		unsigned step = MIN(ms, ms > 20000 ? 1000u : 250u);
 
 		now_ns += step * 1000000ull;
 		ms -= step;
 		net_lock();
-		sys_check_timeouts();
+		tcp_conn_run(now_ns);
+		net_timers_run(now_ns);
 		net_config_work();
 		net_transmit_retry(&card);
 		net_unlock();
@@ -645,18 +648,15 @@ static void end(void)
 
 	fail_in = no_room = 0;
 	for (unsigned i = 0; i < SOCKETS; i++) {
-		if (sockets[i])
+		if (sockets[i]) {
+			sockets[i]->linger_seconds = 0;
 			sockets[i]->ops->release(sockets[i]);
+		}
 		sockets[i] = NULL;
 	}
-	net_lock();
-	while (tcp_active_pcbs)
-		tcp_abort(tcp_active_pcbs);
-	while (tcp_tw_pcbs)
-		tcp_abort(tcp_tw_pcbs);
-	net_unlock();
-	/* Fragments, neighbours and groups come of age. */
-	pass_ms(70000);
+	/* Fragments, neighbours and groups come of age, and connections that nobody answers are given up. */
+	for (unsigned minutes = 0; minutes < 30 && (minutes < 2 || tcp_conn_counters.connections); minutes++)
+		pass_ms(60000);
 	net_lock();
 	dhcp_stop(n);
 	dhcp_cleanup(n);

@@ -72,7 +72,10 @@ void talk_begin(enum talk_kind k)
 
 void talk_end(void)
 {
-	/* Those who have gone do not even refuse: the guest finds out by itself. */
+	/* Those who kept the service waiting go in the end, so that it is seen what it had kept for them. */
+	for (struct talk *t = talks; t < talks + TALKS && kind == TALK_ZERO_WINDOW; t++)
+		if (t->state == OPEN)
+			say(t, t->acked, FLAG_RST, 0, NULL, 0);
 	kind = 0;
 }
 
@@ -80,7 +83,8 @@ static void begin(struct talk *t)
 {
 	*t = (struct talk){ .state = SYN_SENT, .port = (uint16_t)(1024 + hostile_below(60000)), .start = (uint32_t)relay_random() };
 	t->plan = hostile_below(10);
-	say(t, (uint32_t)-1, FLAG_SYN, 8192, NULL, 0);
+	/* Who begins without a window opens it a little when there are segments already. */
+	say(t, (uint32_t)-1, FLAG_SYN, kind == TALK_ZERO_WINDOW && hostile_below(2) ? hostile_below(2) * 50 : 8192, NULL, 0);
 }
 
 static void end(struct talk *t)
@@ -185,7 +189,8 @@ static void zero_window_step(struct talk *t)
 
 void talk_step(void)
 {
-	struct talk *t = &talks[next_talk++ % TALKS];
+	/* The more at once, the less is said in each of them. */
+	struct talk *t = &talks[next_talk++ % (kind == TALK_SEGMENTS ? TALKS / 8 : TALKS)];
 
 	if (t->state == FREE || t->state == ENDED || kind == TALK_SILENT || (t->state == SYN_SENT && t->steps++ > 20)) {
 		begin(t);
