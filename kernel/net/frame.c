@@ -5,8 +5,6 @@
 
 #define ETHERNET_BYTES 14
 #define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_ARP 0x0806
-#define ARP_BYTES 28
 #define ETHERTYPE_IPV6 0x86dd
 #define IPV6_BYTES 40
 #define PROTOCOL_TCP 6
@@ -54,9 +52,4 @@ bool frame_sum_prepare(uint8_t *frame, size_t len, struct frame_sum *sum)
 	frame[sum->start + TCP_SUM_OFFSET] = (uint8_t)(s >> 8);
 	frame[sum->start + TCP_SUM_OFFSET + 1] = (uint8_t)s;
 	return true;
-}
-
-bool frame_acceptable(const uint8_t *frame, size_t len)
-{
-	return len >= ETHERNET_BYTES && (be16(frame + 12) != ETHERTYPE_ARP || len >= ETHERNET_BYTES + ARP_BYTES);
 }

@@ -17,7 +17,4 @@ struct frame_sum {
  */
 bool frame_sum_prepare(uint8_t *frame, size_t len, struct frame_sum *sum);
 
-/* May lwIP see a received frame, of which the first `len` bytes lie together? It takes for granted that ARP packets are whole. */
-bool frame_acceptable(const uint8_t *frame, size_t len);
-
 #endif

@@ -35,8 +35,11 @@ void hostile_send_ip4(uint8_t *frame, const uint8_t from[4], unsigned protocol, 
 
 static void send_ip6(uint8_t *frame, const uint8_t from[16], unsigned next, unsigned last, size_t skip, size_t bytes)
 {
-	frame_ip6(frame + ETHERNET_BYTES, from, world.guest_ip6, next, last, skip, bytes);
-	frame_ethernet(frame, world.guest_mac, world.own_mac, TYPE_IP6);
+	static const uint8_t all[16] = { 0xff, 2, [15] = 1 };
+	bool to_all = hostile_below(4) == 0;
+
+	frame_ip6(frame + ETHERNET_BYTES, from, to_all ? all : world.guest_ip6, next, last, skip, bytes);
+	frame_ethernet(frame, to_all ? (const uint8_t *)"\x33\x33\0\0\0\1" : world.guest_mac, world.own_mac, TYPE_IP6);
 	hostile_send(frame, ETHERNET_BYTES + IP6_BYTES + bytes);
 }
 
