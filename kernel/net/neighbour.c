@@ -270,7 +270,22 @@ static size_t icmp6_find(const uint8_t *ip, size_t len)
 		next = ip[at];
 		at += (ip[at + 1] + 1u) * 8;
 	}
-	return at + 24 <= len ? at : 0;
+	return at + 8 <= len ? at : 0;
+}
+
+/* Each router that lwIP has no room for would still cost it a neighbour. */
+static bool router_welcome(const uint8_t source[16])
+{
+	bool room = false;
+
+	for (unsigned i = 0; i < LWIP_ND6_NUM_ROUTERS; i++) {
+		const struct nd6_neighbor_cache_entry *n = default_router_list[i].neighbor_entry;
+
+		if (n && !memcmp(n->next_hop_address.addr, source, 16))
+			return true;
+		room |= !n;
+	}
+	return room;
 }
 
 bool neighbour_hears6(struct netif *netif, const struct pbuf *p)
@@ -281,7 +296,10 @@ bool neighbour_hears6(struct netif *netif, const struct pbuf *p)
 	if (len < IP6_HLEN || ip[6] == IP6_NEXTH_TCP || ip[6] == IP6_NEXTH_UDP)
 		return true;
 	at = icmp6_find(ip, len);
-	if (!at || ip[at] != ICMP6_TYPE_NA)
+	if (at && ip[at] == ICMP6_TYPE_RA)
+		return router_welcome(ip + 8);
+	/* What is too short for a target lwIP drops itself. */
+	if (!at || ip[at] != ICMP6_TYPE_NA || at + 24 > len)
 		return true;
 	for (unsigned i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
 		if (ip6_addr_isvalid(netif_ip6_addr_state(netif, i)) && !memcmp(netif_ip6_addr(netif, i)->addr, ip + at + 8, 16)) {
