@@ -666,6 +666,12 @@ static void end(void)
 	card.netif = NULL;
 }
 
+static void connection_show(const struct tcp_pcb *pcb, void *arg)
+{
+	printf("connection in state %d, flags %x, unsent %d, unacked %d, retransmitted %d, probed %d\n", pcb->state, pcb->flags, !!pcb->unsent, !!pcb->unacked,
+	       pcb->nrtx, pcb->persist_probe);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool once;
@@ -690,7 +696,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (left)
 		step();
 	end();
-	if (blocks != before || atomic_load(&net_held) != held)
-		panic("%ld blocks and %ld bytes stay", blocks - before, (long)(atomic_load(&net_held) - held));
-	return 0;
+	if (blocks == before && atomic_load(&net_held) == held)
+		return 0;
+	net_lock();
+	tcp_conn_each(connection_show, NULL);
+	net_unlock();
+	panic("%ld blocks and %ld bytes stay", blocks - before, (long)(atomic_load(&net_held) - held));
 }
