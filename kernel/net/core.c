@@ -67,13 +67,14 @@ static bool finish(void)
 
 void net_unlock(void)
 {
-	uint64_t wake_at;
+	uint64_t wake_at, due;
 	bool wake = false;
 
 	if (finish())
 		net_timers_look(clock_monotonic_ns());
 	wake_at = atomic_load_explicit(&wake_ns, memory_order_relaxed);
-	if (wake_at && timer_due_ns() + TIMER_SLACK_NS < wake_at) {
+	due = timer_due_ns();
+	if (due < wake_at && wake_at - due > TIMER_SLACK_NS) {
 		atomic_store_explicit(&timers_changed, true, memory_order_release);
 		wake = true;
 	}

@@ -23,6 +23,7 @@
 
 #define RCVBUF_DEFAULT 131072 /* what Linux answers for a new socket */
 #define SNDBUF_DEFAULT 16384
+#define SYN_LOST_RTO_MS 3000
 #define HALF_OPEN_MAX 255     /* lwIP's own limit of a listener */
 
 static const struct socket_ops tcp_ops;
@@ -130,6 +131,11 @@ static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 	struct tcp_sock *t = arg;
 
 	tcp_window_start(t, pcb);
+	/* If the SYN had to be sent again, its time-out has grown (RFC 6298, section 5.7). */
+	if (pcb->nrtx) {
+		pcb->nrtx = 0;
+		pcb->rto = SYN_LOST_RTO_MS / TCP_SLOW_INTERVAL;
+	}
 	mutex_lock(&t->inet.lock);
 	t->inet.local.ip = pcb->local_ip;
 	t->state = TCP_CONNECTED;
@@ -143,7 +149,7 @@ static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 static void connection_lost(void *arg, err_t err)
 {
 	struct tcp_sock *t = arg;
-	int e = t->lost ? t->lost : err == ERR_CLSD ? 0 : err == ERR_RST ? ECONNRESET : ETIMEDOUT;
+	int e = err == ERR_CLSD ? 0 : err == ERR_RST ? ECONNRESET : ETIMEDOUT;
 
 	if (t->orphan)
 		return;
@@ -382,7 +388,7 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	from = inet_source(&t->pcb->local_ip, &to.ip);
 	if (!from || !inet_has_way(from, &to.ip))
 		return -ENETUNREACH;
-	if (tcp_conn_exists(from, t->inet.local.port, &to.ip, to.port))
+	if (tcp_conn_find(from, t->inet.local.port, &to.ip, to.port))
 		return -EADDRNOTAVAIL;
 	if (!tcp_conn_attach(t->pcb))
 		return -ENOBUFS;

@@ -43,8 +43,11 @@
 #define NO_SLOT UINT16_MAX
 #define NEVER UINT32_MAX
 #define POLL_TICKS 4          /* until lwIP's poll callback looks again at a connection that lacks memory */
-#define CORK_TICKS 2          /* bytes that are held back go at the latest then */
+#define SOON_TICKS 2          /* less than the shortest time-out */
+#define CORK_TICKS 3          /* bytes that are held back go at the latest then */
 #define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
+#define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+#define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
 #define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
 
 struct tcp_conn {
@@ -60,8 +63,10 @@ struct tcp_conn {
 	uint32_t due;                   /* tick of its place in the wheel */
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
 	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
+	uint32_t challenged;            /* tick of the last answer to a segment that cannot be the peer's */
 	uint16_t slot;
 	bool time_wait;
+	bool waits;                     /* something was outstanding when it was looked at last */
 };
 
 struct tcp_conn_counters tcp_conn_counters;
@@ -133,9 +138,11 @@ static struct tcp_conn *find(const ip_addr_t *local, uint16_t local_port, const 
 	return c;
 }
 
-bool tcp_conn_exists(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+struct tcp_pcb *tcp_conn_find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
 {
-	return find(local, local_port, remote, remote_port);
+	struct tcp_conn *c = find(local, local_port, remote, remote_port);
+
+	return c ? c->pcb : NULL;
 }
 
 void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
@@ -370,7 +377,7 @@ static uint32_t due_tick(const struct tcp_conn *c)
 
 	if (pcb->state == TIME_WAIT)
 		return pcb->tmr + 2 * TCP_MSL / TCP_SLOW_INTERVAL + 1;
-	if (pcb->nrtx >= TCP_MAXRTX || (pcb->state == SYN_SENT && pcb->nrtx >= TCP_SYNMAXRTX) || pcb->persist_probe >= TCP_MAXRTX)
+	if ((pcb->nrtx >= TCP_MAXRTX || pcb->persist_probe >= TCP_MAXRTX) && pcb->state != SYN_SENT)
 		due = c->ticked + 1;
 	else if (pcb->persist_backoff)
 		due = c->ticked + (uint32_t)MAX(persist_ticks[MIN(pcb->persist_backoff - 1, 6)] - pcb->persist_cnt, 1);
@@ -425,14 +432,15 @@ static void settle(struct tcp_conn *c)
 		c->ack_due_ns = clock_now_ns + ACK_DELAY_NS;
 	list_choose(&acks, &c->ack, ack && pcb->state != TIME_WAIT);
 	list_choose(&blocked, &c->blocked, pcb->flags & TF_NAGLEMEMERR && pcb->state != TIME_WAIT);
-	if (!outstanding(pcb) || pcb->lastack != c->progress_ack) {
+	if (!c->waits || pcb->lastack != c->progress_ack) {
 		c->progress = now_tick;
 		c->progress_ack = pcb->lastack;
 	}
+	c->waits = outstanding(pcb);
 	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
 		tcp_linger_end(t);
 	/* It is looked at soon, before anything that begins now can be due. */
-	if (c->slot != NO_SLOT && c->due <= now_tick + CORK_TICKS)
+	if (c->slot != NO_SLOT && c->due <= now_tick + SOON_TICKS)
 		return;
 	due = due_tick(c);
 	if (due == NEVER)
@@ -504,6 +512,10 @@ static void tick(struct tcp_conn *c)
 	tcp_ticks = now_tick - 1;
 	show(pcb);
 	tcp_slowtmr();
+	/* If there is still one: lwIP sends a SYN again and again after the same time. Here it doubles (RFC 6298, section 5.5), and as on Linux the
+	 * last one has its time, too. */
+	if (tcp_active_pcbs && tcp_active_pcbs->state == SYN_SENT)
+		pcb->rto = (s16_t)(SYN_RTO << MIN((unsigned)pcb->nrtx, (unsigned)TCP_SYNMAXRTX));
 	tcp_conn_unlist();
 }
 
@@ -590,6 +602,27 @@ static bool time_wait_over(const struct tcp_conn *c, const struct tcp_hdr *h, st
 	       TCP_SEQ_GT(lwip_ntohl(h->seqno), c->pcb->rcv_nxt) && tcp_syn_intact(p, inp);
 }
 
+/* Does it acknowledge what may be acknowledged? Else it is not the peer's, or very old, and its bytes must not be taken (RFC 5961, section 5). */
+static bool acceptable(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
+{
+	uint32_t ack = lwip_ntohl(h->ackno);
+
+	if (pcb->state < ESTABLISHED || pcb->state == TIME_WAIT || (TCPH_FLAGS(h) & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK)
+		return true;
+	return TCP_SEQ_LEQ(ack, pcb->snd_nxt) && TCP_SEQ_GEQ(ack, pcb->lastack - MAX(pcb->snd_wnd_max, (tcpwnd_size_t)UINT16_MAX));
+}
+
+/* Tells the peer where the connection is, in case it was the peer. */
+static void challenge(struct tcp_conn *c)
+{
+	tcp_conn_counters.unacceptable++;
+	if (now_tick - c->challenged < CHALLENGE_TICKS)
+		return;
+	c->challenged = now_tick;
+	tcp_conn_enter(c->pcb);
+	tcp_send_empty_ack(c->pcb);
+}
+
 /* For lwIP's search there is one listener. */
 static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct netif *inp)
 {
@@ -626,6 +659,12 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 		case TCP_SYN_MADE: c = conn_of(made); l = NULL; break;
 		case TCP_SYN_PASS: break;
 		}
+	}
+	if (c && !acceptable(c->pcb, h)) {
+		if (tcp_syn_intact(p, inp))
+			challenge(c);
+		pbuf_free(p);
+		return;
 	}
 	if (c) {
 		tcp_conn_enter(c->pcb);

@@ -32,8 +32,8 @@ void tcp_conn_detach(struct tcp_pcb *pcb);
 void tcp_conn_add(struct tcp_pcb *pcb);
 /* Takes the blocks that lwIP has just put on its own lists out of them. After tcp_connect(). */
 void tcp_conn_unlist(void);
-/* Is there a connection between these two? */
-bool tcp_conn_exists(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port);
+/* The block of the connection between these two, or NULL. */
+struct tcp_pcb *tcp_conn_find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port);
 /* A connection whose handshake is not over, on the list of its listener. */
 void tcp_conn_half_open(struct tcp_pcb *pcb, struct list *half_open);
 void tcp_conn_full_open(struct tcp_pcb *pcb);
@@ -62,6 +62,7 @@ struct tcp_conn_counters {
 	uint64_t timer_runs;
 	uint64_t syn_overflows;    /* a listener had as many half-open connections as it may */
 	uint64_t cookies_sent, cookies_taken, cookies_refused;
+	uint64_t unacceptable;     /* segments that acknowledged what cannot be acknowledged */
 	uint64_t memory_refusals;  /* a SYN was not answered for want of memory */
 	uint64_t memory_stalls;    /* a window was not opened, for a while, for want of memory */
 };

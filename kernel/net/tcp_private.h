@@ -30,7 +30,6 @@ struct tcp_sock {
 	bool success_told;             /* to a connect() */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
-	int lost;                      /* what connection_lost() shall say; 0: by lwIP's error */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
 	uint64_t bytes_received, bytes_acked;
