@@ -319,6 +319,7 @@ err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 	struct tcp_sock *t = arg;
 
 	t->bytes_acked += len;
+	t->soft_error = 0;
 	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, pcb->lastack)) {
 		struct tcp_chunk *c = t->chunks;
 
