@@ -57,6 +57,7 @@ struct inet_sock {
 	_Atomic unsigned wants;  /* WANT_* */
 	/* core lock */
 	struct list port_link;   /* in the table of ports, if it has one */
+	bool port_drawn;         /* nobody asked for that port */
 	struct inet_ip_options v4, v6; /* an AF_INET6 socket has both */
 	uint32_t multicast_addr; /* source of IPv4 datagrams to groups, as IP_MULTICAST_IF gave it */
 	uint8_t device;          /* SO_BINDTODEVICE: the interface's index, 0: any */
@@ -94,6 +95,8 @@ void inet_to_here(ip_addr_t *ip);
 ip_addr_t inet_bind_ip(const struct inet_sock *i, const ip_addr_t *ip);
 /* Reserves the port, or a free one if it is 0, for local address ip. 0, -EADDRINUSE. Core lock held. */
 int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port);
+/* The port that it has was nobody's wish: who looks for such a port may have it when it is free again. Core lock held. */
+void inet_port_drawn(struct inet_sock *i);
 /* May the socket, which has its port, listen? Core lock held. */
 bool inet_port_free_to_listen(const struct inet_sock *i);
 void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */

@@ -47,6 +47,7 @@
 #define CORK_TICKS 3          /* bytes that are held back go at the latest then */
 #define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
 #define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+#define PORT_REST_TICKS 10    /* that a port lies idle at least, as on Linux */
 #define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
 #define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
 
@@ -58,7 +59,7 @@ struct tcp_conn {
 	struct list wheel;
 	struct list ack;                /* waits for ack_due_ns */
 	struct list blocked;            /* lwIP could not send it: no room in a device, no memory */
-	struct list group;              /* half-open: of its listener; TIME_WAIT: all of these, oldest first */
+	struct list group;              /* half-open: of its listener; TIME_WAIT: one of time_waits */
 	uint64_t ack_due_ns;
 	uint32_t due;                   /* tick of its place in the wheel */
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
@@ -76,7 +77,9 @@ static unsigned nbuckets; /* a power of two */
 static uint64_t hash_key[2];
 static struct tcp_conn *recent[64]; /* found last, by ports: the hash costs more than a look */
 
-static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked), time_waits = LIST_INIT(time_waits);
+static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked);
+/* In TIME_WAIT, the oldest first: those with a port that somebody asked for, and the others. */
+static struct list time_waits[2] = { LIST_INIT(time_waits[0]), LIST_INIT(time_waits[1]) };
 static struct list wheel[2 * SLOTS]; /* the first level by ticks, the second by SLOTS ticks */
 static uint64_t wheel_used[2][SLOTS / 64];
 static uint32_t wheel_now;           /* all slots up to this tick have been done */
@@ -426,7 +429,7 @@ static void settle(struct tcp_conn *c)
 	if (pcb->state == TIME_WAIT && !c->time_wait) {
 		c->time_wait = true;
 		tcp_conn_counters.time_waits++;
-		list_push_back(&time_waits, &c->group);
+		list_push_back(&time_waits[t && t->inet.port_drawn], &c->group);
 	}
 	if (ack && list_empty(&c->ack))
 		c->ack_due_ns = clock_now_ns + ACK_DELAY_NS;
@@ -461,11 +464,37 @@ void tcp_conn_settle(void)
 		list_del(&c->entered);
 		settle(c);
 	}
-	/* The oldest of too many connections that only wait for stragglers go early. */
-	while (tcp_conn_counters.time_waits > time_waits_max) {
-		tcp_conn_counters.time_waits_cut++;
-		tcp_abandon(list_first(&time_waits, struct tcp_conn, group)->pcb, 0);
-	}
+	while (tcp_conn_counters.time_waits > time_waits_max && tcp_conn_cut_time_wait())
+		;
+}
+
+static struct tcp_conn *oldest(const struct list *l) { return list_empty(l) ? NULL : list_first(l, struct tcp_conn, group); }
+
+static uint16_t cut(struct tcp_conn *c)
+{
+	uint16_t port = c->pcb->local_port;
+
+	tcp_conn_counters.time_waits_cut++;
+	tcp_abandon(c->pcb, 0);
+	return port;
+}
+
+bool tcp_conn_cut_time_wait(void)
+{
+	struct tcp_conn *a = oldest(&time_waits[0]), *b = oldest(&time_waits[1]);
+
+	if (!a || (b && b->pcb->tmr < a->pcb->tmr))
+		a = b;
+	if (a)
+		cut(a);
+	return a;
+}
+
+uint16_t tcp_conn_cut_for_port(void)
+{
+	struct tcp_conn *c = oldest(&time_waits[1]);
+
+	return c && now_tick - c->pcb->tmr >= PORT_REST_TICKS ? cut(c) : 0;
 }
 
 uint64_t tcp_conn_due_ns(void)

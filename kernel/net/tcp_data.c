@@ -410,6 +410,10 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 			break;
 		n = MIN(MIN((size_t)r, m->len - done), (size_t)CHUNK_MAX);
 		c = kmalloc(sizeof(*c) + n);
+		if (!c && n > CHUNK_COPIED) {
+			n = CHUNK_COPIED;
+			c = kmalloc(sizeof(*c) + n);
+		}
 		if (!c) {
 			r = -ENOBUFS;
 			break;
