@@ -9,13 +9,13 @@
  *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/neighbour.h"
 #include "net/tcp_conn.h"
 #include "net/unreach.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "lwip/etharp.h"
-#include "lwip/ethip6.h"
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
 
@@ -110,6 +110,16 @@ void net_transmit_retry(struct net_device *dev)
 	tcp_conn_retry();
 }
 
+/* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
+static bool acceptable(struct netif *netif, const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+
+	if (p->len < SIZEOF_ETH_HDR)
+		return false;
+	return eth->type == PP_HTONS(ETHTYPE_ARP) ? neighbour_hears(netif, p) : eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
+}
+
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 {
 	struct netif *netif = dev->netif;
@@ -125,7 +135,7 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
 	else
 		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
-	if (netif->input(p, netif) != ERR_OK) {
+	if (!acceptable(netif, p) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}

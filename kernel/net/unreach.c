@@ -11,6 +11,7 @@
  *            checked, and TCP believes it only inside its window.
  */
 #include "net/unreach.h"
+#include "net/neighbour.h"
 #include "net/inet_control.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -282,7 +283,7 @@ err_t unreach_output_v4(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
 {
 	/* lwIP puts the Ethernet header in front, or keeps the packet; this sees it as it was. */
 	struct pbuf head = *p;
-	err_t e = etharp_output(n, p, to);
+	err_t e = neighbour_output(n, p, to);
 	ip_addr_t hop;
 
 	if (e != ERR_OK || ip4_addr_ismulticast(to) || ip4_addr_isbroadcast(to, n))
@@ -315,7 +316,7 @@ err_t unreach_output_v6(struct netif *n, struct pbuf *p, const ip6_addr_t *to)
 {
 	const struct nd6_destination_cache_entry *d;
 	struct pbuf head = *p;
-	err_t e = ethip6_output(n, p, to);
+	err_t e = neighbour_output6(n, p, to);
 	ip_addr_t hop;
 
 	if (e != ERR_OK || ip6_addr_ismulticast(to))
