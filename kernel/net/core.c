@@ -199,6 +199,7 @@ static uint64_t kept(void)
 
 uint64_t net_memory_limit(void) { return memory_limit; }
 bool net_memory_short(void) { return kept() > memory_limit; }
+bool net_memory_tight(void) { return kept() > memory_limit + memory_limit / 2; }
 bool net_memory_exhausted(void) { return kept() > 2 * memory_limit; }
 
 /* --- what lwIP asks for ------------------------------------------------------------------------------------- */

@@ -314,7 +314,7 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
 	child->rcvbuf_set = t->rcvbuf_set;
-	child->wnd_limit = tcp_window_limit(t);
+	child->wnd_limit = t->wnd_limit;
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
 	child->inet.base.linger_seconds = t->inet.base.linger_seconds;

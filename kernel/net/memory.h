@@ -18,6 +18,8 @@ static inline void net_held_sub(size_t bytes) { atomic_fetch_sub_explicit(&net_h
 uint64_t net_memory_limit(void);
 /* May more be kept? Above the limit (a part of the machine's memory) windows do not open and connections are not taken. */
 bool net_memory_short(void);
+/* Half as much again: bytes are dropped for connections that have others to read first. */
+bool net_memory_tight(void);
 /* Twice as much: frames are dropped. */
 bool net_memory_exhausted(void);
 

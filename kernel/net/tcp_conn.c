@@ -556,6 +556,14 @@ static void challenge(struct tcp_conn *c)
 	tcp_send_empty_ack(c->pcb);
 }
 
+/* While memory is tight, who has bytes to read gets no more: the peer keeps them, and sends them again. */
+static bool can_wait(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
+{
+	const struct tcp_sock *t = tcp_sock_of(pcb);
+
+	return t && p->tot_len > TCPH_HDRLEN_BYTES(h) && net_memory_tight() && t->rx_bytes;
+}
+
 /* For lwIP's search there is one listener. */
 static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct netif *inp)
 {
@@ -596,6 +604,11 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	if (c && !acceptable(c->pcb, h)) {
 		if (tcp_syn_intact(p, inp))
 			challenge(c);
+		pbuf_free(p);
+		return;
+	}
+	if (c && can_wait(c->pcb, h, p)) {
+		tcp_conn_counters.memory_drops++;
 		pbuf_free(p);
 		return;
 	}

@@ -69,6 +69,7 @@ struct tcp_conn_counters {
 	uint64_t cookies_sent, cookies_taken, cookies_refused;
 	uint64_t unacceptable;     /* segments that acknowledged what cannot be acknowledged */
 	uint64_t memory_refusals;  /* a SYN was not answered for want of memory */
+	uint64_t memory_drops;     /* segments that were dropped for want of memory */
 	uint64_t memory_stalls;    /* a window was not opened, for a while, for want of memory */
 };
 extern struct tcp_conn_counters tcp_conn_counters;
