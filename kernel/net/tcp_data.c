@@ -286,6 +286,9 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 
 	if (flags & MSG_OOB)
 		return -EINVAL;
+	/* Nothing is ever put there. */
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;

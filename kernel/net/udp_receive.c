@@ -65,7 +65,7 @@ static unsigned score(const struct udp_sock *u, const struct datagram *d)
 
 	if (i->local.port != d->to.port || !local_matches(i, &d->to.ip))
 		return 0;
-	if (i->device && i->device != d->ifindex)
+	if (i->device && d->ifindex && i->device != d->ifindex)
 		return 0;
 	if (i->remote.port) {
 		if (i->remote.port != d->from.port || !ip_addr_eq(&i->remote.ip, &d->from.ip))
@@ -288,7 +288,7 @@ void udp_unreachable(const struct inet_unreach *why)
 	struct udp_sock *u;
 	bool kept;
 
-	/* A socket that is bound to a device has not been told from others by that. */
+	/* Through which device it would have come nobody knows: ifindex is 0. */
 	u = find(&answer);
 	if (!u)
 		return;
