@@ -9,12 +9,15 @@
  * Errors:    Linux's; -EAFNOSUPPORT for a family that nobody registered, -ENOTSOCK, -EBADF, -EFAULT.
  */
 #include "linux/socket_private.h"
+#include "net/interface.h"
+#include "net/netlink.h"
 #include "net/unix.h"
 #include "linux/process.h"
 #include "linux/signal.h"
 #include "linux/syscall.h"
 #include "linux/timespec.h"
 #include "core/uaccess.h"
+#include "fs/inode.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -33,6 +36,7 @@
 
 static const struct socket_family *families[AF_MAX] = {
 	[AF_UNIX] = &unix_family,
+	[AF_NETLINK] = &netlink_family,
 };
 
 void socket_family_register(const struct socket_family *f) { families[f->domain] = f; }
@@ -125,7 +129,10 @@ static long socket_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 {
 	struct socket *s = f->priv;
 
-	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+	long r = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+
+	/* Any socket answers questions about interfaces; glibc asks one of AF_UNIX. */
+	return r == -ENOTTY ? net_interface_ioctl(cmd, arg) : r;
 }
 
 static void socket_file_release(struct file *f)
@@ -151,6 +158,8 @@ struct file *socket_file_new(struct socket *s, unsigned flags)
 
 	if (IS_ERR(f))
 		s->ops->release(s);
+	else
+		s->ino = f->inode->ino;
 	return f;
 }
 

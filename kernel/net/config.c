@@ -137,6 +137,13 @@ static bool name_ok(const char *s)
 	return true;
 }
 
+bool net_config_by_hand(void) { return by_hand; }
+
+void net_config_lifetime(uint32_t *preferred_s, uint32_t *valid_s)
+{
+	*preferred_s = *valid_s = UINT32_MAX;
+}
+
 void net_config_work(void)
 {
 	struct netif *n = netif_default;

@@ -72,7 +72,6 @@ void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it ha
 /* Puts a connection that came in beside its listener. Core lock held. */
 void inet_port_share(struct inet_sock *i, uint16_t port);
 int inet_getname(struct socket *s, struct socket_addr *addr, bool peer);
-long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg);
 /* lwIP's error as -errno. */
 int inet_error(err_t e);
 

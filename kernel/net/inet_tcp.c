@@ -611,7 +611,7 @@ static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		net_unlock();
 		return n < 0 ? n : put_user(arg, n);
 	}
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 int tcp_setopt(struct inet_sock *i, int level, int name, int value)

@@ -603,7 +603,7 @@ static long udp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 	}
 	if (cmd == TIOCOUTQ)
 		return put_user(arg, n);
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 static void udp_release(struct socket *s)
