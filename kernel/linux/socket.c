@@ -11,6 +11,7 @@
 #include "linux/socket_private.h"
 #include "net/interface.h"
 #include "net/netlink.h"
+#include "net/socket_list.h"
 #include "net/unix.h"
 #include "linux/process.h"
 #include "linux/signal.h"
@@ -135,10 +136,13 @@ static long socket_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 	return r == -ENOTTY ? net_interface_ioctl(cmd, arg) : r;
 }
 
+_Atomic unsigned sockets_open;
+
 static void socket_file_release(struct file *f)
 {
 	struct socket *s = f->priv;
 
+	atomic_fetch_sub_explicit(&sockets_open, 1, memory_order_relaxed);
 	s->ops->release(s);
 }
 
@@ -156,10 +160,12 @@ struct file *socket_file_new(struct socket *s, unsigned flags)
 	struct file *f = file_new_anon("socket", S_IFSOCK | 0777, &socket_file_ops,
 				       O_RDWR | (flags & O_NONBLOCK), s);
 
-	if (IS_ERR(f))
+	if (IS_ERR(f)) {
 		s->ops->release(s);
-	else
+	} else {
 		s->ino = f->inode->ino;
+		atomic_fetch_add_explicit(&sockets_open, 1, memory_order_relaxed);
+	}
 	return f;
 }
 

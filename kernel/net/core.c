@@ -12,6 +12,7 @@
  */
 #include "net/net.h"
 #include "net/config.h"
+#include "net/counters.h"
 #include "net/device.h"
 #include "net/inet.h"
 #include "net/memory.h"
@@ -48,7 +49,18 @@ static uint64_t isn_key[2];
 
 /* --- the lock ------------------------------------------------------------------------------------------ */
 
-void net_lock(void) { mutex_lock(&core_lock); }
+void net_lock(void)
+{
+	uint64_t start;
+
+	if (!mutex_trylock(&core_lock)) {
+		start = clock_monotonic_ns();
+		mutex_lock(&core_lock);
+		net_lock_counters.contended++;
+		net_lock_counters.waited_ns += clock_monotonic_ns() - start;
+	}
+	net_lock_counters.taken++;
+}
 
 static uint64_t timer_due_ns(void)
 {
@@ -169,15 +181,16 @@ void net_heap_free(void *p) { kfree(p); }
 
 _Atomic int64_t net_held;
 
-static uint64_t kept(void)
+uint64_t net_memory_kept(void)
 {
 	int64_t held = atomic_load_explicit(&net_held, memory_order_relaxed);
 
 	return lwip_stats.mem.used + (uint64_t)MAX(held, (int64_t)0);
 }
 
-bool net_memory_short(void) { return kept() > memory_limit; }
-bool net_memory_exhausted(void) { return kept() > 2 * memory_limit; }
+uint64_t net_memory_limit(void) { return memory_limit; }
+bool net_memory_short(void) { return net_memory_kept() > memory_limit; }
+bool net_memory_exhausted(void) { return net_memory_kept() > 2 * memory_limit; }
 
 /* --- what lwIP asks for ------------------------------------------------------------------------------------- */
 

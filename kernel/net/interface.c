@@ -66,10 +66,10 @@ static uint32_t lifetime(uint32_t s) { return s == IP6_ADDR_LIFE_STATIC ? UINT32
 static void address_v6(const struct netif *n, unsigned i, struct net_address *a)
 {
 	uint8_t state = netif_ip6_addr_state(n, i);
-	bool lo = !net_device_of(n), local = ip6_addr_islinklocal(netif_ip6_addr(n, i));
+	bool lo = !net_device_of(n), local = ip6_addr_islinklocal(netif_ip6_addr(n, i)), site = ip6_addr_issitelocal(netif_ip6_addr(n, i));
 
 	*a = (struct net_address){ .family = AF_INET6, .prefix = lo ? 128 : 64,
-				   .scope = lo ? RT_SCOPE_HOST : local ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+				   .scope = lo ? RT_SCOPE_HOST : local ? RT_SCOPE_LINK : site ? RT_SCOPE_SITE : RT_SCOPE_UNIVERSE,
 				   .preferred_s = lifetime(netif_ip6_addr_pref_life(n, i)), .valid_s = lifetime(netif_ip6_addr_valid_life(n, i)) };
 	memcpy(a->ip, netif_ip6_addr(n, i)->addr, 16);
 	if (a->valid_s == UINT32_MAX)
@@ -78,7 +78,7 @@ static void address_v6(const struct netif *n, unsigned i, struct net_address *a)
 		a->flags |= IFA_F_DADFAILED | IFA_F_TENTATIVE;
 	else if (!ip6_addr_isvalid(state))
 		a->flags |= IFA_F_TENTATIVE;
-	else if (ip6_addr_isdeprecated(state))
+	else if (ip6_addr_isdeprecated(state) && !(a->flags & IFA_F_PERMANENT)) /* lwIP's state for ::1 is this one, too */
 		a->flags |= IFA_F_DEPRECATED;
 }
 
