@@ -129,7 +129,6 @@ static void net_main(void *arg)
 		atomic_store_explicit(&wake_ns, 0, memory_order_relaxed);
 		devices_poll();
 		sys_check_timeouts();
-		net_config_work();
 		due = timer_due_ns();
 		atomic_store_explicit(&timers_changed, false, memory_order_relaxed);
 		atomic_store_explicit(&wake_ns, due, memory_order_relaxed);

@@ -6,6 +6,7 @@
  *              lock         the core lock: how often it was taken, was held by another, and how long was waited for it
  *              memory       bytes that lwIP and that sockets and drivers keep, the limit, allocations of lwIP's that failed
  *              device ...   frames and bytes each way, and those that were dropped
+ *              address ...  the IPv4 address, its lease, and what else the network has said: host name, domains, name and time servers
  *              link, arp, ip, icmp, igmp, udp, tcp, ip6, icmp6, nd6, mld6, frag, frag6   lwIP's layers
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
  *              sockets      how many are open, and TCP's by state
@@ -17,6 +18,7 @@
  * Errors:    -ENOMEM.
  */
 #include "net/counters.h"
+#include "net/config.h"
 #include "net/interface.h"
 #include "net/memory.h"
 #include "net/net.h"
@@ -156,6 +158,7 @@ static int counters_print(struct text *t, bool all)
 	text_printf(t, "memory limit=%lu kept=%lu stack=%lu stack_max=%lu stack_failed=%u\n", net_memory_limit(), net_memory_kept(),
 		    (unsigned long)c->lwip.mem.used, (unsigned long)c->lwip.mem.max, c->lwip.mem.err);
 	devices(t);
+	net_config_print(t);
 	layers(t, &c->lwip, all);
 	for (unsigned i = 0; i < MEMP_MAX; i++)
 		if (all || memcmp(&c->pools[i], &none, sizeof(none)))
