@@ -31,7 +31,7 @@
 #include "net/port/hooks.h"
 
 #define WAIT_NS (4 * NSEC_PER_SEC)
-#define WAIT_STEP_NS 2000000
+#define WAIT_STEP_NS 500000
 #define RA_BYTES 1500
 #define NEXT_ICMP6 58
 
@@ -372,6 +372,9 @@ void net_config_wait(void)
 	uint64_t deadline = clock_monotonic_ns() + WAIT_NS;
 	bool pending, there;
 
+	/* While the first answer is on its way. */
+	if (netif)
+		etc_files_look();
 	do {
 		net_lock();
 		there = netif;

@@ -38,5 +38,7 @@ void net_config_print(struct text *t);
 
 /* etc_files.c: makes /etc/resolv.conf, /etc/hosts, /etc/hostname and the host name what net_names_get() says. May sleep; no lock held. */
 void etc_files_write(void);
+/* Reads what etc_files_write() will read, so that it takes less time then. */
+void etc_files_look(void);
 
 #endif

@@ -117,6 +117,24 @@ static void hosts_write(const struct net_names *n, const char *name)
 	kfree(table);
 }
 
+/* Once: which files has the image brought? files_lock held. */
+static void look(void)
+{
+	if (looked)
+		return;
+	looked = true;
+	own_resolv = !exists("/etc/resolv.conf");
+	own_hostname = !exists("/etc/hostname");
+}
+
+void etc_files_look(void)
+{
+	mutex_lock(&files_lock);
+	look();
+	kfree(hosts_read());
+	mutex_unlock(&files_lock);
+}
+
 void etc_files_write(void)
 {
 	struct net_names *n = kmalloc(sizeof(*n));
@@ -128,11 +146,7 @@ void etc_files_write(void)
 	}
 	mutex_lock(&files_lock);
 	net_names_get(n);
-	if (!looked) {
-		looked = true;
-		own_resolv = !exists("/etc/resolv.conf");
-		own_hostname = !exists("/etc/hostname");
-	}
+	look();
 	if (n->host[0] || named) {
 		named = n->host[0];
 		hostname_suggest(n->host);
