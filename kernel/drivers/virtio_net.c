@@ -258,6 +258,7 @@ static void vnet_queues(struct net_device *dev, unsigned *to_receive, unsigned *
 {
 	struct vnet *v = container_of(dev, struct vnet, net);
 
+	tx_reclaim(v);
 	*to_receive = v->rx->vq.size - v->rx->vq.nfree;
 	*to_send = v->tx->vq.size - v->tx->vq.nfree;
 }

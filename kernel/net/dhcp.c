@@ -54,7 +54,7 @@ static struct dhcp_lease offer;
 static struct dhcp_lease lease;
 static bool have_lease;
 static uint64_t renew_ns, rebind_ns, end_ns;
-static const char *told;     /* the last reason in the log */
+static const char *told[16]; /* reasons that are in the log */
 
 static void timer(void *arg);
 
@@ -221,6 +221,19 @@ static void answer(const struct dhcp_lease *l)
 	}
 }
 
+/* Messages can come as fast as frames: each reason is told once. */
+static void tell(const char *why)
+{
+	unsigned i = 0;
+
+	while (i < ARRAY_SIZE(told) && told[i] && told[i] != why)
+		i++;
+	if (i == ARRAY_SIZE(told) || told[i])
+		return;
+	told[i] = why;
+	log_info("network: a DHCP message is passed over: %s", why);
+}
+
 static void received(void *arg, struct udp_pcb *by, struct pbuf *p, const ip_addr_t *from, u16_t port)
 {
 	uint8_t m[DHCP_MESSAGE_BYTES * 3]; /* what a packet of 1500 bytes can hold */
@@ -232,13 +245,11 @@ static void received(void *arg, struct udp_pcb *by, struct pbuf *p, const ip_add
 	if (ip_current_input_netif() != netif)
 		return;
 	why = dhcp_parse(m, len, xid, netif->hwaddr, &l);
-	if (!why) {
-		answer(&l);
-	} else {
+	if (why) {
+		tell(why);
 		net_trace("dhcp: a message is passed over: %s", why);
-		if (why != told)
-			log_info("network: a DHCP message is passed over: %s", why);
-		told = why;
+	} else {
+		answer(&l);
 	}
 }
 
