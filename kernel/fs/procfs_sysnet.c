@@ -65,7 +65,7 @@ static const struct gen_entry ipv4_files[] = {
 	GEN_FILE("tcp_syn_retries", syn_retries_show), GEN_FILE("tcp_synack_retries", syn_retries_show), GEN_FILE("tcp_retries2", retries2_show),
 	GEN_FILE("tcp_rmem", tcp_rmem_show), GEN_FILE("tcp_wmem", tcp_wmem_show), GEN_FILE("tcp_mem", memory_show), GEN_FILE("udp_mem", memory_show),
 	GEN_FILE("tcp_timestamps", one_show), GEN_FILE("tcp_window_scaling", one_show), GEN_FILE("tcp_sack", one_show),
-	GEN_FILE("tcp_fastopen", zero_show), GEN_FILE("tcp_tw_reuse", zero_show), GEN_FILE("tcp_congestion_control", congestion_show),
+	GEN_FILE("tcp_syncookies", one_show), GEN_FILE("tcp_fastopen", zero_show), GEN_FILE("tcp_tw_reuse", zero_show), GEN_FILE("tcp_congestion_control", congestion_show),
 	GEN_FILE("tcp_available_congestion_control", congestion_show), GEN_FILE("tcp_allowed_congestion_control", congestion_show), GEN_END,
 };
 

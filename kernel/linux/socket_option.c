@@ -29,6 +29,11 @@ bool socket_option_on(const struct socket *s, int name)
 	return atomic_load_explicit(&s->options, memory_order_relaxed) & OPTION_BIT(name);
 }
 
+unsigned socket_buffer_size(int value, unsigned least)
+{
+	return 2 * MAX(MIN((unsigned)value, BUFFER_MAX / 2u), least);
+}
+
 union option_value {
 	int number;
 	struct {
@@ -78,11 +83,11 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 		return 0;
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
-		s->sndbuf = 2 * MAX(MIN((unsigned)v->number, BUFFER_MAX / 2u), 2304u);
+		s->sndbuf = socket_buffer_size(v->number, SOCKET_SNDBUF_MIN);
 		return 0;
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
-		s->rcvbuf = 2 * MAX(MIN((unsigned)v->number, BUFFER_MAX / 2u), 1152u);
+		s->rcvbuf = socket_buffer_size(v->number, SOCKET_RCVBUF_MIN);
 		return 0;
 	}
 	return -ENOPROTOOPT;

@@ -9,6 +9,7 @@
  *              address ...  the IPv4 address, its lease, and what else the network has said: host name, domains, name and time servers
  *              link, arp, ip, icmp, igmp, udp, tcp, ip6, icmp6, nd6, mld6, frag, frag6   lwIP's layers
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
+ *              connections  TCP's table (tcp_conn.h): SYN cookies, TIME_WAIT, what was refused for want of memory
  *              sockets      how many are open, and TCP's by state
  *
  *            trace=net prints the same lines, behind "net: ", every ten seconds if there was anything to tell and at the end of the machine; layers
@@ -24,6 +25,7 @@
 #include "net/net.h"
 #include "net/proc.h"
 #include "net/socket_list.h"
+#include "net/tcp_conn.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
@@ -47,6 +49,7 @@ struct copy {
 	struct stats_ lwip;
 	struct stats_mem pools[MEMP_MAX];
 	struct net_lock_counters lock;
+	struct tcp_conn_counters connections;
 };
 
 static struct copy *copy_make(void)
@@ -60,6 +63,7 @@ static struct copy *copy_make(void)
 	for (unsigned i = 0; i < MEMP_MAX; i++)
 		c->pools[i] = *lwip_stats.memp[i];
 	c->lock = net_lock_counters;
+	c->connections = tcp_conn_counters;
 	net_unlock();
 	return c;
 }
@@ -120,6 +124,14 @@ static void devices(struct text *t)
 	kfree(list);
 }
 
+static void connections(struct text *t, const struct tcp_conn_counters *c)
+{
+	text_printf(t, "connections open=%lu time_waits=%lu time_waits_cut=%lu timer_runs=%lu half_open_overflows=%lu cookies_sent=%lu cookies_taken=%lu"
+		       " cookies_refused=%lu unacceptable=%lu no_memory=%lu memory_stalls=%lu\n",
+		    c->connections, c->time_waits, c->time_waits_cut, c->timer_runs, c->syn_overflows, c->cookies_sent, c->cookies_taken,
+		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls);
+}
+
 static void sockets(struct text *t)
 {
 	static const char *const names[SOCKET_STATES] = {
@@ -167,6 +179,7 @@ static int counters_print(struct text *t, bool all)
 		if (all || memcmp(&c->pools[i], &none, sizeof(none)))
 			text_printf(t, "pool %s used=%lu max=%lu failed=%u\n", pools[i], (unsigned long)c->pools[i].used, (unsigned long)c->pools[i].max,
 				    c->pools[i].err);
+	connections(t, &c->connections);
 	sockets(t);
 	kfree(c);
 	return 0;

@@ -9,6 +9,7 @@
  *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/tcp_conn.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -16,8 +17,6 @@
 #include "lwip/ethip6.h"
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
-#include "lwip/tcp.h"
-#include "lwip/priv/tcp_priv.h"
 
 struct list net_devices = LIST_INIT(net_devices);
 
@@ -87,16 +86,19 @@ static err_t link_output(struct netif *netif, struct pbuf *p)
 	return ERR_OK;
 }
 
-void net_devices_flush(void)
+bool net_devices_flush(void)
 {
 	struct net_device *dev;
+	bool any = false;
 
 	list_for_each(dev, &net_devices, link) {
 		if (dev->flush_wanted) {
 			dev->flush_wanted = false;
 			dev->flush(dev);
+			any = true;
 		}
 	}
+	return any;
 }
 
 void net_transmit_retry(struct net_device *dev)
@@ -104,7 +106,7 @@ void net_transmit_retry(struct net_device *dev)
 	if (!dev->tx_full)
 		return;
 	dev->tx_full = false;
-	tcp_txnow();
+	tcp_conn_retry();
 }
 
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)

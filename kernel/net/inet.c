@@ -20,7 +20,7 @@
 #include <linux/in6.h>
 #include "lwip/ip6_addr.h"
 
-#define PORT_BUCKETS 256
+#define PORT_BUCKETS 2048
 /* net.ipv4.ip_local_port_range */
 #define PORT_FIRST 32768
 #define PORT_LAST 60999
@@ -195,6 +195,16 @@ const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to)
 	return n ? from : NULL;
 }
 
+bool inet_has_way(const ip_addr_t *from, const ip_addr_t *to)
+{
+	struct netif *n = ip_route(from, to);
+
+	if (!n || IP_IS_V6(to))
+		return n;
+	return inet_is_local(to) || ip4_addr_net_eq(ip_2_ip4(to), netif_ip4_addr(n), netif_ip4_netmask(n)) ||
+	       !ip4_addr_isany(netif_ip4_gw(n));
+}
+
 /* --- ports --------------------------------------------------------------------------------------------------- */
 
 static struct list *bucket(const struct inet_sock *i, uint16_t port)
@@ -267,6 +277,8 @@ int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port)
 	list_push_back(bucket(i, *port), &i->port_link);
 	return 0;
 }
+
+bool inet_port_free_to_listen(const struct inet_sock *i) { return port_free(i, &i->local.ip, i->local.port); }
 
 void inet_port_release(struct inet_sock *i) { list_del(&i->port_link); }
 

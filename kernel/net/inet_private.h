@@ -60,6 +60,8 @@ uint8_t inet_ip_type(const struct inet_sock *i);
 bool inet_is_local(const ip_addr_t *ip);
 /* The address from which a packet to that address would come, or NULL: there is no way. Core lock held. */
 const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to);
+/* Is there a router for it, if it is not next to this machine? Core lock held. */
+bool inet_has_way(const ip_addr_t *from, const ip_addr_t *to);
 /* The unspecified address and port, in the socket's family. */
 struct inet_end inet_unspecified(const struct inet_sock *i);
 /* As on Linux, a packet to the unspecified address is for this machine. */
@@ -68,6 +70,8 @@ void inet_to_here(ip_addr_t *ip);
 ip_addr_t inet_bind_ip(const struct inet_sock *i, const ip_addr_t *ip);
 /* Reserves the port, or a free one if it is 0, for local address ip. 0, -EADDRINUSE. Core lock held. */
 int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port);
+/* May the socket, which has its port, listen? Core lock held. */
+bool inet_port_free_to_listen(const struct inet_sock *i);
 void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */
 /* Puts a connection that came in beside its listener. Core lock held. */
 void inet_port_share(struct inet_sock *i, uint16_t port);

@@ -9,6 +9,7 @@
 #include "net/proc.h"
 #include "net/net.h"
 #include "net/socket_list.h"
+#include "net/tcp_conn.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "lwip/stats.h"
@@ -128,12 +129,16 @@ int proc_net_snmp6_show(struct text *t, const struct gen_ref *ref)
 
 int proc_net_netstat_show(struct text *t, const struct gen_ref *ref)
 {
+	const struct tcp_conn_counters *c = &tcp_conn_counters; /* words that are read one by one */
 	struct stats_ *s = stats_copy();
 
 	if (!s)
 		return -ENOMEM;
 	const struct figure ext[] = {
-		{ "ListenDrops", s->tcp.memerr }, { "TCPMemoryPressures", s->mem.err },
+		{ "SyncookiesSent", (int64_t)c->cookies_sent }, { "SyncookiesRecv", (int64_t)c->cookies_taken },
+		{ "SyncookiesFailed", (int64_t)c->cookies_refused }, { "ListenOverflows", (int64_t)c->syn_overflows },
+		{ "ListenDrops", (int64_t)(c->syn_overflows + c->memory_refusals) }, { "TCPTimeWaitOverflow", (int64_t)c->time_waits_cut },
+		{ "TCPMemoryPressures", (int64_t)c->memory_stalls },
 	};
 	const struct figure ip[] = {
 		{ "InNoRoutes", 0 }, { "InTruncatedPkts", s->ip.lenerr }, { "InCsumErrors", s->ip.chkerr },

@@ -129,6 +129,10 @@ void socket_family_register(const struct socket_family *f);
 
 /* Fills the common part of a new socket. */
 void socket_init(struct socket *s, const struct socket_ops *ops, int domain, int type, int protocol);
+/* What SO_RCVBUF and SO_SNDBUF record of the value that was asked for: Linux doubles it, within bounds. */
+#define SOCKET_RCVBUF_MIN 1152
+#define SOCKET_SNDBUF_MIN 2304
+unsigned socket_buffer_size(int value, unsigned least);
 /* The deadline of a wait: DEADLINE_NEVER, 0 (do not wait), or by the timeout. */
 uint64_t socket_deadline(uint64_t timeout_ns, int flags);
 /* What a wait that ended with r (-EINTR or -ETIMEDOUT) answers: restartable only without a timeout. */

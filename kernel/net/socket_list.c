@@ -8,6 +8,7 @@
  * Locking:   core lock, and each socket's while its figures are copied.
  */
 #include "net/socket_list.h"
+#include "net/tcp_conn.h"
 #include "net/tcp_private.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -92,15 +93,15 @@ static void timer_set(struct socket_row *r, const struct tcp_pcb *pcb)
 	r->timer_ms = ticks * TCP_SLOW_INTERVAL;
 }
 
-static void connection_row(struct rows *l, const struct tcp_pcb *pcb)
+static void connection_row(const struct tcp_pcb *pcb, void *list)
 {
-	struct tcp_sock *t = pcb->callback_arg;
-	struct socket_row *r = row_next(l);
+	/* Until the handshake is over, the socket is the listener. */
+	struct tcp_sock *t = tcp_sock_of(pcb), *of = t ? t : pcb->listener ? tcp_sock_of((const struct tcp_pcb *)pcb->listener) : NULL;
+	struct socket_row *r = row_next(list);
 
 	if (!r)
 		return;
-	/* Until the handshake is over, the socket is the listener. */
-	r->ipv6 = t ? t->inet.base.domain == AF_INET6 : IP_IS_V6_VAL(pcb->local_ip);
+	r->ipv6 = of ? of->inet.base.domain == AF_INET6 : IP_IS_V6_VAL(pcb->local_ip);
 	r->state = states[pcb->state];
 	end_set(&r->local, r->ipv6, &pcb->local_ip, pcb->local_port);
 	end_set(&r->remote, r->ipv6, &pcb->remote_ip, pcb->remote_port);
@@ -121,10 +122,10 @@ static void connection_row(struct rows *l, const struct tcp_pcb *pcb)
 
 static void listener_row(struct rows *l, const struct tcp_pcb_listen *pcb)
 {
-	struct tcp_sock *t = pcb->callback_arg;
-	struct socket_row *r = row_next(l);
+	struct tcp_sock *t = tcp_sock_of((const struct tcp_pcb *)pcb);
+	struct socket_row *r = t ? row_next(l) : NULL;
 
-	if (!r || !t)
+	if (!r)
 		return;
 	r->ipv6 = t->inet.base.domain == AF_INET6;
 	r->state = SOCKET_LISTENING;
@@ -139,10 +140,7 @@ static void visit_tcp(struct rows *l)
 {
 	for (const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs; pcb; pcb = pcb->next)
 		listener_row(l, pcb);
-	for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
-		connection_row(l, pcb);
-	for (const struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next)
-		connection_row(l, pcb);
+	tcp_conn_each(connection_row, l);
 }
 
 struct socket_row *socket_rows_tcp(unsigned *n) { return collect(visit_tcp, n); }

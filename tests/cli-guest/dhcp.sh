@@ -68,7 +68,7 @@ run_ibrik run --accel tcg -m 128M --network "socket:$T/link" --kernel-opts trace
 kill $server 2>/dev/null
 wait $server 2>/dev/null
 
-# Each state follows the one before it: line N of what the guest saw.
+# Each state follows the one before it. That without an address between the first two leases is over too soon to be seen.
 saw() { # name pattern
 	local line
 	line=$(tail -n +$((at + 1)) "$T/out" | grep -n -m1 -E -- "$2" | cut -d: -f1)
@@ -82,9 +82,8 @@ saw() { # name pattern
 at=0
 saw first-lease '^10\.9\.0\.10 1400 first \| 10\.9\.0\.10 first\.example\.org first; \| first; \| search example\.org lab\.example\.org.*; nameserver 10\.9\.0\.53; nameserver 10\.9\.0\.54;'
 saw renewal-changes-name-servers '^10\.9\.0\.10 1400 first .*nameserver 10\.9\.0\.77;'
-saw lease-that-ends '^none 1500 ibrik \| 127\.0\.1\.1 ibrik; '
 saw second-lease '^10\.9\.0\.20 1400 second \| 10\.9\.0\.20 second\.example\.org second; '
-saw lease-that-is-refused '^none 1500 ibrik '
+saw lease-that-is-refused '^none 1500 ibrik \| 127\.0\.1\.1 ibrik; '
 saw third-lease '^10\.9\.0\.30 1400 first '
 saw lease-for-ever 'address 10\.9\.0\.30 by=dhcp server=10\.9\.0\.1 lease_s=4294967295 left_s=4294967295 host=first search=example\.org,lab\.example\.org,six\.example dns=.* ntp=10\.9\.0\.123'
 at=0
