@@ -410,6 +410,58 @@ TEST(malformed_messages_are_passed_over)
 	close(fd);
 }
 
+/* Any attributes and lengths behind any question; only questions, since this runs on Linux, too. */
+TEST(questions_of_any_bytes_do_no_harm)
+{
+	static const uint16_t types[] = { RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH, RTM_GETRULE, RTM_GETQDISC };
+	static char answer[65536], bytes[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = (void *)bytes;
+	int fd = open_netlink(), loopbacks = 0;
+	unsigned seed = 1;
+
+	for (int round = 0; round < 3000; round++) {
+		size_t len = NLMSG_HDRLEN + (size_t)rand_r(&seed) % (sizeof(bytes) - NLMSG_HDRLEN);
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (char)(rand_r(&seed) % 8 ? rand_r(&seed) % 40 : rand_r(&seed));
+		h->nlmsg_len = rand_r(&seed) % 8 ? (uint32_t)len : (uint32_t)rand_r(&seed) % 300;
+		h->nlmsg_type = types[(size_t)rand_r(&seed) % (sizeof(types) / sizeof(*types))];
+		h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (rand_r(&seed) % 2 ? NLM_F_DUMP : 0) | (rand_r(&seed) % 4 ? 0 : NLM_F_ACK));
+		CHECK_EQ(send(fd, bytes, len, 0), len);
+		while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+			;
+		CHECK(errno == EAGAIN || errno == ENOBUFS);
+	}
+	close(fd);
+	fd = open_netlink();
+	ask_dump(fd, RTM_GETLINK, AF_UNSPEC);
+	dump(fd, RTM_NEWLINK, look_at_link, &loopbacks);
+	CHECK_EQ(loopbacks, 1);
+	close(fd);
+}
+
+static void *dump_again_and_again(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		int fd = open_netlink();
+
+		ask_dump(fd, i % 2 ? RTM_GETADDR : RTM_GETROUTE, AF_UNSPEC);
+		CHECK(dump(fd, i % 2 ? RTM_NEWADDR : RTM_NEWROUTE, NULL, NULL) >= 1);
+		close(fd);
+	}
+	return arg;
+}
+
+TEST(many_ask_at_once)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		threads[i] = thread_start(dump_again_and_again, NULL);
+	for (int i = 0; i < 4; i++)
+		thread_join(threads[i], NULL);
+}
+
 TEST(two_requests_in_one_datagram)
 {
 	struct nlmsghdr two[2] = { { NLMSG_HDRLEN, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 1, 0 },

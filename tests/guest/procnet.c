@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static char text[262144];
+static char text[1 << 20];
 
 static char *slurp(const char *path)
 {
@@ -350,6 +350,51 @@ TEST(if_inet6_and_ipv6_route_have_their_columns)
 	slurp("/proc/net/ipv6_route");
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		CHECK_EQ(sscanf(line, "%32[0-9a-f] %2x %32[0-9a-f] %2x %32[0-9a-f] %8x %*8x %*8x %8x %19s", a, v, b, v + 1, c, v + 2, v + 3, name), 8);
+}
+
+static volatile bool over;
+
+/* Opens, connects and closes sockets of all kinds until it is told to stop. */
+static void *come_and_go(void *arg)
+{
+	while (!over) {
+		uint16_t port, datagrams;
+		int l = bound(SOCK_STREAM, &port), d = bound(SOCK_DGRAM, &datagrams), c = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), pair[2];
+		struct linger reset = { 1, 0 }; /* leaves nothing in TIME_WAIT */
+
+		CHECK_OK(setsockopt(c, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
+		CHECK_OK(listen(l, 5));
+		connect_to(c, port);
+		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+		close(c);
+		close(l);
+		close(d);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return arg;
+}
+
+TEST(tables_are_whole_while_sockets_come_and_go)
+{
+	static const char *const files[] = { "tcp", "tcp6", "udp", "unix", "sockstat", "snmp", "netstat", "dev" };
+	pthread_t threads[3];
+
+	over = false;
+	for (int i = 0; i < 3; i++)
+		threads[i] = thread_start(come_and_go, NULL);
+	for (int i = 0; i < 200; i++) {
+		char path[40];
+		long n;
+
+		snprintf(path, sizeof(path), "/proc/net/%s", files[i % (int)(sizeof(files) / sizeof(*files))]);
+		slurp(path);
+		n = (long)strlen(text);
+		CHECK_MSG(n > 20 && text[n - 1] == '\n', "%s has %ld bytes", path, n);
+	}
+	over = true;
+	for (int i = 0; i < 3; i++)
+		thread_join(threads[i], NULL);
 }
 
 TEST(net_belongs_to_a_process)
