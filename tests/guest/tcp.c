@@ -601,6 +601,130 @@ TEST(tcp_info_tells_of_the_connection)
 	close(l);
 }
 
+/* --- all at once ----------------------------------------------------------------------------------------------------------- */
+
+enum { STORM_THREADS = 6 };
+static int64_t storm_end;
+static int storm_listener;
+static _Atomic int storm_connections, storm_wrong;
+
+static unsigned storm_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)(*state >> 33);
+}
+
+static unsigned char storm_byte(unsigned seed, size_t at) { return (unsigned char)(seed + at * 7 + (at >> 8)); }
+
+/* Sends what it is told the length of, and ends in one of several ways; half of the readers are slow, or have small buffers. */
+static void *storm_client(void *arg)
+{
+	uint64_t r = (uintptr_t)arg;
+
+	while (now_ns() < storm_end) {
+		static const int sizes[] = { 0, 1, 100, 1460, 5000, 30000, 200000 };
+		struct linger lingers = { .l_onoff = 1, .l_linger = storm_random(&r) % 3 };
+		unsigned seed = storm_random(&r);
+		struct { unsigned seed, bytes; } head = { seed, (unsigned)sizes[storm_random(&r) % 7] };
+		unsigned char buf[20000];
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		size_t done = 0;
+		char end;
+
+		if (storm_random(&r) % 3 == 0)
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 20000 }, sizeof(int));
+		if (storm_random(&r) % 3 == 0)
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		if (storm_random(&r) % 3 == 0)
+			setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
+		if (connect_to(fd, port_of(storm_listener))) {
+			close(fd);
+			continue;
+		}
+		if (write(fd, &head, sizeof(head)) != sizeof(head))
+			atomic_fetch_add(&storm_wrong, 1);
+		while (done < head.bytes) {
+			size_t n = 1 + storm_random(&r) % sizeof(buf);
+			ssize_t w;
+
+			n = n < head.bytes - done ? n : head.bytes - done;
+			for (size_t i = 0; i < n; i++)
+				buf[i] = storm_byte(seed, done + i);
+			w = send(fd, buf, n, MSG_NOSIGNAL | (storm_random(&r) % 4 ? 0 : MSG_MORE));
+			if (w <= 0)
+				break;
+			done += w;
+		}
+		/* The peer says that it has got all, or does not get a word more. */
+		switch (storm_random(&r) % 4) {
+		case 0: shutdown(fd, SHUT_WR); /* fall through */
+		case 1:
+			if (done != head.bytes || read(fd, &end, 1) != 1 || end != 'k')
+				atomic_fetch_add(&storm_wrong, 1);
+			break;
+		case 2: setsockopt(fd, SOL_SOCKET, SO_LINGER, &lingers, sizeof(lingers)); break;
+		}
+		close(fd);
+		atomic_fetch_add(&storm_connections, 1);
+	}
+	return NULL;
+}
+
+static void *storm_server(void *arg)
+{
+	uint64_t r = (uintptr_t)arg;
+	int fd;
+
+	while ((fd = accept(storm_listener, NULL, NULL)) >= 0) {
+		struct { unsigned seed, bytes; } head = { 0, 0 };
+		unsigned char buf[30000];
+		size_t done = 0;
+		ssize_t n = recv(fd, &head, sizeof(head), MSG_WAITALL);
+
+		if (storm_random(&r) % 3 == 0)
+			setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 20000 }, sizeof(int));
+		while (n > 0 && done < head.bytes) {
+			if (storm_random(&r) % 50 == 0)
+				sleep_ms(5);
+			n = read(fd, buf, 1 + storm_random(&r) % sizeof(buf));
+			for (ssize_t i = 0; i < n; i++)
+				if (buf[i] != storm_byte(head.seed, done + i))
+					atomic_fetch_add(&storm_wrong, 1);
+			done += n > 0 ? n : 0;
+		}
+		send(fd, "k", 1, MSG_NOSIGNAL);
+		if (storm_random(&r) % 4 == 0)
+			close_reset(fd);
+		else
+			close(fd);
+	}
+	return NULL;
+}
+
+/* TCP_STORM_SECONDS in the environment makes it longer. */
+TEST_SLOW(connections_of_every_kind_at_once, 1000)
+{
+	const char *seconds = getenv("TCP_STORM_SECONDS");
+	pthread_t client[STORM_THREADS], server[STORM_THREADS];
+
+	storm_listener = listener(64);
+	storm_end = now_ns() + (seconds ? atoi(seconds) : 2) * 1000 * MS;
+	for (uintptr_t i = 0; i < STORM_THREADS; i++) {
+		CHECK_EQ(pthread_create(&server[i], NULL, storm_server, (void *)(i + 100)), 0);
+		CHECK_EQ(pthread_create(&client[i], NULL, storm_client, (void *)(i + 1)), 0);
+	}
+	for (int i = 0; i < STORM_THREADS; i++)
+		pthread_join(client[i], NULL);
+	shutdown(storm_listener, SHUT_RDWR);
+	for (int i = 0; i < STORM_THREADS; i++)
+		pthread_join(server[i], NULL);
+	close(storm_listener);
+	CHECK_EQ(storm_wrong, 0);
+	CHECK(storm_connections > 5);
+	if (seconds)
+		fprintf(stderr, "%d connections\n", storm_connections);
+}
+
 /* --- memory -------------------------------------------------------------------------------------------------------------------- */
 
 /* KiB, or -1. */
