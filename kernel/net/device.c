@@ -9,12 +9,13 @@
  *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/neighbour.h"
 #include "net/tcp_conn.h"
+#include "net/unreach.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "lwip/etharp.h"
-#include "lwip/ethip6.h"
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
 
@@ -38,6 +39,16 @@ void net_loopback_init(void)
 	NETIF_SET_CHECKSUM_CTRL(lo, NETIF_CHECKSUM_DISABLE_ALL);
 	/* lwIP takes 0 for 64 KiB; what sockets ask for shall be a number. */
 	lo->mtu = 65535;
+}
+
+void net_loopback_count(unsigned bytes)
+{
+	struct netif *lo = netif_get_by_index(net_interface_index(0));
+
+	MIB2_STATS_NETIF_INC(lo, ifoutucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifoutoctets, bytes);
+	MIB2_STATS_NETIF_INC(lo, ifinucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifinoctets, bytes);
 }
 
 struct net_device *net_device_of(const struct netif *netif) { return netif->name[0] == 'l' ? NULL : netif->state; }
@@ -109,6 +120,16 @@ void net_transmit_retry(struct net_device *dev)
 	tcp_conn_retry();
 }
 
+/* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
+static bool acceptable(struct netif *netif, const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+
+	if (p->len < SIZEOF_ETH_HDR)
+		return false;
+	return eth->type == PP_HTONS(ETHTYPE_ARP) ? neighbour_hears(netif, p) : eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
+}
+
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 {
 	struct netif *netif = dev->netif;
@@ -124,7 +145,7 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
 	else
 		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
-	if (netif->input(p, netif) != ERR_OK) {
+	if (!acceptable(netif, p) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}
@@ -142,8 +163,8 @@ static err_t netif_setup(struct netif *netif)
 	netif->hwaddr_len = ETH_HWADDR_LEN;
 	memcpy(netif->hwaddr, dev->mac, ETH_HWADDR_LEN);
 	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
-	netif->output = etharp_output;
-	netif->output_ip6 = ethip6_output;
+	netif->output = unreach_output_v4;
+	netif->output_ip6 = unreach_output_v6;
 	netif->linkoutput = link_output;
 	if (dev->offload & NET_OFFLOAD_TX_CSUM)
 		netif->chksum_flags &= ~NETIF_CHECKSUM_GEN_TCP;

@@ -59,10 +59,12 @@ int proc_net_snmp_show(struct text *t, const struct gen_ref *ref)
 {
 	struct stats_ *s = stats_copy();
 	const struct stats_mib2 *m;
+	uint32_t full;
 
 	if (!s)
 		return -ENOMEM;
 	m = &s->mib2;
+	full = s->udp.drop - s->udp.chkerr; /* datagrams for which a socket had no room */
 	const struct figure ip[] = {
 		{ "Forwarding", 2 }, { "DefaultTTL", TCP_TTL }, { "InReceives", m->ipinreceives }, { "InHdrErrors", m->ipinhdrerrors },
 		{ "InAddrErrors", m->ipinaddrerrors }, { "ForwDatagrams", m->ipforwdatagrams }, { "InUnknownProtos", m->ipinunknownprotos },
@@ -89,8 +91,8 @@ int proc_net_snmp_show(struct text *t, const struct gen_ref *ref)
 		{ "InErrs", m->tcpinerrs }, { "OutRsts", m->tcpoutrsts }, { "InCsumErrors", s->tcp.chkerr },
 	};
 	const struct figure udp[] = {
-		{ "InDatagrams", m->udpindatagrams }, { "NoPorts", m->udpnoports }, { "InErrors", m->udpinerrors }, { "OutDatagrams", m->udpoutdatagrams },
-		{ "RcvbufErrors", 0 }, { "SndbufErrors", 0 }, { "InCsumErrors", s->udp.chkerr }, { "IgnoredMulti", 0 }, { "MemErrors", s->udp.memerr },
+		{ "InDatagrams", m->udpindatagrams }, { "NoPorts", m->udpnoports }, { "InErrors", m->udpinerrors + full }, { "OutDatagrams", m->udpoutdatagrams },
+		{ "RcvbufErrors", full }, { "SndbufErrors", 0 }, { "InCsumErrors", s->udp.chkerr }, { "IgnoredMulti", 0 }, { "MemErrors", s->udp.memerr },
 	};
 	const struct figure lite[] = {
 		{ "InDatagrams", 0 }, { "NoPorts", 0 }, { "InErrors", 0 }, { "OutDatagrams", 0 }, { "RcvbufErrors", 0 }, { "SndbufErrors", 0 },

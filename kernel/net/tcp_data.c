@@ -21,6 +21,7 @@
 #include <asm/socket.h>
 
 #define CHUNK_MAX 32704        /* lwIP takes less than 64 KiB; with the header, 32 KiB */
+#define TCP_OPTION_BYTES_MAX 40
 #define CHUNK_COPIED 1024      /* up to here lwIP copies */
 #define RX_READ_MAX 4
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
@@ -267,7 +268,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		return -EINVAL;
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
-		r = -ENOTCONN;
+		r = t->inet.rx_shut ? 1 : -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
 			/* An error is for the next call if this one has something to say. */
@@ -364,6 +365,23 @@ static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline, bool started)
 	return r;
 }
 
+/*
+ * lwIP makes no segment longer than half of the largest window that it has seen, and its assertions want that of the last one that waits, too. A
+ * peer that begins without a window (which counts as none seen) and then opens a small one would make it too long.
+ */
+static void window_floor(struct tcp_pcb *pcb)
+{
+	const struct tcp_seg *last = pcb->unsent;
+	tcpwnd_size_t floor;
+
+	if (!last || pcb->snd_wnd_max / 2 >= pcb->mss)
+		return;
+	while (last->next)
+		last = last->next;
+	floor = 2 * (last->len + TCP_OPTION_BYTES_MAX);
+	pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, floor);
+}
+
 /* Hands the chunk to lwIP, which takes it over unless it copies. 0, or -errno with the chunk untouched. Core lock held. */
 static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool more)
 {
@@ -372,6 +390,7 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 	if (!t->pcb)
 		return -EPIPE;
 	tcp_conn_enter(t->pcb);
+	window_floor(t->pcb);
 	e = tcp_write(t->pcb, c->data, c->len, (copy ? TCP_WRITE_FLAG_COPY : 0) | (more ? TCP_WRITE_FLAG_MORE : 0));
 	if (e == ERR_OK && !copy) {
 		c->end = t->pcb->snd_lbb;

@@ -33,6 +33,9 @@ void net_heap_free(void *p);
 /* Frames are received into pages of the driver (custom pbufs); lwIP's own pool is used by nothing big. */
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define LWIP_PBUF_REF_T u16_t
+/* Segments point into what a socket holds, which is freed when its connection is reset, whoever else has them: what waits for a neighbour's
+ * address is a copy. */
+#define PBUF_NEEDS_COPY(p) (((p)->type_internal & PBUF_TYPE_ALLOC_SRC_MASK) == PBUF_TYPE_ALLOC_SRC_MASK_STD_MEMP_PBUF)
 /* Room for the header that virtio-net puts before each frame. */
 #define PBUF_LINK_ENCAPSULATION_HLEN 16
 
@@ -58,7 +61,8 @@ void net_heap_free(void *p);
 #define LWIP_IGMP 1
 #define LWIP_IPV6_MLD 1
 #define LWIP_MULTICAST_TX_OPTIONS 1
-#define LWIP_RAW 0
+/* How UDP datagrams and ICMP errors come to the sockets, before lwIP looks at them (udp_receive.c, unreach.c). */
+#define LWIP_RAW 1
 #define LWIP_ICMP 1
 #define LWIP_ICMP6 1
 #define LWIP_BROADCAST_PING 0
