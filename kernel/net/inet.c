@@ -324,6 +324,15 @@ void inet_port_share(struct inet_sock *i, uint16_t port)
 	list_push_back(bucket(i, port), &i->port_link);
 }
 
+void inet_port_each(bool tcp, void (*visit)(struct inet_sock *i, void *arg), void *arg)
+{
+	struct inet_sock *i;
+
+	for (unsigned b = 0; b < PORT_BUCKETS; b++)
+		list_for_each(i, &ports[!tcp][b], port_link)
+			visit(i, arg);
+}
+
 /* --- families --------------------------------------------------------------------------------------------------- */
 
 static struct socket *create(int domain, int type, int protocol)

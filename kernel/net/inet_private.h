@@ -102,8 +102,9 @@ bool inet_port_free_to_listen(const struct inet_sock *i);
 void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */
 /* Puts a connection that came in beside its listener. Core lock held. */
 void inet_port_share(struct inet_sock *i, uint16_t port);
+/* Calls visit for every socket of TCP or UDP that has a port. Core lock held. */
+void inet_port_each(bool tcp, void (*visit)(struct inet_sock *i, void *arg), void *arg);
 int inet_getname(struct socket *s, struct socket_addr *addr, bool peer);
-long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg);
 /* lwIP's error as -errno. */
 int inet_error(err_t e);
 
@@ -127,6 +128,8 @@ struct socket *udp_create(int domain, int protocol);
 /* TCP's own options; core lock held, len is at least 4. -ENOPROTOOPT. */
 int tcp_setopt(struct inet_sock *i, int level, int name, int value);
 int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
+/* Bytes that wait in a UDP socket, and the datagrams for which it had no room. Takes its lock. */
+void udp_sock_figures(struct inet_sock *i, size_t *waiting, uint64_t *dropped);
 /* Applies what the options of IP say to the control block; core lock held. */
 void tcp_ip_options(struct inet_sock *i);
 

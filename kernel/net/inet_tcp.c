@@ -717,7 +717,7 @@ static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		net_unlock();
 		return n < 0 ? n : put_user(arg, n);
 	}
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 static const struct socket_ops tcp_ops = {
