@@ -1,8 +1,8 @@
 #!/bin/bash
 # Hostile peers: while each attack of the relay's bad neighbour goes on, another client is served; then memory is what it was. And DHCP servers that lie.
-# HOSTILE_SECONDS is for how long each (1), HOSTILE_RATE how many frames a second (1000), HOSTILE_SEED from which seed.
+# HOSTILE_SECONDS is for how long each at least (0), HOSTILE_RATE how many frames a second (1000), HOSTILE_SEED from which seed.
 . "$(dirname "$0")/../net/lib.sh"
-seconds=${HOSTILE_SECONDS:-1} rate=${HOSTILE_RATE:-1000} seed=${HOSTILE_SEED:-1}
+seconds=${HOSTILE_SECONDS:-0} rate=${HOSTILE_RATE:-1000} seed=${HOSTILE_SEED:-1}
 MACHINE_SECONDS=$((200 + seconds * 40))
 
 relay_start "$seed"
