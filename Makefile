@@ -55,13 +55,13 @@ kernel: $(BUILD)/ibrik.elf
 
 $(BUILD)/kernel/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) -MD -MP -c $< -o $@
 	$(Q)! readelf -rW $@ | awk '/^Reloc/ { short = /\.rela\.text\.short/ } short && (/_PLT32/ || (/_PC32/ && $$5 ~ /^\.text/))' | grep . || \
 		{ echo "$<: a short call calls or jumps out of its section (kernel/arch/$(ARCH)/gate.h)" >&2; rm $@; exit 1; }
 
 $(BUILD)/kernel/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLER__ -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLER__ -MD -MP -c $< -o $@
 
 -include $(KERNEL_OBJS:.o=.d)
 

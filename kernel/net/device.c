@@ -11,6 +11,7 @@
 #include "net/device.h"
 #include "net/neighbour.h"
 #include "net/tcp_conn.h"
+#include "net/unreach.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -152,8 +153,8 @@ static err_t netif_setup(struct netif *netif)
 	netif->hwaddr_len = ETH_HWADDR_LEN;
 	memcpy(netif->hwaddr, dev->mac, ETH_HWADDR_LEN);
 	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
-	netif->output = neighbour_output;
-	netif->output_ip6 = neighbour_output6;
+	netif->output = unreach_output_v4;
+	netif->output_ip6 = unreach_output_v6;
 	netif->linkoutput = link_output;
 	if (dev->offload & NET_OFFLOAD_TX_CSUM)
 		netif->chksum_flags &= ~NETIF_CHECKSUM_GEN_TCP;

@@ -139,6 +139,7 @@ static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 	mutex_lock(&t->inet.lock);
 	t->inet.local.ip = pcb->local_ip;
 	t->state = TCP_CONNECTED;
+	t->attempt = false;
 	tcp_room_update(t);
 	waitq_wake_all(&t->inet.writers, 0);
 	waitq_wake(&t->inet.readers, 0, EVENTS_OUT);
@@ -156,11 +157,33 @@ static void connection_lost(void *arg, err_t err)
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_CONNECTING && e == ECONNRESET)
 		e = ECONNREFUSED;
+	/* Nobody answered, and somebody had said why. */
+	if (e == ETIMEDOUT && t->soft_error)
+		e = t->soft_error;
 	/* A reset behind the peer's FIN is the answer to bytes that it will not read. */
 	if (e == ECONNRESET && t->rx_end_seen)
 		e = EPIPE;
 	over(t, e);
 	mutex_unlock(&t->inet.lock);
+}
+
+void tcp_unreachable(const struct inet_unreach *why)
+{
+	struct tcp_pcb *pcb;
+	struct tcp_sock *t;
+
+	pcb = tcp_conn_find(&why->from.ip, why->from.port, &why->to.ip, why->to.port);
+	/* A stranger does not know which bytes are under way (RFC 5927, section 4.1). */
+	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt))
+		return;
+	t = tcp_sock_of(pcb);
+	if (!t || t->orphan || why->error == EMSGSIZE)
+		return;
+	tcp_conn_enter(pcb);
+	t->soft_error = why->error;
+	/* It ends a connection that is being made; one that stands has other ways to go (RFC 1122, section 4.2.3.9). */
+	if (pcb->state == SYN_SENT)
+		tcp_abandon(pcb, 0);
 }
 
 static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
@@ -224,6 +247,17 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	return 0;
 }
 
+/* Before it listens or connects, maybe not for the first time: a control block, and a local address. Core lock held. */
+static int name_make(struct tcp_sock *t)
+{
+	if (t->pcb && t->inet.local.port)
+		return 0;
+	mutex_lock(&t->inet.lock);
+	t->inet.local = inet_unspecified(&t->inet);
+	mutex_unlock(&t->inet.lock);
+	return bind_to(t, t->bound.port ? t->bound : t->inet.local);
+}
+
 static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -234,6 +268,8 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 		return r;
 	net_lock();
 	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
+	if (!r)
+		t->bound = t->inet.local;
 	net_unlock();
 	return r;
 }
@@ -260,8 +296,9 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->state = TCP_CONNECTED;
 	child->success_told = true;
 	child->nodelay = t->nodelay;
-	child->inet.ttl = t->inet.ttl;
-	child->inet.tos = t->inet.tos;
+	child->inet.v4 = t->inet.v4;
+	child->inet.v6 = t->inet.v6;
+	child->inet.device = t->inet.device;
 	child->keep_idle = t->keep_idle;
 	child->keep_interval = t->keep_interval;
 	child->keep_count = t->keep_count;
@@ -272,6 +309,9 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->wnd_limit = tcp_window_limit(t);
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
+	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
+	child->inet.base.recv_timeout_ns = t->inet.base.recv_timeout_ns;
+	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
 	tcp_options_apply(child);
@@ -293,11 +333,9 @@ static int listen_start(struct tcp_sock *t, unsigned backlog)
 	err_t e;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
 	if (!inet_port_free_to_listen(&t->inet))
 		return -EADDRINUSE;
 	/* Of an attempt to connect. */
@@ -379,11 +417,9 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	const ip_addr_t *from;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
 	inet_to_here(&to.ip);
 	from = inet_source(&t->pcb->local_ip, &to.ip);
 	if (!from || !inet_has_way(from, &to.ip))
@@ -394,9 +430,11 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 		return -ENOBUFS;
 	mutex_lock(&t->inet.lock);
 	t->state = TCP_CONNECTING;
+	t->attempt = true;
 	t->inet.remote = to;
 	t->inet.local.ip = *from;
 	mutex_unlock(&t->inet.lock);
+	tcp_ip_options(&t->inet);
 	r = inet_error(tcp_connect(t->pcb, &to.ip, to.port, connection_made));
 	if (!r) {
 		tcp_conn_unlist();
@@ -408,6 +446,18 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	t->inet.remote.port = 0;
 	mutex_unlock(&t->inet.lock);
 	return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
+}
+
+/* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
+static void start_over(struct tcp_sock *t)
+{
+	if (t->state != TCP_OVER || !t->attempt)
+		return;
+	t->attempt = false;
+	t->state = TCP_NEW;
+	t->inet.remote = inet_unspecified(&t->inet);
+	t->inet.rx_shut = t->inet.tx_shut = false;
+	t->soft_error = 0;
 }
 
 /* Waits for the answer. 0 or -errno. */
@@ -427,6 +477,7 @@ static int connect_wait(struct tcp_sock *t, uint64_t deadline)
 		r = socket_take_error(&t->inet.base);
 		if (!r && t->state != TCP_CONNECTED)
 			r = -ECONNABORTED;
+		start_over(t);
 	}
 	mutex_unlock(&t->inet.lock);
 	return r;
@@ -436,23 +487,31 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 {
 	struct tcp_sock *t = tcp_sock(s);
 	struct inet_end to;
-	int r = inet_end_parse(&t->inet, addr, &to);
+	int r;
 
-	if (r)
-		return r;
+	if (addr->len < sizeof(addr->family))
+		return -EINVAL;
 	net_lock();
 	switch (t->state) {
-	case TCP_NEW: r = to.port ? connect_start(t, to) : -ECONNREFUSED; break;
+	case TCP_NEW:
+		r = inet_end_parse(&t->inet, addr, &to);
+		if (!r)
+			r = to.port ? connect_start(t, to) : -ECONNREFUSED;
+		break;
 	case TCP_CONNECTING: r = flags & MSG_DONTWAIT ? -EALREADY : 0; break;
 	case TCP_CONNECTED:
 		/* Who did not wait is told once. */
-		if (t->success_told)
-			r = -EISCONN;
+		r = t->success_told ? -EISCONN : 0;
 		t->success_told = true;
 		net_unlock();
 		return r;
 	case TCP_LISTENING: r = -EISCONN; break;
-	default: r = socket_take_error(s); r = r ? r : -ECONNABORTED;
+	default:
+		r = socket_take_error(s);
+		r = r ? r : t->attempt ? -ECONNABORTED : -EISCONN;
+		mutex_lock(&t->inet.lock);
+		start_over(t);
+		mutex_unlock(&t->inet.lock);
 	}
 	net_unlock();
 	if (r)
@@ -480,7 +539,8 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 	net_lock();
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_LISTENING && rx) {
-		t->state = TCP_OVER;
+		/* It may listen again. */
+		t->state = TCP_NEW;
 		s->listening = false;
 		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
 		mutex_unlock(&t->inet.lock);
@@ -490,7 +550,9 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 		return 0;
 	}
 	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
+		/* Linux remembers it all the same. */
 		r = -ENOTCONN;
+		t->inet.rx_shut |= rx && t->state == TCP_NEW;
 	} else {
 		t->inet.rx_shut |= rx;
 		t->inet.tx_shut |= tx;

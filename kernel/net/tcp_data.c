@@ -268,7 +268,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		return -EINVAL;
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
-		r = -ENOTCONN;
+		r = t->inet.rx_shut ? 1 : -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
 			/* An error is for the next call if this one has something to say. */

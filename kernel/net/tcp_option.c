@@ -18,12 +18,15 @@
 
 void tcp_ip_options(struct inet_sock *i)
 {
+	const struct inet_ip_options *o;
 	struct tcp_sock *t = tcp_of(i);
 
 	if (!t->pcb)
 		return;
-	t->pcb->ttl = i->ttl ? i->ttl : TCP_TTL;
-	t->pcb->tos = i->tos;
+	o = IP_IS_V6_VAL(i->remote.ip) && !ip_addr_isany(&i->remote.ip) ? &i->v6 : &i->v4;
+	t->pcb->ttl = o->ttl >= 0 ? (u8_t)o->ttl : TCP_TTL;
+	t->pcb->tos = o->tos;
+	t->pcb->netif_idx = i->device;
 }
 
 /* Options that were set before there was a control block. Core lock held. */

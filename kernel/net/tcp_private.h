@@ -28,10 +28,13 @@ struct tcp_sock {
 	bool cork;
 	bool linger_waits;             /* close() waits until all has been acknowledged; cleared under both locks */
 	bool success_told;             /* to a connect() */
+	bool attempt;                  /* connect() has begun something that was never a connection; under both locks */
+	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
+	int soft_error;                /* what ICMP said of the peer: the reason, if the connection times out */
 	uint64_t bytes_received, bytes_acked;
 	struct list half_open;         /* listener: connections whose handshake is not over */
 	/* inet.lock */

@@ -165,7 +165,7 @@ static void cookie_answer(const struct tcp_sock *t, struct pbuf *syn)
 	IF__NETIF_CHECKSUM_ENABLED(out, NETIF_CHECKSUM_GEN_TCP) {
 		h->chksum = ip_chksum_pseudo(p, IP_PROTO_TCP, p->tot_len, local, remote);
 	}
-	ip_output_if(p, local, remote, TCP_TTL, t->inet.tos, IP_PROTO_TCP, out);
+	ip_output_if(p, local, remote, TCP_TTL, (IP_IS_V6(local) ? t->inet.v6.tos : t->inet.v4.tos), IP_PROTO_TCP, out);
 	pbuf_free(p);
 	cookie_sent_ns = now;
 	cookie_sent = true;

@@ -14,6 +14,7 @@
  * Errors:    none.
  */
 #include "net/timer.h"
+#include "net/unreach.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
@@ -144,6 +145,8 @@ static enum urgency nd(void)
 	return u;
 }
 
+static enum urgency neighbour_silent(void) { return unreach_waiting() ? URGENCY_NOW : URGENCY_NONE; }
+
 static struct net_timer {
 	void (*run)(void);
 	enum urgency (*look)(void);
@@ -160,6 +163,7 @@ static struct net_timer {
 	{ .run = dhcp_fine_tmr, .look = dhcp_request_waits, .interval_ms = DHCP_FINE_TIMER_MSECS },
 	{ .run = igmp_tmr, .look = igmp_report, .interval_ms = IGMP_TMR_INTERVAL },
 	{ .run = nd6_tmr, .look = nd, .interval_ms = ND6_TMR_INTERVAL },
+	{ .run = unreach_check, .look = neighbour_silent, .interval_ms = UNREACH_CHECK_MS },
 	{ .run = mld6_tmr, .look = mld_report, .interval_ms = MLD6_TMR_INTERVAL },
 };
 

@@ -61,7 +61,8 @@ void net_heap_free(void *p);
 #define LWIP_IGMP 1
 #define LWIP_IPV6_MLD 1
 #define LWIP_MULTICAST_TX_OPTIONS 1
-#define LWIP_RAW 0
+/* How UDP datagrams and ICMP errors come to the sockets, before lwIP looks at them (udp_receive.c, unreach.c). */
+#define LWIP_RAW 1
 #define LWIP_ICMP 1
 #define LWIP_ICMP6 1
 #define LWIP_BROADCAST_PING 0
