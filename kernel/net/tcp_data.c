@@ -27,6 +27,7 @@
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
 #define WINDOW_FIRST 65535     /* of a connection */
+#define SEND_START 98304       /* bytes that a new connection may have under way */
 #define SHORT_LIMIT 16384      /* bytes that a socket may have under way while the network's memory is short */
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
@@ -98,10 +99,15 @@ static void window_announce(const struct tcp_sock *t)
 
 /* --- room to send ------------------------------------------------------------------------------------------- */
 
-/* As long as nobody sets a size, it is as large as it can be: Linux's default is small and grows. */
+/*
+ * As long as nobody sets a size, it grows with what the peer has shown to take, as on Linux: else some dozens of peers with closed windows would
+ * hold all the memory that the network may have. Core lock held.
+ */
 static size_t send_limit(const struct tcp_sock *t)
 {
-	return t->sndbuf_set ? MIN((size_t)t->inet.base.sndbuf, (size_t)TCP_SND_BUF) : TCP_SND_BUF;
+	size_t shown = MAX((size_t)t->pcb->cwnd * 4, (size_t)SEND_START);
+
+	return MIN(t->sndbuf_set ? (size_t)t->inet.base.sndbuf : shown, (size_t)TCP_SND_BUF);
 }
 
 void tcp_room_update(struct tcp_sock *t)
@@ -111,10 +117,11 @@ void tcp_room_update(struct tcp_sock *t)
 	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again. */
 	if (used > SHORT_LIMIT && net_memory_short())
 		limit = MIN(limit, (size_t)SHORT_LIMIT);
+	t->send_limit = limit;
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
 }
 
-bool tcp_writable(const struct tcp_sock *t) { return t->room >= send_limit(t) / WRITABLE_PART; }
+bool tcp_writable(const struct tcp_sock *t) { return t->room >= t->send_limit / WRITABLE_PART; }
 
 /* Wakes those who wait for room, if there is some now. Both locks held. */
 static void room_changed(struct tcp_sock *t)

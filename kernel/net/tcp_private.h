@@ -52,6 +52,7 @@ struct tcp_sock {
 	bool rx_late;                  /* lwIP's poll has been: what is read now is freed at once */
 	bool rx_end_seen;              /* FIN came in */
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
+	size_t send_limit;             /* how many may be under way */
 	struct list pending;           /* listener: connections to accept */
 	struct list pending_link;
 	unsigned npending, backlog;
