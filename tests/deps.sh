@@ -14,7 +14,7 @@ set -eu
 
 run="gcc libc6-dev make git qemu-system-x86 squashfs-tools zlib1g-dev dpkg-dev xz-utils ca-certificates openjdk-17-jdk-headless"
 test="$run clang libclang-rt-14-dev llvm libclojure-java libh2-java maven"
-servers="$test curl postgresql wrk apache2-utils"
+servers="$test curl postgresql wrk"
 matrix="$test liblucene8-java curl postgresql"
 bench="$run binutils cpio lz4 zstd maven"
 

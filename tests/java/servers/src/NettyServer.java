@@ -42,6 +42,7 @@ public final class NettyServer {
 			DefaultFullHttpResponse response = answer == null ? new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.NOT_FOUND)
 				: new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.OK, Unpooled.wrappedBuffer(answer));
 			response.headers().setInt(HttpHeaderNames.CONTENT_LENGTH, response.content().readableBytes());
+			HttpUtil.setKeepAlive(response, HttpUtil.isKeepAlive(request));
 			ChannelFuture written = context.writeAndFlush(response);
 			if (!HttpUtil.isKeepAlive(request))
 				written.addListener(ChannelFutureListener.CLOSE);
