@@ -11,6 +11,7 @@
 #include "cpu.h"
 
 #define SLICE_NS 3000000ull
+#define RUN_AT_LEAST_NS 100000ull /* of a slice, before a wake-up by the thread itself ends it */
 #define KEEPALIVE_NS 1000000000ull
 /* What a thread is behind or ahead of the others' clocks; bounds stand in balance.c. */
 #define LAG_NS ((int64_t)(2 * SLICE_NS))
@@ -39,7 +40,7 @@ static inline void sched_program_timer(struct cpu *c)
 		if (heap_first(&c->runq))
 			deadline = MIN(deadline, c->slice_end_ns);
 		else
-			deadline = MIN(deadline, c->slice_end_ns - SLICE_NS + KEEPALIVE_NS);
+			deadline = MIN(deadline, c->slice_begin_ns + KEEPALIVE_NS);
 	}
 	/* A timer that fires early is cheaper than programming it at every switch. */
 	if (unlikely(deadline < c->timer_programmed_ns)) {

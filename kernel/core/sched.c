@@ -15,7 +15,8 @@
  * reference. A drained thread whose home has changed meanwhile is posted on.
  *
  * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
- * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard.
+ * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard; a thread that wakes others
+ * and goes on working is left alone for the first RUN_AT_LEAST_NS of its slice.
  * Shares of different CPUs are evened out by balance.c.
  * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
  * asks the busiest one (pull_request), which answers by pushing (idle.c).
@@ -32,6 +33,10 @@
 #include "fpu.h"
 #include "linux/task.h"
 #include "vdso/data.h"
+
+/* So often in a row a thread sleeps after a wake-up until it counts as one that waits for answers, and for so many wake-ups then. */
+#define AWAITS_ANSWERS 3
+#define UNASKED_WAKES 64
 
 unsigned online_cpus = 1;
 
@@ -90,6 +95,38 @@ void sched_post(struct thread *t)
 }
 
 /*
+ * The running thread has woken one that should run. Who hands out work in small pieces would be interrupted for each of them by the thread that does it,
+ * which finds one piece and sleeps again: so the waker lingers until it has had RUN_AT_LEAST_NS of its slice. Who only waits for the answer would
+ * need a second call to wait and the other a second one to wake it; it is found out by its sleeping, some times in a row, while it lingers, and does
+ * not linger for a while.
+ */
+static inline void resched_in_time(struct cpu *c)
+{
+	struct thread *t = c->running;
+	uint64_t earliest = c->slice_begin_ns + RUN_AT_LEAST_NS;
+
+	if (t->answers_awaited < 0) {
+		if (++t->answers_awaited == 0)
+			t->answers_awaited = AWAITS_ANSWERS - 1; /* the next time tells */
+		c->resched_soon = true;
+	} else if (clock_monotonic_ns() >= earliest) {
+		c->resched_soon = true;
+	} else {
+		t->lingers = true;
+		c->slice_end_ns = MIN(c->slice_end_ns, earliest);
+	}
+}
+
+static inline void linger_over(struct thread *t, bool sleeps)
+{
+	t->lingers = false;
+	if (!sleeps)
+		t->answers_awaited = 0;
+	else if (++t->answers_awaited == AWAITS_ANSWERS)
+		t->answers_awaited = -UNASKED_WAKES;
+}
+
+/*
  * A thread has become runnable: its home CPU must hear of it. We are the home as often as not, and may queue it
  * ourselves: only the home changes t->cpu, and interrupts are off. If it should run at once, it does so when the waker is
  * through with its call (resched_soon): it holds a lock, as likely as not, and the other would come back to wait for it. From an
@@ -107,7 +144,7 @@ SWITCHING static void runnable_post(struct thread *t)
 				if (c->running == c->idle)
 					c->need_resched = true;
 				else
-					c->resched_soon = true;
+					resched_in_time(c);
 			}
 			/* Somebody may wait now: the slice must end. */
 			if (!c->need_resched)
@@ -348,8 +385,11 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 	bool stays = prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE;
 	if (online_cpus > 1 && now >= c->balance_ns)
 		runq_balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
+	if (unlikely(prev->lingers))
+		linger_over(prev, !stays);
 	next = pick_next(c, prev, stays);
 	c->need_resched = c->resched_soon = false;
+	c->slice_begin_ns = now;
 	c->slice_end_ns = now + SLICE_NS;
 	next->exec_start_ns = now;
 	if (next == prev) {
@@ -450,10 +490,12 @@ void sched_timer_tick(void)
 	expire_timers(c, now);
 	if (c->running != c->idle) {
 		if (now >= c->slice_end_ns) {
-			if (heap_first(&c->runq))
+			if (heap_first(&c->runq)) {
 				c->need_resched = true;
-			else
+			} else {
+				c->slice_begin_ns = now;
 				c->slice_end_ns = now + SLICE_NS;
+			}
 		}
 	}
 	if (!c->need_resched)

@@ -81,6 +81,8 @@ struct thread {
 	uint64_t switches_voluntary, switches_forced;
 	_Atomic uint64_t affinity;   /* bit per CPU */
 	int nice;
+	bool lingers;            /* goes on after a wake-up, see resched_in_time() */
+	int8_t answers_awaited;  /* slept so often in a row while it lingered; below 0: wake-ups until it lingers again */
 
 	/* vector state, arch/fpu */
 	void *fpu;               /* XSAVE area, 64-byte aligned; NULL for kernel threads */

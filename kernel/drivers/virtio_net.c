@@ -51,7 +51,7 @@ struct rx_buffer {
 	struct pbuf_custom pbuf; /* first: the pbuf is the buffer */
 	uint8_t data[];
 };
-#define RX_DATA_BYTES (RX_BUFFER_BYTES - sizeof(struct rx_buffer))
+#define RX_DATA_BYTES (RX_BUFFER_BYTES - sizeof(struct rx_buffer) - NET_RX_SLACK)
 
 struct tx_buffer {
 	struct net_header header;

@@ -3,7 +3,8 @@
  *
  * A waiting call registers one entry with every queue of every file, once; a wake sets a flag and
  * wakes the thread, which asks all files again. The files are looked up once and held for the whole
- * call, so a later round costs no table lookup and a file closed meanwhile cannot go away under it.
+ * call, so a later round costs no table lookup and a file closed meanwhile cannot go away under it;
+ * only poll() that a signal ends looks them up again.
  * select is translated into poll entries: the sets of a program that select()s are small.
  *
  * Interface: the four system calls.
@@ -208,6 +209,21 @@ struct poll_fd { /* struct pollfd */
 	int16_t events, revents;
 };
 
+/* Looks the descriptors up again: another thread may have put other files there and sent the signal that ended the wait, as the JDK
+ * closes a file that is waited for. Is one of these ready? */
+static int poll_fds_again(const struct poll_fd *fds, struct poll_item *items, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (fds[i].fd < 0)
+			continue;
+		if (items[i].file)
+			file_put(items[i].file);
+		items[i].file = fd_get(fds[i].fd);
+		items[i].ready = items[i].file ? 0 : POLLNVAL;
+	}
+	return (int)poll_round(items, n, NULL);
+}
+
 static int poll_fds_with(uaddr_t ufds, struct poll_fd *fds, struct poll_item *items, unsigned n,
 			   uint64_t deadline)
 {
@@ -222,6 +238,11 @@ static int poll_fds_with(uaddr_t ufds, struct poll_fd *fds, struct poll_item *it
 		items[i].ready = fds[i].fd >= 0 && !items[i].file ? POLLNVAL : 0;
 	}
 	r = poll_wait(items, n, deadline);
+	if (r == -ERESTARTNOHAND) {
+		int again = poll_fds_again(fds, items, n);
+
+		r = again ? again : r;
+	}
 	for (unsigned i = 0; i < n; i++)
 		fds[i].revents = items[i].ready;
 	poll_items_put(items, n);

@@ -10,12 +10,12 @@
 #include "fs/inode.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
+#include "linux/plain.h"
 #include "linux/process.h"
 #include "linux/syscall.h"
 #include "mm/mm.h"
 #include <linux/mman.h>
 
-#define COPY_MAX 0x7ffff000ul
 #define CHUNK_BYTES 65536ul
 
 /* Where bytes wait between the two files: memory of the application, unmapped afterwards. */
@@ -38,7 +38,7 @@ static ssize_t copy_loop(struct file *in, uint64_t *in_pos, struct file *out, ui
 
 	if (staging < 0)
 		return staging;
-	len = MIN(len, COPY_MAX);
+	len = MIN(len, RW_MAX);
 	while ((size_t)total < len) {
 		size_t want = MIN(len - total, CHUNK_BYTES);
 		ssize_t got = in->ops->read(in, staging, want, *in_pos), done = 0;
@@ -91,6 +91,9 @@ long sys_sendfile(int out, int in, uaddr_t offset, size_t count)
 	r = -EFAULT;
 	if (offset && get_user(given, offset))
 		goto out;
+	r = -ESPIPE;
+	if (offset && !fi->ops->lseek)
+		goto out;
 	r = -EINVAL;
 	if (given < 0 || !fi->ops->map || !fi->ops->read || !fo->ops->write || (fo->flags & O_APPEND))
 		goto out;
@@ -136,7 +139,7 @@ long sys_copy_file_range(int in, uaddr_t off_in, int out, uaddr_t off_out, size_
 		goto out;
 	in_pos = off_in ? (uint64_t)given_in : fi->pos;
 	out_pos = off_out ? (uint64_t)given_out : fo->pos;
-	len = MIN(len, COPY_MAX);
+	len = MIN(len, RW_MAX);
 	if (fi->inode == fo->inode && in_pos < out_pos + len && out_pos < in_pos + len)
 		goto out;
 	r = len ? copy_loop(fi, &in_pos, fo, &out_pos, len) : 0;

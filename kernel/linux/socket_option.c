@@ -14,19 +14,26 @@
 #include "core/uaccess.h"
 #include "fs/vfs.h"
 #include <asm/socket.h>
+#include <linux/in.h>
 
 #define BUFFER_MAX (1 << 26)
 
-#define OPTION_BIT(name) (1u << (name))
-/* Options with a boolean value that is recorded; all have numbers below 32. */
+#define OPTION_BIT(name) (1ull << (name))
+/* Options with a boolean value that is recorded; all have numbers below 64. */
 #define OPTIONS_RECORDED                                                                        \
 	(OPTION_BIT(SO_DEBUG) | OPTION_BIT(SO_REUSEADDR) | OPTION_BIT(SO_DONTROUTE) |           \
 	 OPTION_BIT(SO_BROADCAST) | OPTION_BIT(SO_KEEPALIVE) | OPTION_BIT(SO_OOBINLINE) |       \
-	 OPTION_BIT(SO_REUSEPORT) | OPTION_BIT(SO_PASSCRED) | OPTION_BIT(SO_TIMESTAMP_OLD))
+	 OPTION_BIT(SO_REUSEPORT) | OPTION_BIT(SO_PASSCRED) | OPTION_BIT(SO_TIMESTAMP_OLD) |      \
+	 OPTION_BIT(SO_TIMESTAMPNS_OLD) | OPTION_BIT(SO_RXQ_OVFL) | OPTION_BIT(SO_NO_CHECK))
 
 bool socket_option_on(const struct socket *s, int name)
 {
 	return atomic_load_explicit(&s->options, memory_order_relaxed) & OPTION_BIT(name);
+}
+
+unsigned socket_buffer_size(int value, unsigned least)
+{
+	return 2 * MAX(MIN((unsigned)value, BUFFER_MAX / 2u), least);
 }
 
 union option_value {
@@ -35,7 +42,9 @@ union option_value {
 		int on, seconds;
 	} linger;
 	struct __kernel_old_timeval time;
-	char bytes[256];
+	struct socket_ucred cred;
+	uint64_t cookie;
+	char bytes[280]; /* struct group_source_req is the longest */
 };
 
 static int option_set_timeout(_Atomic uint64_t *ns, const union option_value *v, unsigned len)
@@ -62,7 +71,14 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 		return option_set_timeout(&s->send_timeout_ns, v, len);
 	if (len < sizeof(int))
 		return -EINVAL;
-	if (name > 0 && name < 32 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+	/* Credentials travel through AF_UNIX alone. */
+	if (name == SO_PASSCRED && s->domain != AF_UNIX)
+		return -EOPNOTSUPP;
+	if (name > 0 && name < 64 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+		/* One of the two stamps at a time. */
+		if (name == SO_TIMESTAMP_OLD || name == SO_TIMESTAMPNS_OLD)
+			atomic_fetch_and_explicit(&s->options, ~(OPTION_BIT(SO_TIMESTAMP_OLD) | OPTION_BIT(SO_TIMESTAMPNS_OLD)),
+						  memory_order_relaxed);
 		if (v->number)
 			atomic_fetch_or_explicit(&s->options, OPTION_BIT(name), memory_order_relaxed);
 		else
@@ -71,6 +87,8 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 		return 0;
 	}
 	switch (name) {
+	case SO_PRIORITY: s->priority = v->number; return 0;
+	case SO_BSDCOMPAT: return 0;
 	case SO_LINGER:
 		if (len < sizeof(v->linger))
 			return -EINVAL;
@@ -78,11 +96,11 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 		return 0;
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
-		s->sndbuf = 2 * MAX(MIN((unsigned)v->number, BUFFER_MAX / 2u), 2304u);
+		s->sndbuf = socket_buffer_size(v->number, SOCKET_SNDBUF_MIN);
 		return 0;
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
-		s->rcvbuf = 2 * MAX(MIN((unsigned)v->number, BUFFER_MAX / 2u), 1152u);
+		s->rcvbuf = socket_buffer_size(v->number, SOCKET_RCVBUF_MIN);
 		return 0;
 	}
 	return -ENOPROTOOPT;
@@ -95,10 +113,27 @@ static void option_get_timeout(uint64_t ns, union option_value *v, unsigned *len
 	*len = sizeof(v->time);
 }
 
+/* A number that no other socket has. */
+static uint64_t option_cookie(struct socket *s)
+{
+	static _Atomic uint64_t last;
+	uint64_t none = 0, fresh;
+
+	if (!atomic_load_explicit(&s->cookie, memory_order_relaxed)) {
+		fresh = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+		atomic_compare_exchange_strong(&s->cookie, &none, fresh);
+	}
+	return atomic_load_explicit(&s->cookie, memory_order_relaxed);
+}
+
 static int option_get_common(struct socket *s, int name, union option_value *v, unsigned *len)
 {
+	unsigned room = *len;
+
 	*len = sizeof(int);
-	if (name > 0 && name < 32 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
+	if (name == SO_PASSCRED && s->domain != AF_UNIX)
+		return -EOPNOTSUPP;
+	if (name > 0 && name < 64 && (OPTIONS_RECORDED & OPTION_BIT(name))) {
 		v->number = socket_option_on(s, name);
 		return 0;
 	}
@@ -125,7 +160,21 @@ static int option_get_common(struct socket *s, int name, union option_value *v, 
 	case SO_RCVBUF: v->number = s->rcvbuf; return 0;
 	case SO_RCVLOWAT: v->number = 1; return 0;
 	case SO_SNDLOWAT: v->number = 1; return 0;
-	case SO_PRIORITY: v->number = 0; return 0;
+	case SO_PRIORITY: v->number = s->priority; return 0;
+	case SO_BSDCOMPAT:
+	case SO_BUSY_POLL:
+	case SO_INCOMING_NAPI_ID: v->number = 0; return 0;
+	case SO_INCOMING_CPU: v->number = -1; return 0;
+	case SO_COOKIE:
+		if (room < sizeof(v->cookie))
+			return -EINVAL;
+		v->cookie = option_cookie(s);
+		*len = sizeof(v->cookie);
+		return 0;
+	case SO_PEERCRED: /* AF_UNIX knows; others do not */
+		v->cred = (struct socket_ucred){ .pid = 0, .uid = ~0u, .gid = ~0u };
+		*len = sizeof(v->cred);
+		return 0;
 	}
 	return -ENOPROTOOPT;
 }
@@ -150,15 +199,23 @@ long sys_setsockopt(int fd, int level, int name, uaddr_t value, unsigned len)
 			r = s->ops->setopt(s, level, name, &v, len);
 		if (r == -ENOPROTOOPT && level == SOL_SOCKET)
 			r = option_set(s, name, &v, len);
+		else if (r == -ENOPROTOOPT && s->domain == AF_UNIX)
+			r = -EOPNOTSUPP;
 	}
 	file_put(f);
 	return r;
 }
 
+/* Of an AF_INET socket; Linux tells an unknown level from an unknown option only there, and only when it is read. */
+static bool option_level_known(const struct socket *s, int level)
+{
+	return level == IPPROTO_IP || level == s->protocol;
+}
+
 long sys_getsockopt(int fd, int level, int name, uaddr_t value, uaddr_t len)
 {
 	union option_value v = { .bytes = { 0 } };
-	unsigned have = sizeof(v);
+	unsigned have;
 	struct file *f;
 	struct socket *s;
 	int room;
@@ -172,10 +229,13 @@ long sys_getsockopt(int fd, int level, int name, uaddr_t value, uaddr_t len)
 		r = -EINVAL;
 	if (!r) {
 		r = -ENOPROTOOPT;
+		have = (unsigned)room;
 		if (s->ops->getopt)
 			r = s->ops->getopt(s, level, name, &v, &have);
 		if (r == -ENOPROTOOPT && level == SOL_SOCKET)
 			r = option_get_common(s, name, &v, &have);
+		else if (r == -ENOPROTOOPT && (s->domain == AF_UNIX || (s->domain == AF_INET && !option_level_known(s, level))))
+			r = -EOPNOTSUPP;
 	}
 	if (!r) {
 		have = MIN(have, (unsigned)room);

@@ -1,8 +1,9 @@
 /*
  * kernel/net/core.c - lwIP in this kernel: the core lock, the network thread, time, memory and chance.
  *
- * Theory:    net/net.h. The thread sleeps until a device has something or the next of lwIP's timers is due. Whoever leaves the core
- *            lock looks whether a timer became due earlier than the thread believes, and wakes it then.
+ * Theory:    net/net.h. The thread sleeps until a device has something or the next timer is due: a connection's (net/tcp_conn.h) or
+ *            one of lwIP's others (net/timer.h). Whoever leaves the core lock looks whether a timer became due earlier than the thread
+ *            believes, and wakes it then.
  * Locking:   core_lock. `wake_ns` is changed under it only; `timers_changed` and devices' `wanted` are looked at between
  *            sleep_prepare() and the sleep, so that no wake-up is lost.
  * Memory:    everything that lwIP allocates comes from kmalloc without reclaim and is counted (lwip_stats.mem.used). Above
@@ -15,11 +16,15 @@
 #include "net/device.h"
 #include "net/inet.h"
 #include "net/memory.h"
+#include "net/tcp_conn.h"
+#include "net/tcp_syn.h"
+#include "net/timer.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mutex.h"
 #include "core/random.h"
 #include "core/thread.h"
+#include "lib/siphash.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "net/port/hooks.h"
@@ -27,10 +32,9 @@
 #include "lwip/netif.h"
 #include "lwip/stats.h"
 #include "lwip/sys.h"
-#include "lwip/timeouts.h"
 
 #define POLL_BUDGET 64 /* frames of a device until the core lock is given up once */
-#define TIMER_SLACK_NS 2000000 /* lwIP counts milliseconds: an earlier deadline by less than this is none */
+#define TIMER_SLACK_NS 2000000 /* a deadline that is earlier by less than this is none */
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
 
 static struct mutex core_lock = MUTEX_INIT("network core");
@@ -40,32 +44,37 @@ static _Atomic uint64_t wake_ns;
 /* A timer has become due before that. */
 static _Atomic bool timers_changed;
 static uint64_t memory_limit = MIB(16);
-/*
- * The key of SipHash-2-4 (Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012) by which sequence numbers are made of connections.
- * Drawn at boot.
- */
+/* By which sequence numbers are made of connections. Drawn at boot. */
 static uint64_t isn_key[2];
 
 /* --- the lock ------------------------------------------------------------------------------------------ */
 
-void net_lock(void) { mutex_lock(&core_lock); }
-
-static uint64_t timer_due_ns(void)
+void net_lock(void)
 {
-	uint32_t ms = sys_timeouts_sleeptime();
+	mutex_lock(&core_lock);
+	tcp_conn_clock(clock_monotonic_ns());
+}
 
-	return ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? DEADLINE_NEVER : clock_monotonic_ns() + ms * 1000000ull;
+static uint64_t timer_due_ns(void) { return MIN(tcp_conn_due_ns(), net_timers_due_ns()); }
+
+/* Delivers what was sent, and says what is due next. True: frames left the machine. */
+static bool finish(void)
+{
+	netif_poll_all();
+	tcp_conn_settle();
+	return net_devices_flush();
 }
 
 void net_unlock(void)
 {
-	uint64_t wake_at;
+	uint64_t wake_at, due;
 	bool wake = false;
 
-	netif_poll_all();
-	net_devices_flush();
+	if (finish())
+		net_timers_look(clock_monotonic_ns());
 	wake_at = atomic_load_explicit(&wake_ns, memory_order_relaxed);
-	if (wake_at && timer_due_ns() + TIMER_SLACK_NS < wake_at) {
+	due = timer_due_ns();
+	if (due < wake_at && wake_at - due > TIMER_SLACK_NS) {
 		atomic_store_explicit(&timers_changed, true, memory_order_release);
 		wake = true;
 	}
@@ -86,17 +95,21 @@ static bool devices_want(void)
 	return false;
 }
 
-static void devices_poll(void)
+/* True if a device had something. */
+static bool devices_poll(void)
 {
 	struct net_device *dev;
+	bool any = false;
 
 	list_for_each(dev, &net_devices, link) {
 		if (!atomic_exchange_explicit(&dev->wanted, false, memory_order_acq_rel))
 			continue;
+		any = true;
 		if (dev->poll(dev, POLL_BUDGET) || dev->idle(dev))
 			atomic_store_explicit(&dev->wanted, true, memory_order_release);
 		net_transmit_retry(dev);
 	}
+	return any;
 }
 
 void net_device_wake(struct net_device *dev)
@@ -111,13 +124,19 @@ static void net_main(void *arg)
 {
 	atomic_store(&net_thread, current);
 	for (;;) {
-		uint64_t due;
+		uint64_t due, now;
 
 		net_lock();
 		atomic_store_explicit(&wake_ns, 0, memory_order_relaxed);
-		devices_poll();
-		sys_check_timeouts();
+		now = clock_monotonic_ns();
+		if (devices_poll())
+			net_timers_look(now);
+		tcp_conn_run(now);
+		net_timers_run(now);
 		net_config_work();
+		/* Before the question what is due, so that this thread does not wake itself. */
+		if (finish())
+			net_timers_look(now);
 		due = timer_due_ns();
 		atomic_store_explicit(&timers_changed, false, memory_order_relaxed);
 		atomic_store_explicit(&wake_ns, due, memory_order_relaxed);
@@ -137,8 +156,10 @@ void net_init(void)
 	mem_stats_get(&m);
 	memory_limit = MAX(m.total / MEMORY_SHARE, MIB(2));
 	random_bytes(isn_key, sizeof(isn_key));
+	tcp_syn_init();
 	net_lock();
 	lwip_init();
+	tcp_conn_init();
 	net_loopback_init();
 	net_unlock();
 	inet_init();
@@ -176,6 +197,7 @@ static uint64_t kept(void)
 	return lwip_stats.mem.used + (uint64_t)MAX(held, (int64_t)0);
 }
 
+uint64_t net_memory_limit(void) { return memory_limit; }
 bool net_memory_short(void) { return kept() > memory_limit; }
 bool net_memory_exhausted(void) { return kept() > 2 * memory_limit; }
 
@@ -191,41 +213,6 @@ void net_mac_random(uint8_t mac[6])
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* of one station, administered locally */
 }
 
-static inline uint64_t rotl(uint64_t x, unsigned n) { return x << n | x >> (64 - n); }
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-static uint64_t sip_hash(const uint64_t *words, unsigned n)
-{
-	uint64_t v[4] = { isn_key[0] ^ 0x736f6d6570736575ull, isn_key[1] ^ 0x646f72616e646f6dull, isn_key[0] ^ 0x6c7967656e657261ull,
-			  isn_key[1] ^ 0x7465646279746573ull };
-
-	for (unsigned i = 0; i <= n; i++) {
-		uint64_t m = i < n ? words[i] : (uint64_t)n * 8 << 56;
-
-		v[3] ^= m;
-		sip_round(v);
-		sip_round(v);
-		v[0] ^= m;
-	}
-	v[2] ^= 0xff;
-	for (unsigned i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
 u32_t net_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip, u16_t remote_port)
 {
 	uint64_t words[5] = { 0 };
@@ -234,7 +221,7 @@ u32_t net_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *
 	memcpy(words + 2, remote_ip, IP_IS_V6(remote_ip) ? 16 : 4);
 	words[4] = (uint64_t)local_port << 16 | remote_port;
 	/* The clock of RFC 6528 ticks every 4 microseconds. */
-	return (u32_t)(sip_hash(words, 5) + clock_monotonic_ns() / 4000);
+	return (u32_t)(siphash(isn_key, words, 5) + clock_monotonic_ns() / 4000);
 }
 
 void net_diag(const char *fmt, ...)

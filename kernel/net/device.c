@@ -9,15 +9,15 @@
  *            it. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/neighbour.h"
+#include "net/tcp_conn.h"
+#include "net/unreach.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "lwip/etharp.h"
-#include "lwip/ethip6.h"
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
-#include "lwip/tcp.h"
-#include "lwip/priv/tcp_priv.h"
 
 struct list net_devices = LIST_INIT(net_devices);
 
@@ -87,16 +87,19 @@ static err_t link_output(struct netif *netif, struct pbuf *p)
 	return ERR_OK;
 }
 
-void net_devices_flush(void)
+bool net_devices_flush(void)
 {
 	struct net_device *dev;
+	bool any = false;
 
 	list_for_each(dev, &net_devices, link) {
 		if (dev->flush_wanted) {
 			dev->flush_wanted = false;
 			dev->flush(dev);
+			any = true;
 		}
 	}
+	return any;
 }
 
 void net_transmit_retry(struct net_device *dev)
@@ -104,7 +107,17 @@ void net_transmit_retry(struct net_device *dev)
 	if (!dev->tx_full)
 		return;
 	dev->tx_full = false;
-	tcp_txnow();
+	tcp_conn_retry();
+}
+
+/* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
+static bool acceptable(struct netif *netif, const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+
+	if (p->len < SIZEOF_ETH_HDR)
+		return false;
+	return eth->type == PP_HTONS(ETHTYPE_ARP) ? neighbour_hears(netif, p) : eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
 }
 
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
@@ -122,7 +135,7 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
 	else
 		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
-	if (netif->input(p, netif) != ERR_OK) {
+	if (!acceptable(netif, p) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}
@@ -140,8 +153,8 @@ static err_t netif_setup(struct netif *netif)
 	netif->hwaddr_len = ETH_HWADDR_LEN;
 	memcpy(netif->hwaddr, dev->mac, ETH_HWADDR_LEN);
 	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
-	netif->output = etharp_output;
-	netif->output_ip6 = ethip6_output;
+	netif->output = unreach_output_v4;
+	netif->output_ip6 = unreach_output_v6;
 	netif->linkoutput = link_output;
 	if (dev->offload & NET_OFFLOAD_TX_CSUM)
 		netif->chksum_flags &= ~NETIF_CHECKSUM_GEN_TCP;

@@ -7,8 +7,8 @@
 #include "net/net.h"
 
 void net_loopback_init(void);
-/* Tells the devices that have frames which they do not know of. */
-void net_devices_flush(void);
+/* Tells the devices that have frames which they do not know of. True: there were some. */
+bool net_devices_flush(void);
 /* The device has been polled: what it had no room for may be sent now. */
 void net_transmit_retry(struct net_device *dev);
 /* Makes an interface of every device; once, before the network thread runs. Takes the core lock itself. */

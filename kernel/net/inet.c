@@ -11,6 +11,8 @@
  */
 #include "net/inet_private.h"
 #include "net/device.h"
+#include "net/udp_private.h"
+#include "net/unreach.h"
 #include "core/random.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
@@ -20,7 +22,7 @@
 #include <linux/in6.h>
 #include "lwip/ip6_addr.h"
 
-#define PORT_BUCKETS 256
+#define PORT_BUCKETS 2048
 /* net.ipv4.ip_local_port_range */
 #define PORT_FIRST 32768
 #define PORT_LAST 60999
@@ -38,6 +40,11 @@ void inet_sock_init(struct inet_sock *i, const struct socket_ops *ops, int domai
 	list_init(&i->port_link);
 	ip_addr_set_any(domain == AF_INET6, &i->local.ip);
 	ip_addr_set_any(domain == AF_INET6, &i->remote.ip);
+	list_init(&i->memberships);
+	i->v4 = (struct inet_ip_options){ .ttl = -1, .mtu_discover = IP_PMTUDISC_WANT, .multicast_ttl = 1, .multicast_loop = true,
+					  .multicast_all = true };
+	i->v6 = i->v4;
+	i->v4.multicast_all = domain == AF_INET; /* Linux forgets it for the other kind */
 }
 
 int inet_error(err_t e)
@@ -112,7 +119,7 @@ void inet_end_format(const struct inet_sock *i, const struct inet_end *end, stru
 	struct sockaddr_in *v4 = (struct sockaddr_in *)a->bytes;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a->bytes;
 
-	memset(a, 0, sizeof(*a));
+	memset(a->bytes, 0, sizeof(*v6));
 	if (i->base.domain == AF_INET) {
 		a->len = sizeof(*v4);
 		v4->sin_family = AF_INET;
@@ -165,6 +172,18 @@ bool inet_is_local(const ip_addr_t *ip)
 	return false;
 }
 
+bool inet_is_broadcast(const ip_addr_t *ip)
+{
+	struct netif *n;
+
+	if (!IP_IS_V4(ip))
+		return false;
+	NETIF_FOREACH(n)
+		if (net_device_of(n) && ip4_addr_isbroadcast(ip_2_ip4(ip), n))
+			return true;
+	return ip_2_ip4(ip)->addr == IPADDR_BROADCAST;
+}
+
 struct inet_end inet_unspecified(const struct inet_sock *i)
 {
 	struct inet_end end = { .port = 0 };
@@ -193,6 +212,16 @@ const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to)
 		return bound_to;
 	ip_route_get_local_ip(bound_to, to, n, from);
 	return n ? from : NULL;
+}
+
+bool inet_has_way(const ip_addr_t *from, const ip_addr_t *to)
+{
+	struct netif *n = ip_route(from, to);
+
+	if (!n || IP_IS_V6(to))
+		return n;
+	return inet_is_local(to) || ip4_addr_net_eq(ip_2_ip4(to), netif_ip4_addr(n), netif_ip4_netmask(n)) ||
+	       !ip4_addr_isany(netif_ip4_gw(n));
 }
 
 /* --- ports --------------------------------------------------------------------------------------------------- */
@@ -268,6 +297,8 @@ int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port)
 	return 0;
 }
 
+bool inet_port_free_to_listen(const struct inet_sock *i) { return port_free(i, &i->local.ip, i->local.port); }
+
 void inet_port_release(struct inet_sock *i) { list_del(&i->port_link); }
 
 void inet_port_share(struct inet_sock *i, uint16_t port)
@@ -297,6 +328,10 @@ void inet_init(void)
 	for (unsigned p = 0; p < 2; p++)
 		for (unsigned b = 0; b < PORT_BUCKETS; b++)
 			list_init(&ports[p][b]);
+	net_lock();
+	udp_receive_init();
+	unreach_init();
+	net_unlock();
 	socket_family_register(&family_v4);
 	socket_family_register(&family_v6);
 }

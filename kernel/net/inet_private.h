@@ -1,5 +1,5 @@
 /*
- * kernel/net/inet_private.h - sockets on IP, shared by inet.c, inet_option.c, inet_tcp.c and inet_udp.c.
+ * kernel/net/inet_private.h - sockets on IP, shared by inet*.c, multicast.c, unreach.c and the files of TCP and UDP.
  *
  * Locks: the core lock (net.h) guards lwIP's control blocks and the table of ports, the socket's own `lock` what the application
  * sees of the socket: its state, its names, what has been received, and the wait queues. Core lock first.
@@ -27,6 +27,24 @@ struct inet_end {
 	uint16_t port;
 };
 
+/* What a socket wants to be told by control messages (inet_control.c), and whether errors are kept for it (MSG_ERRQUEUE). */
+enum {
+	WANT_PKTINFO = 1, WANT_TTL = 2, WANT_TOS = 4, WANT_ERRORS = 8,
+	WANT_PKTINFO6 = 0x10, WANT_HOPS = 0x20, WANT_TCLASS = 0x40, WANT_ERRORS6 = 0x80,
+};
+
+/* What one kind of addresses knows of options. Written under the core lock. */
+struct inet_ip_options {
+	int16_t ttl;             /* -1: the default */
+	uint8_t tos;
+	uint8_t mtu_discover;    /* IP_PMTUDISC_* */
+	uint8_t multicast_ttl;
+	uint8_t multicast_if;    /* interface's index, 0: by the route */
+	bool multicast_loop;
+	bool multicast_all;      /* datagrams to groups that others have joined, too */
+	bool freebind;
+};
+
 struct inet_sock {
 	struct socket base;
 	struct mutex lock;
@@ -36,9 +54,13 @@ struct inet_sock {
 	struct inet_end local, remote; /* port 0: not bound, not connected */
 	bool v6only;
 	bool rx_shut, tx_shut;   /* by shutdown() */
+	_Atomic unsigned wants;  /* WANT_* */
 	/* core lock */
 	struct list port_link;   /* in the table of ports, if it has one */
-	uint8_t ttl, tos;        /* 0: the default */
+	struct inet_ip_options v4, v6; /* an AF_INET6 socket has both */
+	uint32_t multicast_addr; /* source of IPv4 datagrams to groups, as IP_MULTICAST_IF gave it */
+	uint8_t device;          /* SO_BINDTODEVICE: the interface's index, 0: any */
+	struct list memberships; /* multicast.h */
 };
 
 static inline struct inet_sock *inet_of(struct socket *s) { return container_of(s, struct inet_sock, base); }
@@ -58,8 +80,12 @@ void inet_end_format(const struct inet_sock *i, const struct inet_end *end, stru
 uint8_t inet_ip_type(const struct inet_sock *i);
 /* Is the address one of this machine's, or unspecified? Core lock held. */
 bool inet_is_local(const ip_addr_t *ip);
+/* Is it an IPv4 address of all on one of this machine's networks? Core lock held. */
+bool inet_is_broadcast(const ip_addr_t *ip);
 /* The address from which a packet to that address would come, or NULL: there is no way. Core lock held. */
 const ip_addr_t *inet_source(const ip_addr_t *bound_to, const ip_addr_t *to);
+/* Is there a router for it, if it is not next to this machine? Core lock held. */
+bool inet_has_way(const ip_addr_t *from, const ip_addr_t *to);
 /* The unspecified address and port, in the socket's family. */
 struct inet_end inet_unspecified(const struct inet_sock *i);
 /* As on Linux, a packet to the unspecified address is for this machine. */
@@ -68,6 +94,8 @@ void inet_to_here(ip_addr_t *ip);
 ip_addr_t inet_bind_ip(const struct inet_sock *i, const ip_addr_t *ip);
 /* Reserves the port, or a free one if it is 0, for local address ip. 0, -EADDRINUSE. Core lock held. */
 int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port);
+/* May the socket, which has its port, listen? Core lock held. */
+bool inet_port_free_to_listen(const struct inet_sock *i);
 void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */
 /* Puts a connection that came in beside its listener. Core lock held. */
 void inet_port_share(struct inet_sock *i, uint16_t port);
@@ -76,6 +104,16 @@ long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg);
 /* lwIP's error as -errno. */
 int inet_error(err_t e);
 
+/* The interface with that index (if_nametoindex), or NULL. Core lock held. */
+static inline struct netif *inet_interface(unsigned ifindex)
+{
+	return ifindex && ifindex <= UINT8_MAX ? netif_get_by_index((u8_t)ifindex) : NULL;
+}
+static inline bool inet_wants(const struct inet_sock *i, unsigned what)
+{
+	return atomic_load_explicit(&i->wants, memory_order_relaxed) & what;
+}
+
 /* --- inet_option.c ------------------------------------------------------------------------------------------ */
 int inet_setopt(struct socket *s, int level, int name, const void *value, unsigned len);
 int inet_getopt(struct socket *s, int level, int name, void *value, unsigned *len);
@@ -83,13 +121,26 @@ int inet_getopt(struct socket *s, int level, int name, void *value, unsigned *le
 /* --- inet_tcp.c, inet_udp.c --------------------------------------------------------------------------------- */
 struct socket *tcp_create(int domain, int protocol);
 struct socket *udp_create(int domain, int protocol);
-/* Options of the two; core lock held, len is at least 4. -ENOPROTOOPT. */
+/* TCP's own options; core lock held, len is at least 4. -ENOPROTOOPT. */
 int tcp_setopt(struct inet_sock *i, int level, int name, int value);
 int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
-int udp_setopt(struct inet_sock *i, int level, int name, const void *value, unsigned len);
-int udp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
-/* Applies ttl and tos of the socket to its control block; core lock held. */
+/* Applies what the options of IP say to the control block; core lock held. */
 void tcp_ip_options(struct inet_sock *i);
-void udp_ip_options(struct inet_sock *i);
+
+/* --- what went wrong on the way: unreach.c tells, inet_tcp.c and udp_receive.c look for the socket ------------- */
+struct inet_unreach {
+	struct inet_end from, to;   /* of the packet that did not arrive; from is ours */
+	ip_addr_t offender;         /* who says so */
+	uint32_t seq;               /* TCP */
+	int error;                  /* positive errno */
+	bool hard;                  /* trying again is of no use */
+	uint8_t origin, type, code; /* SO_EE_ORIGIN_*, and as in the ICMP message */
+	uint32_t info;              /* MTU, pointer */
+	const uint8_t *data;        /* what of the datagram behind the UDP header was sent back */
+	unsigned len;
+};
+/* Core lock held. */
+void tcp_unreachable(const struct inet_unreach *u);
+void udp_unreachable(const struct inet_unreach *u);
 
 #endif

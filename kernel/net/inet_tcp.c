@@ -9,6 +9,7 @@
  * Locking:   inet_private.h. lwIP's callbacks run under the core lock and take the socket's lock for the wakes.
  * Errors:    Linux's.
  */
+#include "net/tcp_conn.h"
 #include "net/tcp_private.h"
 #include "core/clock.h"
 #include "core/uaccess.h"
@@ -19,15 +20,13 @@
 #include <asm/socket.h>
 #include <linux/in.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
 
 #define RCVBUF_DEFAULT 131072 /* what Linux answers for a new socket */
 #define SNDBUF_DEFAULT 16384
+#define SYN_LOST_RTO_MS 3000
 #define HALF_OPEN_MAX 255     /* lwIP's own limit of a listener */
-#define POLL_TICKS 4          /* of TCP_SLOW_INTERVAL */
 
 static const struct socket_ops tcp_ops;
-static uint8_t ext_id = 0xff; /* of the argument by which a control block knows its socket; none yet */
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
@@ -35,6 +34,7 @@ void tcp_sock_put(struct tcp_sock *t)
 {
 	if (!inet_put(&t->inet))
 		return;
+	net_held_sub(sizeof(*t));
 	kfree(t);
 }
 
@@ -52,6 +52,9 @@ static struct tcp_sock *tcp_sock_new(int domain, int protocol)
 	t->quickack = true;
 	list_init(&t->pending);
 	list_init(&t->pending_link);
+	list_init(&t->half_open);
+	t->wnd_limit = TCP_WND;
+	net_held_add(sizeof(*t));
 	return t;
 }
 
@@ -85,22 +88,40 @@ static void pcb_gone(u8_t id, void *data)
 	/* Both directions have ended in order; an error is told by connection_lost(). */
 	if (t->state == TCP_CONNECTED && t->rx_end_seen && t->inet.tx_shut)
 		over(t, 0);
+	t->linger_waits = false;
 	waitq_wake_all(&t->inet.writers, 0);
 	mutex_unlock(&t->inet.lock);
 	tcp_sock_put(t);
 }
 
-/* A SYN for a listening socket: is there room for one more? */
-static err_t syn_received(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *fresh)
+bool tcp_accept_full(struct tcp_sock *t)
 {
-	struct tcp_sock *t = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
 	bool full;
 
-	fresh->ext_args[id].callbacks = NULL;
 	mutex_lock(&t->inet.lock);
 	full = t->npending > t->backlog;
 	mutex_unlock(&t->inet.lock);
-	return full || net_memory_short() ? ERR_MEM : ERR_OK;
+	return full;
+}
+
+err_t tcp_syn_admit(struct tcp_sock *listener, struct tcp_pcb *fresh)
+{
+	if (tcp_accept_full(listener))
+		return ERR_MEM;
+	if (net_memory_short() || !tcp_conn_attach(fresh)) {
+		tcp_conn_counters.memory_refusals++;
+		return ERR_MEM;
+	}
+	tcp_conn_add(fresh);
+	tcp_conn_half_open(fresh, &listener->half_open);
+	tcp_window_start(listener, fresh);
+	return ERR_OK;
+}
+
+/* A SYN for a listening socket. */
+static err_t syn_received(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *fresh)
+{
+	return tcp_syn_admit(tcp_ext_arg_get((struct tcp_pcb *)listener, id), fresh);
 }
 
 static const struct tcp_ext_arg_callbacks pcb_callbacks = { .destroy = pcb_gone, .passive_open = syn_received };
@@ -109,9 +130,16 @@ static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct tcp_sock *t = arg;
 
+	tcp_window_start(t, pcb);
+	/* If the SYN had to be sent again, its time-out has grown (RFC 6298, section 5.7). */
+	if (pcb->nrtx) {
+		pcb->nrtx = 0;
+		pcb->rto = SYN_LOST_RTO_MS / TCP_SLOW_INTERVAL;
+	}
 	mutex_lock(&t->inet.lock);
 	t->inet.local.ip = pcb->local_ip;
 	t->state = TCP_CONNECTED;
+	t->attempt = false;
 	tcp_room_update(t);
 	waitq_wake_all(&t->inet.writers, 0);
 	waitq_wake(&t->inet.readers, 0, EVENTS_OUT);
@@ -129,11 +157,33 @@ static void connection_lost(void *arg, err_t err)
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_CONNECTING && e == ECONNRESET)
 		e = ECONNREFUSED;
+	/* Nobody answered, and somebody had said why. */
+	if (e == ETIMEDOUT && t->soft_error)
+		e = t->soft_error;
 	/* A reset behind the peer's FIN is the answer to bytes that it will not read. */
 	if (e == ECONNRESET && t->rx_end_seen)
 		e = EPIPE;
 	over(t, e);
 	mutex_unlock(&t->inet.lock);
+}
+
+void tcp_unreachable(const struct inet_unreach *why)
+{
+	struct tcp_pcb *pcb;
+	struct tcp_sock *t;
+
+	pcb = tcp_conn_find(&why->from.ip, why->from.port, &why->to.ip, why->to.port);
+	/* A stranger does not know which bytes are under way (RFC 5927, section 4.1). */
+	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt))
+		return;
+	t = tcp_sock_of(pcb);
+	if (!t || t->orphan || why->error == EMSGSIZE)
+		return;
+	tcp_conn_enter(pcb);
+	t->soft_error = why->error;
+	/* It ends a connection that is being made; one that stands has other ways to go (RFC 1122, section 4.2.3.9). */
+	if (pcb->state == SYN_SENT)
+		tcp_abandon(pcb, 0);
 }
 
 static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
@@ -144,39 +194,12 @@ static void attach(struct tcp_sock *t, struct tcp_pcb *pcb)
 	tcp_recv(pcb, tcp_data_received);
 	tcp_sent(pcb, tcp_data_acked);
 	tcp_err(pcb, connection_lost);
-	tcp_poll(pcb, tcp_data_poll, POLL_TICKS);
-	tcp_ext_arg_set(pcb, ext_id, t);
-	tcp_ext_arg_set_callbacks(pcb, ext_id, &pcb_callbacks);
+	/* With each call of lwIP's timer function; net/tcp_conn.c makes these by `poll_wanted`. */
+	tcp_poll(pcb, tcp_data_poll, 1);
+	tcp_ext_arg_set(pcb, TCP_EXT_SOCKET, t);
+	tcp_ext_arg_set_callbacks(pcb, TCP_EXT_SOCKET, &pcb_callbacks);
 	if (t->nodelay)
 		tcp_nagle_disable(pcb);
-}
-
-void tcp_ip_options(struct inet_sock *i)
-{
-	struct tcp_sock *t = tcp_of(i);
-
-	if (!t->pcb)
-		return;
-	t->pcb->ttl = i->ttl ? i->ttl : TCP_TTL;
-	t->pcb->tos = i->tos;
-}
-
-/* Options that were set before there was a control block. Core lock held. */
-static void options_apply(struct tcp_sock *t)
-{
-	struct tcp_pcb *pcb = t->pcb;
-
-	/* Who may share a port has been decided (inet.c). */
-	ip_set_option(pcb, SOF_REUSEADDR);
-	if (socket_option_on(&t->inet.base, SO_KEEPALIVE))
-		ip_set_option(pcb, SOF_KEEPALIVE);
-	if (t->keep_idle)
-		pcb->keep_idle = t->keep_idle * 1000;
-	if (t->keep_interval)
-		pcb->keep_intvl = t->keep_interval * 1000;
-	if (t->keep_count)
-		pcb->keep_cnt = t->keep_count;
-	tcp_ip_options(&t->inet);
 }
 
 /* A control block for the socket, if it has none. 0 or -errno. Core lock held. */
@@ -189,10 +212,8 @@ static int pcb_make(struct tcp_sock *t)
 	pcb = tcp_new_ip_type(inet_ip_type(&t->inet));
 	if (!pcb)
 		return -ENOBUFS;
-	if (ext_id == 0xff)
-		ext_id = tcp_ext_arg_alloc_id();
 	attach(t, pcb);
-	options_apply(t);
+	tcp_options_apply(t);
 	return 0;
 }
 
@@ -226,6 +247,17 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	return 0;
 }
 
+/* Before it listens or connects, maybe not for the first time: a control block, and a local address. Core lock held. */
+static int name_make(struct tcp_sock *t)
+{
+	if (t->pcb && t->inet.local.port)
+		return 0;
+	mutex_lock(&t->inet.lock);
+	t->inet.local = inet_unspecified(&t->inet);
+	mutex_unlock(&t->inet.lock);
+	return bind_to(t, t->bound.port ? t->bound : t->inet.local);
+}
+
 static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -236,6 +268,8 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 		return r;
 	net_lock();
 	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
+	if (!r)
+		t->bound = t->inet.local;
 	net_unlock();
 	return r;
 }
@@ -249,25 +283,38 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	if (!pcb || err != ERR_OK)
 		return ERR_VAL;
 	child = tcp_sock_new(t->inet.base.domain, t->inet.base.protocol);
-	if (!child)
+	if (!child) {
+		tcp_conn_counters.memory_refusals++;
 		return ERR_MEM;
+	}
+	tcp_conn_full_open(pcb);
+	/* The listener may go before it does. */
+	pcb->listener = NULL;
 	child->inet.v6only = t->inet.v6only;
 	child->inet.local = (struct inet_end){ pcb->local_ip, pcb->local_port };
 	child->inet.remote = (struct inet_end){ pcb->remote_ip, pcb->remote_port };
 	child->state = TCP_CONNECTED;
 	child->success_told = true;
 	child->nodelay = t->nodelay;
-	child->inet.ttl = t->inet.ttl;
-	child->inet.tos = t->inet.tos;
+	child->inet.v4 = t->inet.v4;
+	child->inet.v6 = t->inet.v6;
+	child->inet.device = t->inet.device;
 	child->keep_idle = t->keep_idle;
 	child->keep_interval = t->keep_interval;
 	child->keep_count = t->keep_count;
+	child->user_timeout_ms = t->user_timeout_ms;
+	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
+	child->rcvbuf_set = t->rcvbuf_set;
+	child->wnd_limit = tcp_window_limit(t);
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
+	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
+	child->inet.base.recv_timeout_ns = t->inet.base.recv_timeout_ns;
+	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
-	options_apply(child);
+	tcp_options_apply(child);
 	inet_port_share(&child->inet, pcb->local_port);
 	mutex_lock(&child->inet.lock);
 	tcp_room_update(child);
@@ -286,20 +333,25 @@ static int listen_start(struct tcp_sock *t, unsigned backlog)
 	err_t e;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
+	if (!inet_port_free_to_listen(&t->inet))
+		return -EADDRINUSE;
+	/* Of an attempt to connect. */
+	tcp_conn_detach(t->pcb);
+	/* lwIP would not let several listen; who may has been decided. */
+	ip_reset_option(t->pcb, SOF_REUSEADDR);
 	/* lwIP replaces the control block by a smaller one. */
-	t->pcb->ext_args[ext_id].callbacks = NULL;
+	t->pcb->ext_args[TCP_EXT_SOCKET].callbacks = NULL;
 	pcb = tcp_listen_with_backlog_and_err(t->pcb, HALF_OPEN_MAX, &e);
 	if (pcb) {
 		t->pcb = pcb;
 		tcp_arg(pcb, t);
 		tcp_accept(pcb, connection_came);
 	}
-	tcp_ext_arg_set_callbacks(t->pcb, ext_id, &pcb_callbacks);
+	ip_set_option(t->pcb, SOF_REUSEADDR);
+	tcp_ext_arg_set_callbacks(t->pcb, TCP_EXT_SOCKET, &pcb_callbacks);
 	return pcb ? 0 : inet_error(e);
 }
 
@@ -365,28 +417,47 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	const ip_addr_t *from;
 	int r;
 
-	if (!t->inet.local.port) {
-		r = bind_to(t, inet_unspecified(&t->inet));
-		if (r)
-			return r;
-	}
+	r = name_make(t);
+	if (r)
+		return r;
 	inet_to_here(&to.ip);
 	from = inet_source(&t->pcb->local_ip, &to.ip);
-	if (!from)
+	if (!from || !inet_has_way(from, &to.ip))
 		return -ENETUNREACH;
+	if (tcp_conn_find(from, t->inet.local.port, &to.ip, to.port))
+		return -EADDRNOTAVAIL;
+	if (!tcp_conn_attach(t->pcb))
+		return -ENOBUFS;
 	mutex_lock(&t->inet.lock);
 	t->state = TCP_CONNECTING;
+	t->attempt = true;
 	t->inet.remote = to;
 	t->inet.local.ip = *from;
 	mutex_unlock(&t->inet.lock);
+	tcp_ip_options(&t->inet);
 	r = inet_error(tcp_connect(t->pcb, &to.ip, to.port, connection_made));
-	if (!r)
+	if (!r) {
+		tcp_conn_unlist();
+		tcp_conn_add(t->pcb);
 		return 0;
+	}
 	mutex_lock(&t->inet.lock);
 	t->state = TCP_NEW;
 	t->inet.remote.port = 0;
 	mutex_unlock(&t->inet.lock);
 	return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
+}
+
+/* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
+static void start_over(struct tcp_sock *t)
+{
+	if (t->state != TCP_OVER || !t->attempt)
+		return;
+	t->attempt = false;
+	t->state = TCP_NEW;
+	t->inet.remote = inet_unspecified(&t->inet);
+	t->inet.rx_shut = t->inet.tx_shut = false;
+	t->soft_error = 0;
 }
 
 /* Waits for the answer. 0 or -errno. */
@@ -406,6 +477,7 @@ static int connect_wait(struct tcp_sock *t, uint64_t deadline)
 		r = socket_take_error(&t->inet.base);
 		if (!r && t->state != TCP_CONNECTED)
 			r = -ECONNABORTED;
+		start_over(t);
 	}
 	mutex_unlock(&t->inet.lock);
 	return r;
@@ -415,23 +487,31 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 {
 	struct tcp_sock *t = tcp_sock(s);
 	struct inet_end to;
-	int r = inet_end_parse(&t->inet, addr, &to);
+	int r;
 
-	if (r)
-		return r;
+	if (addr->len < sizeof(addr->family))
+		return -EINVAL;
 	net_lock();
 	switch (t->state) {
-	case TCP_NEW: r = to.port ? connect_start(t, to) : -ECONNREFUSED; break;
+	case TCP_NEW:
+		r = inet_end_parse(&t->inet, addr, &to);
+		if (!r)
+			r = to.port ? connect_start(t, to) : -ECONNREFUSED;
+		break;
 	case TCP_CONNECTING: r = flags & MSG_DONTWAIT ? -EALREADY : 0; break;
 	case TCP_CONNECTED:
 		/* Who did not wait is told once. */
-		if (t->success_told)
-			r = -EISCONN;
+		r = t->success_told ? -EISCONN : 0;
 		t->success_told = true;
 		net_unlock();
 		return r;
 	case TCP_LISTENING: r = -EISCONN; break;
-	default: r = socket_take_error(s); r = r ? r : -ECONNABORTED;
+	default:
+		r = socket_take_error(s);
+		r = r ? r : t->attempt ? -ECONNABORTED : -EISCONN;
+		mutex_lock(&t->inet.lock);
+		start_over(t);
+		mutex_unlock(&t->inet.lock);
 	}
 	net_unlock();
 	if (r)
@@ -459,16 +539,20 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 	net_lock();
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_LISTENING && rx) {
-		t->state = TCP_OVER;
+		/* It may listen again. */
+		t->state = TCP_NEW;
 		s->listening = false;
 		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
 		mutex_unlock(&t->inet.lock);
+		tcp_conn_drop_half_open(&t->half_open);
 		tcp_close(t->pcb);
 		net_unlock();
 		return 0;
 	}
 	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
+		/* Linux remembers it all the same. */
 		r = -ENOTCONN;
+		t->inet.rx_shut |= rx && t->state == TCP_NEW;
 	} else {
 		t->inet.rx_shut |= rx;
 		t->inet.tx_shut |= tx;
@@ -477,8 +561,10 @@ static int tcp_sock_shutdown(struct socket *s, int how)
 		waitq_wake_all(&t->inet.writers, 0);
 	}
 	mutex_unlock(&t->inet.lock);
-	if (!r && tx && t->pcb)
+	if (!r && tx && t->pcb) {
+		tcp_conn_enter(t->pcb);
 		tcp_shutdown(t->pcb, 0, 1);
+	}
 	net_unlock();
 	return r;
 }
@@ -488,6 +574,10 @@ static void pcb_close(struct tcp_sock *t, bool reset)
 {
 	struct tcp_pcb *pcb = t->pcb;
 
+	if (pcb->state == LISTEN)
+		tcp_conn_drop_half_open(&t->half_open);
+	else
+		tcp_conn_enter(pcb);
 	if (reset && pcb->state != LISTEN) {
 		tcp_abort(pcb);
 		return;
@@ -502,12 +592,20 @@ static void pcb_close(struct tcp_sock *t, bool reset)
 	tcp_close(pcb);
 }
 
+void tcp_linger_end(struct tcp_sock *t)
+{
+	mutex_lock(&t->inet.lock);
+	t->linger_waits = false;
+	waitq_wake_all(&t->inet.writers, 0);
+	mutex_unlock(&t->inet.lock);
+}
+
 static void linger(struct tcp_sock *t, int seconds)
 {
 	uint64_t deadline = clock_monotonic_ns() + (uint64_t)seconds * NSEC_PER_SEC;
 
 	mutex_lock(&t->inet.lock);
-	while (t->pcb && t->chunks && waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true) == 0)
+	while (t->linger_waits && waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true) == 0)
 		;
 	mutex_unlock(&t->inet.lock);
 }
@@ -523,8 +621,8 @@ static void tcp_sock_release(struct socket *s)
 	list_init(&pending);
 	net_lock();
 	t->orphan = true;
-	t->linger_waits = seconds > 0;
 	mutex_lock(&t->inet.lock);
+	t->linger_waits = seconds > 0 && t->pcb && t->state != TCP_LISTENING;
 	t->state = TCP_OVER;
 	list_splice_back(&pending, &t->pending);
 	t->npending = 0;
@@ -547,7 +645,7 @@ static void tcp_sock_release(struct socket *s)
 		unread = next;
 	}
 	net_unlock();
-	if (t->linger_waits)
+	if (seconds > 0)
 		linger(t, seconds);
 	while (!list_empty(&pending)) {
 		struct tcp_sock *child = list_first(&pending, struct tcp_sock, pending_link);
@@ -612,120 +710,6 @@ static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		return n < 0 ? n : put_user(arg, n);
 	}
 	return inet_ioctl(s, cmd, arg);
-}
-
-int tcp_setopt(struct inet_sock *i, int level, int name, int value)
-{
-	struct tcp_sock *t = tcp_of(i);
-	struct tcp_pcb *pcb = t->pcb && t->state != TCP_LISTENING ? t->pcb : NULL;
-
-	/* Recorded by linux/socket_option.c, which is asked next. */
-	if (level == SOL_SOCKET && name == SO_SNDBUF)
-		t->sndbuf_set = true;
-	if (level == SOL_SOCKET && name == SO_KEEPALIVE && pcb) {
-		if (value)
-			ip_set_option(pcb, SOF_KEEPALIVE);
-		else
-			ip_reset_option(pcb, SOF_KEEPALIVE);
-	}
-	if (level != IPPROTO_TCP)
-		return -ENOPROTOOPT;
-	switch (name) {
-	case TCP_NODELAY:
-		t->nodelay = value;
-		if (pcb && value)
-			tcp_nagle_disable(pcb);
-		else if (pcb)
-			tcp_nagle_enable(pcb);
-		if (pcb && value && t->state == TCP_CONNECTED)
-			tcp_output(pcb);
-		return 0;
-	case TCP_CORK:
-		t->cork = value;
-		if (pcb && !value && t->state == TCP_CONNECTED)
-			tcp_output(pcb);
-		return 0;
-	case TCP_KEEPIDLE:
-		if (value < 1 || value > 32767)
-			return -EINVAL;
-		t->keep_idle = (unsigned)value;
-		break;
-	case TCP_KEEPINTVL:
-		if (value < 1 || value > 32767)
-			return -EINVAL;
-		t->keep_interval = (unsigned)value;
-		break;
-	case TCP_KEEPCNT:
-		if (value < 1 || value > 127)
-			return -EINVAL;
-		t->keep_count = (unsigned)value;
-		break;
-	case TCP_USER_TIMEOUT:
-		if (value < 0)
-			return -EINVAL;
-		t->user_timeout_ms = (unsigned)value;
-		return 0;
-	case TCP_QUICKACK: t->quickack = value; return 0;
-	default: return -ENOPROTOOPT;
-	}
-	if (pcb)
-		options_apply(t);
-	return 0;
-}
-
-static void tcp_info_fill(const struct tcp_sock *t, struct tcp_info *info)
-{
-	/* Linux's numbers of the states, in the order of lwIP's. */
-	static const uint8_t states[] = { 7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6 };
-	const struct tcp_pcb *pcb = t->pcb;
-
-	memset(info, 0, sizeof(*info));
-	info->tcpi_state = pcb && pcb->state < ARRAY_SIZE(states) ? states[pcb->state] : 7;
-	if (!pcb || t->state == TCP_LISTENING) {
-		info->tcpi_unacked = t->npending;
-		info->tcpi_sacked = t->backlog;
-		return;
-	}
-	info->tcpi_retransmits = pcb->nrtx;
-	info->tcpi_probes = pcb->keep_cnt_sent;
-	info->tcpi_backoff = pcb->persist_backoff;
-	info->tcpi_options = (pcb->flags & TF_TIMESTAMP ? 1 : 0) | (pcb->flags & TF_SACK ? 2 : 0) | (pcb->flags & TF_WND_SCALE ? 4 : 0);
-	info->tcpi_snd_wscale = pcb->snd_scale;
-	info->tcpi_rcv_wscale = pcb->rcv_scale;
-	info->tcpi_rto = (uint32_t)pcb->rto * TCP_SLOW_INTERVAL * 1000;
-	info->tcpi_snd_mss = pcb->mss;
-	info->tcpi_rcv_mss = pcb->mss;
-	info->tcpi_unacked = (pcb->snd_nxt - pcb->lastack + pcb->mss - 1) / (pcb->mss ? pcb->mss : 1);
-	info->tcpi_rtt = (uint32_t)(pcb->sa >> 3) * TCP_SLOW_INTERVAL * 1000;
-	info->tcpi_rttvar = (uint32_t)(pcb->sv >> 2) * TCP_SLOW_INTERVAL * 1000;
-	info->tcpi_snd_ssthresh = pcb->ssthresh / (pcb->mss ? pcb->mss : 1);
-	info->tcpi_snd_cwnd = pcb->cwnd / (pcb->mss ? pcb->mss : 1);
-	info->tcpi_rcv_space = pcb->rcv_wnd;
-}
-
-int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len)
-{
-	struct tcp_sock *t = tcp_of(i);
-	int *n = value;
-
-	if (level != IPPROTO_TCP)
-		return -ENOPROTOOPT;
-	*len = sizeof(*n);
-	switch (name) {
-	case TCP_NODELAY: *n = t->nodelay; return 0;
-	case TCP_CORK: *n = t->cork; return 0;
-	case TCP_KEEPIDLE: *n = t->keep_idle ? (int)t->keep_idle : 7200; return 0;
-	case TCP_KEEPINTVL: *n = t->keep_interval ? (int)t->keep_interval : 75; return 0;
-	case TCP_KEEPCNT: *n = t->keep_count ? (int)t->keep_count : 9; return 0;
-	case TCP_USER_TIMEOUT: *n = (int)t->user_timeout_ms; return 0;
-	case TCP_QUICKACK: *n = t->quickack; return 0;
-	case TCP_MAXSEG: *n = t->pcb && t->state == TCP_CONNECTED ? tcp_mss(t->pcb) : 536; return 0;
-	case TCP_INFO:
-		tcp_info_fill(t, value);
-		*len = sizeof(struct tcp_info);
-		return 0;
-	}
-	return -ENOPROTOOPT;
 }
 
 static const struct socket_ops tcp_ops = {

@@ -67,6 +67,7 @@ void net_device_register(struct net_device *dev);
 void net_device_wake(struct net_device *dev);
 /* The link went up or down. Thread context, core lock not held. */
 void net_device_link(struct net_device *dev, bool up);
+#define NET_RX_SLACK 8 /* bytes behind each piece of a received frame that may be read: lwIP looks for the port of a datagram that ends before it */
 /* A frame; the stack takes over the caller's reference of p. checked: the device has found the sums right. From poll(). */
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked);
 

@@ -36,8 +36,10 @@ enum {
 	MSG_DONTWAIT = 0x40,
 	MSG_EOR = 0x80,
 	MSG_WAITALL = 0x100,
+	MSG_ERRQUEUE = 0x2000,
 	MSG_NOSIGNAL = 0x4000,
 	MSG_MORE = 0x8000,
+	MSG_WAITFORONE = 0x10000,
 	MSG_CMSG_CLOEXEC = 0x40000000,
 };
 
@@ -63,6 +65,19 @@ struct socket_iov { /* struct iovec */
 
 #define SOCKET_MAX_FDS 253 /* SCM_MAX_FD */
 
+/* struct cmsghdr: the data follow, and the next one at a multiple of 8. */
+struct socket_cmsg {
+	uint64_t len; /* with the header */
+	int32_t level, type;
+	uint8_t data[];
+};
+
+/* Control messages for the application, one behind the other as they will stand there. */
+struct socket_control {
+	unsigned used;
+	_Alignas(8) uint8_t bytes[384];
+};
+
 /* One sendmsg or recvmsg. */
 struct socket_msg {
 	struct socket_iov *iov;
@@ -75,8 +90,17 @@ struct socket_msg {
 	unsigned nfiles;
 	struct socket_ucred cred; /* SCM_CREDENTIALS of what was received */
 	bool has_cred;
+	const uint8_t *control_in; /* send: the control messages, checked: lengths are right, those of SOL_SOCKET have been dealt with */
+	size_t control_len;
+	struct socket_control *control; /* receive: NULL if the application has no room for any */
 	unsigned flags;           /* receive: MSG_TRUNC, MSG_CTRUNC ... for msg_flags */
 };
+
+/* Adds a control message, or sets MSG_CTRUNC if nobody wants any. */
+void socket_control_put(struct socket_msg *m, int level, int type, const void *data, unsigned len);
+/* The first or next one of a message to be sent, NULL behind the last. */
+const struct socket_cmsg *socket_cmsg_next(const struct socket_msg *m, const struct socket_cmsg *c);
+static inline size_t socket_cmsg_len(const struct socket_cmsg *c) { return c->len - sizeof(*c); }
 
 /* Copies n bytes from or to the application's buffers and moves on; n is at most what is left. 0 or -EFAULT. */
 int socket_msg_get(struct socket_msg *m, void *to, size_t n);
@@ -97,7 +121,7 @@ struct socket_ops {
 	ssize_t (*recvmsg)(struct socket *s, struct socket_msg *m, int flags);
 	int (*shutdown)(struct socket *s, int how);
 	int (*getname)(struct socket *s, struct socket_addr *addr, bool peer);
-	/* Options that linux/socket.c does not handle. value is in kernel memory; *len in and out. */
+	/* Options, before linux/socket_option.c is asked. value is in kernel memory; getopt: *len is the application's room, then the value's. */
 	int (*setopt)(struct socket *s, int level, int name, const void *value, unsigned len);
 	int (*getopt)(struct socket *s, int level, int name, void *value, unsigned *len);
 	unsigned (*poll)(struct socket *s, struct poll_table *pt);
@@ -114,7 +138,9 @@ struct socket {
 	_Atomic int error;          /* SO_ERROR: positive errno, cleared by reading it */
 	_Atomic int linger_seconds; /* SO_LINGER, -1: off */
 	_Atomic int sndbuf, rcvbuf; /* as set; what they mean is the family's */
-	_Atomic unsigned options;   /* bit per boolean option that is only recorded: see linux/socket.c */
+	_Atomic int priority;       /* SO_PRIORITY, only recorded */
+	_Atomic uint64_t cookie;    /* SO_COOKIE, 0: nobody has asked */
+	_Atomic uint64_t options;   /* bit per boolean option that is only recorded: see linux/socket_option.c */
 };
 
 struct socket_family {
@@ -128,6 +154,10 @@ void socket_family_register(const struct socket_family *f);
 
 /* Fills the common part of a new socket. */
 void socket_init(struct socket *s, const struct socket_ops *ops, int domain, int type, int protocol);
+/* What SO_RCVBUF and SO_SNDBUF record of the value that was asked for: Linux doubles it, within bounds. */
+#define SOCKET_RCVBUF_MIN 1152
+#define SOCKET_SNDBUF_MIN 2304
+unsigned socket_buffer_size(int value, unsigned least);
 /* The deadline of a wait: DEADLINE_NEVER, 0 (do not wait), or by the timeout. */
 uint64_t socket_deadline(uint64_t timeout_ns, int flags);
 /* What a wait that ended with r (-EINTR or -ETIMEDOUT) answers: restartable only without a timeout. */

@@ -13,6 +13,7 @@
  * Locking:   inet_private.h. Copies from and to the application happen under the socket's lock at most.
  * Errors:    Linux's.
  */
+#include "net/tcp_conn.h"
 #include "net/tcp_private.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
@@ -20,10 +21,60 @@
 #include <asm/socket.h>
 
 #define CHUNK_MAX 32704        /* lwIP takes less than 64 KiB; with the header, 32 KiB */
+#define TCP_OPTION_BYTES_MAX 40
 #define CHUNK_COPIED 1024      /* up to here lwIP copies */
 #define RX_READ_MAX 4
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
+#define SHORT_LIMIT 16384      /* bytes that a socket may have under way while the network's memory is short */
+
+/* --- the window ---------------------------------------------------------------------------------------------- */
+
+/* Half of what is recorded is for what surrounds the bytes, as on Linux. */
+unsigned tcp_window_limit(const struct tcp_sock *t)
+{
+	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, (unsigned)TCP_WND) : TCP_WND;
+}
+
+void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb)
+{
+	t->wnd_limit = tcp_window_limit(t);
+	pcb->rcv_wnd = MIN(pcb->rcv_wnd, (tcpwnd_size_t)t->wnd_limit);
+	pcb->rcv_ann_wnd = MIN(pcb->rcv_ann_wnd, pcb->rcv_wnd);
+}
+
+void tcp_window_change(struct tcp_sock *t)
+{
+	unsigned limit = tcp_window_limit(t);
+
+	if (!t->pcb || t->state != TCP_CONNECTED)
+		return;
+	mutex_lock(&t->inet.lock);
+	if (limit > t->wnd_limit) {
+		size_t more = limit - t->wnd_limit, held = MIN(more, t->wnd_held);
+
+		t->wnd_held -= held;
+		t->wnd_debt += more - held;
+	} else {
+		t->wnd_held += t->wnd_limit - limit;
+	}
+	t->wnd_limit = limit;
+	mutex_unlock(&t->inet.lock);
+	tcp_data_settle(t);
+}
+
+/* lwIP announces a window when it has grown by a segment. One that is not much larger than a segment would stay shut. */
+static void window_announce(const struct tcp_sock *t)
+{
+	struct tcp_pcb *pcb = t->pcb;
+
+	if (t->wnd_limit >= 4 * WINDOW_STEP ||
+	    pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge < MIN(t->wnd_limit / 2, (unsigned)pcb->mss))
+		return;
+	pcb->rcv_ann_wnd = pcb->rcv_wnd;
+	tcp_ack_now(pcb);
+	tcp_output(pcb);
+}
 
 /* --- room to send ------------------------------------------------------------------------------------------- */
 
@@ -37,6 +88,9 @@ void tcp_room_update(struct tcp_sock *t)
 {
 	size_t used = TCP_SND_BUF - t->pcb->snd_buf, limit = send_limit(t);
 
+	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again. */
+	if (used > SHORT_LIMIT && net_memory_short())
+		limit = MIN(limit, (size_t)SHORT_LIMIT);
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
 }
 
@@ -65,11 +119,19 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 	} else {
 		*t->rx_end = p;
 		t->rx_bytes += p->tot_len;
+		t->bytes_received += p->tot_len;
+		t->rx_late = false;
 		while (*t->rx_end)
 			t->rx_end = &(*t->rx_end)->next;
 		waitq_wake(&t->inet.readers, 1, EVENTS_IN);
 	}
 	mutex_unlock(&t->inet.lock);
+	if (p) {
+		/* By then it has been read, and nobody may have freed it. */
+		t->poll_wanted = true;
+		if (t->ack_at_once)
+			tcp_ack_now(pcb);
+	}
 	return ERR_OK;
 }
 
@@ -78,17 +140,26 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 void tcp_data_settle(struct tcp_sock *t)
 {
 	struct pbuf *read;
-	size_t debt = 0;
+	size_t debt = 0, held;
 
 	mutex_lock(&t->inet.lock);
 	read = t->rx_read;
 	t->rx_read = NULL;
 	t->rx_nread = 0;
-	if (t->pcb && !net_memory_short()) {
+	held = MIN(t->wnd_debt, t->wnd_held);
+	t->wnd_debt -= held;
+	t->wnd_held -= held;
+	if (t->pcb && t->wnd_debt && net_memory_short()) {
+		t->poll_wanted = true;
+		tcp_conn_counters.memory_stalls++;
+	} else if (t->pcb) {
 		debt = t->wnd_debt;
 		t->wnd_debt = 0;
 	}
 	mutex_unlock(&t->inet.lock);
+	/* The poll may have been asked for, or lwIP is called. */
+	if (t->pcb && (debt || t->poll_wanted))
+		tcp_conn_enter(t->pcb);
 	while (read) {
 		struct pbuf *next = read->next;
 
@@ -97,16 +168,21 @@ void tcp_data_settle(struct tcp_sock *t)
 		pbuf_free(read);
 		read = next;
 	}
+	if (!debt)
+		return;
 	for (; debt; debt -= MIN(debt, (size_t)UINT16_MAX))
 		tcp_recved(t->pcb, (u16_t)MIN(debt, (size_t)UINT16_MAX));
+	window_announce(t);
 }
 
 err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
 {
 	struct tcp_sock *t = arg;
 
+	t->poll_wanted = false;
 	tcp_data_settle(t);
 	mutex_lock(&t->inet.lock);
+	t->rx_late = true;
 	/* lwIP had no memory and nothing was under way whose acknowledgement would tell. */
 	if (t->state == TCP_CONNECTED && !t->room)
 		room_changed(t);
@@ -117,7 +193,7 @@ err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
 /* Is it time to take the core lock for what has been read? lock held. */
 static bool settle_wanted(const struct tcp_sock *t)
 {
-	return t->rx_nread >= RX_READ_MAX || t->wnd_debt >= WINDOW_STEP;
+	return t->rx_nread >= RX_READ_MAX || t->wnd_debt >= MIN((unsigned)WINDOW_STEP, t->wnd_limit / 4) || (t->rx_late && t->rx_nread);
 }
 
 /* The first buffer has been read. lock held. */
@@ -192,7 +268,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		return -EINVAL;
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
-		r = -ENOTCONN;
+		r = t->inet.rx_shut ? 1 : -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
 			/* An error is for the next call if this one has something to say. */
@@ -239,6 +315,7 @@ err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 {
 	struct tcp_sock *t = arg;
 
+	t->bytes_acked += len;
 	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, pcb->lastack)) {
 		struct tcp_chunk *c = t->chunks;
 
@@ -247,7 +324,7 @@ err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 			t->chunks_end = &t->chunks;
 		chunk_free(c);
 	}
-	if (t->orphan && !t->linger_waits)
+	if (t->orphan)
 		return ERR_OK;
 	mutex_lock(&t->inet.lock);
 	room_changed(t);
@@ -288,6 +365,23 @@ static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline, bool started)
 	return r;
 }
 
+/*
+ * lwIP makes no segment longer than half of the largest window that it has seen, and its assertions want that of the last one that waits, too. A
+ * peer that begins without a window (which counts as none seen) and then opens a small one would make it too long.
+ */
+static void window_floor(struct tcp_pcb *pcb)
+{
+	const struct tcp_seg *last = pcb->unsent;
+	tcpwnd_size_t floor;
+
+	if (!last || pcb->snd_wnd_max / 2 >= pcb->mss)
+		return;
+	while (last->next)
+		last = last->next;
+	floor = 2 * (last->len + TCP_OPTION_BYTES_MAX);
+	pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, floor);
+}
+
 /* Hands the chunk to lwIP, which takes it over unless it copies. 0, or -errno with the chunk untouched. Core lock held. */
 static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool more)
 {
@@ -295,6 +389,8 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 
 	if (!t->pcb)
 		return -EPIPE;
+	tcp_conn_enter(t->pcb);
+	window_floor(t->pcb);
 	e = tcp_write(t->pcb, c->data, c->len, (copy ? TCP_WRITE_FLAG_COPY : 0) | (more ? TCP_WRITE_FLAG_MORE : 0));
 	if (e == ERR_OK && !copy) {
 		c->end = t->pcb->snd_lbb;
@@ -303,10 +399,11 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 		t->chunks_end = &c->next;
 	}
 	mutex_lock(&t->inet.lock);
-	/* Without memory for segments, the socket is full until something is acknowledged. */
-	if (e == ERR_MEM)
+	/* Without memory for segments, the socket is full until something is acknowledged, or the next poll. */
+	if (e == ERR_MEM) {
 		t->room = 0;
-	else
+		t->poll_wanted = true;
+	} else
 		tcp_room_update(t);
 	mutex_unlock(&t->inet.lock);
 	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);

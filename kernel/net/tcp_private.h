@@ -1,5 +1,6 @@
 /*
- * kernel/net/tcp_private.h - the TCP socket, shared by inet_tcp.c (connections) and tcp_data.c (what flows through them).
+ * kernel/net/tcp_private.h - the TCP socket, shared by inet_tcp.c (connections), tcp_option.c, tcp_data.c (what flows through them),
+ * tcp_conn.c (their table) and tcp_syn.c.
  */
 #ifndef IBRIK_NET_TCP_PRIVATE_H
 #define IBRIK_NET_TCP_PRIVATE_H
@@ -25,10 +26,17 @@ struct tcp_sock {
 	struct tcp_chunk *chunks, **chunks_end;
 	bool orphan;                   /* its file is gone */
 	bool cork;
-	bool linger_waits;
+	bool linger_waits;             /* close() waits until all has been acknowledged; cleared under both locks */
 	bool success_told;             /* to a connect() */
+	bool attempt;                  /* connect() has begun something that was never a connection; under both locks */
+	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
+	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
+	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
+	int soft_error;                /* what ICMP said of the peer: the reason, if the connection times out */
+	uint64_t bytes_received, bytes_acked;
+	struct list half_open;         /* listener: connections whose handshake is not over */
 	/* inet.lock */
 	enum tcp_sock_state state;
 	struct pbuf *rx;               /* received and not read; chains of lwIP, linked by `next` */
@@ -38,24 +46,43 @@ struct tcp_sock {
 	struct pbuf *rx_read;          /* read, to be freed under the core lock */
 	unsigned rx_nread;
 	size_t wnd_debt;               /* bytes read, by which the window has not been opened yet */
+	size_t wnd_held;               /* bytes by which it is too large since SO_RCVBUF was made smaller */
+	unsigned wnd_limit;            /* what is received and not read, at most */
+	bool rx_late;                  /* lwIP's poll has been: what is read now is freed at once */
 	bool rx_end_seen;              /* FIN came in */
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
 	struct list pending;           /* listener: connections to accept */
 	struct list pending_link;
 	unsigned npending, backlog;
 	bool nodelay, quickack;
-	bool sndbuf_set;               /* by the application; else the size is ours */
+	bool sndbuf_set, rcvbuf_set;   /* by the application; else the size is ours */
 };
+
+/* The numbers of the arguments by which a control block knows its socket and its record. */
+enum { TCP_EXT_SOCKET, TCP_EXT_CONN };
+
+/* NULL: the block has none yet. */
+static inline struct tcp_sock *tcp_sock_of(const struct tcp_pcb *pcb) { return pcb->ext_args[TCP_EXT_SOCKET].data; }
 
 static inline struct tcp_sock *tcp_of(struct inet_sock *i) { return container_of(i, struct tcp_sock, inet); }
 static inline struct tcp_sock *tcp_sock(struct socket *s) { return tcp_of(inet_of(s)); }
 
 /* Drops a reference. */
 void tcp_sock_put(struct tcp_sock *t);
+/* All that was sent has been acknowledged. Core lock held. */
+void tcp_linger_end(struct tcp_sock *t);
+/* Has the listener as many connections to accept as it may? Core lock held. */
+bool tcp_accept_full(struct tcp_sock *t);
+/* A new control block of a connection that begins at the listener; ERR_MEM: there is no room for it. Core lock held. */
+err_t tcp_syn_admit(struct tcp_sock *listener, struct tcp_pcb *fresh);
 /* Does poll() call it writable? inet.lock held. */
 bool tcp_writable(const struct tcp_sock *t);
 /* What a connected socket could send now goes to `room`. Both locks held. */
 void tcp_room_update(struct tcp_sock *t);
+
+/* --- tcp_option.c ------------------------------------------------------------------------------------------- */
+/* Applies what was set before there was a control block. Core lock held. */
+void tcp_options_apply(struct tcp_sock *t);
 
 /* --- tcp_data.c --------------------------------------------------------------------------------------------- */
 ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags);
@@ -64,6 +91,12 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags);
 err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err);
 err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len);
 err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb);
+/* The window that a connection may have by its socket's SO_RCVBUF. */
+unsigned tcp_window_limit(const struct tcp_sock *t);
+/* Makes the window of a new control block as large as that, at most. Core lock held. */
+void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
+/* SO_RCVBUF has changed. Core lock held. */
+void tcp_window_change(struct tcp_sock *t);
 /* Frees what has been read and opens the window. Core lock held. */
 void tcp_data_settle(struct tcp_sock *t);
 /* Frees everything; the control block is gone or about to go. Core lock held. */

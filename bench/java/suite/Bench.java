@@ -309,7 +309,7 @@ public class Bench {
 		return x;
 	}
 
-	static void compute() {
+	static void compute() throws Exception {
 		/* Code that nobody has run yet: interpreted, then compiled in the background. */
 		long begin = System.nanoTime();
 		long x = 1;
@@ -335,14 +335,18 @@ public class Bench {
 				sink += copy[1];
 			}
 		});
-		measure("fork-join-tasks", 1000, COMPUTE_WARM_NS, n -> {
-			for (long i = 0; i < n; i++) {
-				CountDownLatch latch = new CountDownLatch(1000);
-				for (int k = 0; k < 1000; k++)
-					java.util.concurrent.ForkJoinPool.commonPool().execute(latch::countDown);
-				latch.await();
-			}
-		});
+		/* Its code is compiled after that many, however long they take. */
+		forkJoin(1000);
+		measure("fork-join-tasks", 1000, COMPUTE_WARM_NS, Bench::forkJoin);
+	}
+
+	static void forkJoin(long thousands) throws Exception {
+		for (long i = 0; i < thousands; i++) {
+			CountDownLatch latch = new CountDownLatch(1000);
+			for (int k = 0; k < 1000; k++)
+				java.util.concurrent.ForkJoinPool.commonPool().execute(latch::countDown);
+			latch.await();
+		}
 	}
 
 	public static void main(String[] args) throws Exception {

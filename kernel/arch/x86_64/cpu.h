@@ -177,7 +177,7 @@ struct cpu {
 	int64_t clock_shift_ns;       /* min_vruntime plus this is comparable with other CPUs' */
 	_Atomic int64_t clock_ns;     /* that sum less the time when it was true, for others: a hint */
 	uint64_t balance_ns;          /* when to compare next */
-	uint64_t slice_end_ns;
+	uint64_t slice_begin_ns, slice_end_ns;
 	struct heap timers;
 	uint64_t timer_programmed_ns; /* what the hardware timer is set to, UINT64_MAX if none */
 

@@ -14,7 +14,9 @@
 #define SYS_LIGHTWEIGHT_PROT 0
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
+/* Ours call what is due and only that: net/timer.h, net/tcp_conn.h. */
 #define LWIP_TIMERS 1
+#define LWIP_TIMERS_CUSTOM 1
 #define LWIP_NO_CTYPE_H 1
 #define LWIP_NO_UNISTD_H 1
 
@@ -31,6 +33,9 @@ void net_heap_free(void *p);
 /* Frames are received into pages of the driver (custom pbufs); lwIP's own pool is used by nothing big. */
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define LWIP_PBUF_REF_T u16_t
+/* Segments point into what a socket holds, which is freed when its connection is reset, whoever else has them: what waits for a neighbour's
+ * address is a copy. */
+#define PBUF_NEEDS_COPY(p) (((p)->type_internal & PBUF_TYPE_ALLOC_SRC_MASK) == PBUF_TYPE_ALLOC_SRC_MASK_STD_MEMP_PBUF)
 /* Room for the header that virtio-net puts before each frame. */
 #define PBUF_LINK_ENCAPSULATION_HLEN 16
 
@@ -56,7 +61,8 @@ void net_heap_free(void *p);
 #define LWIP_IGMP 1
 #define LWIP_IPV6_MLD 1
 #define LWIP_MULTICAST_TX_OPTIONS 1
-#define LWIP_RAW 0
+/* How UDP datagrams and ICMP errors come to the sockets, before lwIP looks at them (udp_receive.c, unreach.c). */
+#define LWIP_RAW 1
 #define LWIP_ICMP 1
 #define LWIP_ICMP6 1
 #define LWIP_BROADCAST_PING 0
@@ -90,8 +96,7 @@ void net_heap_free(void *p);
 
 /* --- TCP ------------------------------------------------------------------------------------------------ */
 #define LWIP_TCP 1
-/* lwIP's tick of 250 ms makes delayed acknowledgements and retransmissions late; a tick costs a walk over the connections that are awake. */
-#define TCP_TMR_INTERVAL 20
+/* The unit of retransmission. lwIP's 500 ms make the first one late; a tick is counted when a connection is looked at, and costs nothing else. */
 #define TCP_SLOW_INTERVAL 100
 #define LWIP_TCP_RTO_TIME 1000
 #define TCP_MSL 30000UL
@@ -119,8 +124,8 @@ void net_heap_free(void *p);
 #define LWIP_TCP_TIMESTAMPS 1
 #define TCP_LISTEN_BACKLOG 1
 #define LWIP_TCP_KEEPALIVE 1
-/* Tells the socket when its control block goes. */
-#define LWIP_TCP_PCB_NUM_EXT_ARGS 1
+/* The socket, and the record in our table of connections; both are told when the control block goes. */
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 2
 #define SO_REUSE 1
 #define SO_REUSE_RXTOALL 1
 /* RFC 6528: initial sequence numbers that nobody can guess. */

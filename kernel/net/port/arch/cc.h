@@ -14,5 +14,8 @@ uint32_t net_random(void);
 #define LWIP_PLATFORM_DIAG(x) net_diag x
 #define LWIP_PLATFORM_ASSERT(x) net_assert_failed(x, __FILE__, __LINE__)
 #define LWIP_RAND() net_random()
+/* One instruction each; lwIP's own are functions. */
+#define lwip_htons(x) ((u16_t)__builtin_bswap16(x))
+#define lwip_htonl(x) ((u32_t)__builtin_bswap32(x))
 
 #endif

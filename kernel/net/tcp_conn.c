@@ -1,0 +1,678 @@
+/*
+ * kernel/net/tcp_conn.c - the table of TCP connections and their timers.
+ *
+ * Theory:    lwIP keeps its control blocks in linear lists, searches them for each segment, and walks them every few milliseconds. Here its
+ *            lists are empty. A segment's connection is found by a hash before lwIP sees the segment (__wrap_tcp_input(): the linker puts
+ *            it between IP and tcp_input()), and lwIP is shown a list with that one block in it. So is its timer function. What it does to
+ *            its lists meanwhile (a block goes, or changes over to TIME_WAIT) concerns that block alone.
+ *
+ *            Time. lwIP counts ticks of TCP_SLOW_INTERVAL in each block, by one in each walk. Here a block's counters are brought up to date
+ *            when the block is next looked at (tcp_conn_enter()), by the ticks that have passed since; and when the core lock is
+ *            released, tcp_conn_settle() works out the tick at which its timer function would do something (due_tick()). That tick is a hint:
+ *            lwIP still decides by itself, so that a wrong one could only make it late or be looked at in vain. Connections
+ *            wait for their ticks in a wheel of two levels; one that is due later than it stands in the wheel is left there, and moved when its
+ *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are delayed
+ *            have a list in the order of their time, since all wait equally long. An idle connection, without keep-alive, waits nowhere.
+ *
+ *            lwIP skips a block whose `last_timer` equals its counter of walks, which is private; each call of a timer function adds one to it, all of
+ *            these calls are made here, and so a copy can be kept.
+ *
+ * Costs:     a segment: one hash, and a look at the block at the end of the hold of the core lock. A connection: sizeof(struct tcp_conn).
+ * Locking:   core lock.
+ * Errors:    no memory for a record: the connection is not made.
+ */
+#include "net/tcp_conn.h"
+#include "net/memory.h"
+#include "net/tcp_private.h"
+#include "net/tcp_syn.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/thread.h"
+#include "lib/siphash.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/prot/tcp.h"
+
+#define ACK_DELAY_NS 40000000 /* as Linux's shortest */
+#define BUCKETS_MIN 256
+#define BUCKETS_MAX 16384
+#define MEMORY_OF_BUCKET 65536 /* bytes of the machine's, for each */
+#define SLOTS 256             /* of a level */
+#define NO_SLOT UINT16_MAX
+#define NEVER UINT32_MAX
+#define POLL_TICKS 4          /* until lwIP's poll callback looks again at a connection that lacks memory */
+#define SOON_TICKS 2          /* less than the shortest time-out */
+#define CORK_TICKS 3          /* bytes that are held back go at the latest then */
+#define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
+#define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+#define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
+#define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
+
+struct tcp_conn {
+	struct tcp_pcb *pcb;
+	struct tcp_conn *next, **link;  /* of its bucket; link NULL: not in the table */
+	struct tcp_conn **recent;       /* where it has been put last; another may be there */
+	struct list entered;
+	struct list wheel;
+	struct list ack;                /* waits for ack_due_ns */
+	struct list blocked;            /* lwIP could not send it: no room in a device, no memory */
+	struct list group;              /* half-open: of its listener; TIME_WAIT: all of these, oldest first */
+	uint64_t ack_due_ns;
+	uint32_t due;                   /* tick of its place in the wheel */
+	uint32_t ticked;                /* the tick up to which the block's counters are right */
+	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
+	uint32_t challenged;            /* tick of the last answer to a segment that cannot be the peer's */
+	uint16_t slot;
+	bool time_wait;
+	bool waits;                     /* something was outstanding when it was looked at last */
+};
+
+struct tcp_conn_counters tcp_conn_counters;
+
+static struct tcp_conn **buckets;
+static unsigned nbuckets; /* a power of two */
+static uint64_t hash_key[2];
+static struct tcp_conn *recent[64]; /* found last, by ports: the hash costs more than a look */
+
+static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked), time_waits = LIST_INIT(time_waits);
+static struct list wheel[2 * SLOTS]; /* the first level by ticks, the second by SLOTS ticks */
+static uint64_t wheel_used[2][SLOTS / 64];
+static uint32_t wheel_now;           /* all slots up to this tick have been done */
+static uint32_t wheel_next = NEVER;  /* nothing is to be done before */
+static uint32_t now_tick;
+static uint64_t clock_now_ns;
+static uint8_t walks;                /* lwIP's counter */
+static uint64_t time_waits_max;
+
+void __real_tcp_input(struct pbuf *p, struct netif *inp);
+void __wrap_tcp_input(struct pbuf *p, struct netif *inp);
+
+static struct tcp_conn *conn_of(const struct tcp_pcb *pcb)
+{
+	return pcb->state == LISTEN ? NULL : pcb->ext_args[TCP_EXT_CONN].data;
+}
+
+/* --- the hash ------------------------------------------------------------------------------------------------- */
+
+static unsigned bucket_of(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+	uint64_t words[5] = { (uint64_t)local_port << 16 | remote_port };
+	unsigned n = 2;
+
+	if (IP_IS_V6(local)) {
+		memcpy(words + 1, ip_2_ip6(local)->addr, 16);
+		memcpy(words + 3, ip_2_ip6(remote)->addr, 16);
+		n = 5;
+	} else {
+		words[1] = (uint64_t)ip_2_ip4(local)->addr << 32 | ip_2_ip4(remote)->addr;
+	}
+	return (unsigned)siphash(hash_key, words, n) & (nbuckets - 1);
+}
+
+static bool is_between(const struct tcp_pcb *pcb, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+	return pcb->remote_port == remote_port && pcb->local_port == local_port && ip_addr_eq(&pcb->remote_ip, remote) &&
+	       ip_addr_eq(&pcb->local_ip, local);
+}
+
+static struct tcp_conn **recent_of(uint16_t local_port, uint16_t remote_port)
+{
+	return &recent[(local_port * 5u + remote_port) % ARRAY_SIZE(recent)];
+}
+
+static struct tcp_conn *find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+	struct tcp_conn **last = recent_of(local_port, remote_port), *c = *last;
+
+	if (c && is_between(c->pcb, local, local_port, remote, remote_port))
+		return c;
+	c = buckets[bucket_of(local, local_port, remote, remote_port)];
+	while (c && !is_between(c->pcb, local, local_port, remote, remote_port))
+		c = c->next;
+	if (c) {
+		*last = c;
+		c->recent = last;
+	}
+	return c;
+}
+
+struct tcp_pcb *tcp_conn_find(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+	struct tcp_conn *c = find(local, local_port, remote, remote_port);
+
+	return c ? c->pcb : NULL;
+}
+
+void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < nbuckets; i++)
+		for (struct tcp_conn *c = buckets[i]; c; c = c->next)
+			fn(c->pcb, arg);
+}
+
+void tcp_conn_init(void)
+{
+	struct mem_stats m;
+
+	mem_stats_get(&m);
+	nbuckets = BUCKETS_MIN;
+	while (nbuckets < BUCKETS_MAX && nbuckets < m.total / MEMORY_OF_BUCKET)
+		nbuckets *= 2;
+	buckets = kzalloc(nbuckets * sizeof(*buckets));
+	if (!buckets)
+		panic("no memory for the table of connections");
+	random_bytes(hash_key, sizeof(hash_key));
+	for (unsigned i = 0; i < ARRAY_SIZE(wheel); i++)
+		list_init(&wheel[i]);
+	time_waits_max = net_memory_limit() / TIME_WAIT_SHARE / (sizeof(struct tcp_pcb) + sizeof(struct tcp_conn) + sizeof(struct tcp_sock));
+}
+
+/* --- the wheel ------------------------------------------------------------------------------------------------ */
+
+static void wheel_remove(struct tcp_conn *c)
+{
+	unsigned slot = c->slot;
+
+	list_del(&c->wheel);
+	c->slot = NO_SLOT;
+	if (slot != NO_SLOT && list_empty(&wheel[slot]))
+		wheel_used[slot / SLOTS][slot % SLOTS / 64] &= ~(1ull << slot % 64);
+}
+
+/* due is later than wheel_now. */
+static void wheel_insert(struct tcp_conn *c, uint32_t due)
+{
+	uint32_t far = due / SLOTS, here, at;
+
+	wheel_remove(c);
+	/* While nothing was due, nobody turned it. */
+	if (wheel_next > now_tick)
+		wheel_now = now_tick;
+	here = wheel_now / SLOTS;
+	c->due = due;
+	if (due - wheel_now < SLOTS) {
+		c->slot = due % SLOTS;
+		at = due;
+	} else {
+		far = MIN(far, here + SLOTS - 1);
+		c->slot = SLOTS + far % SLOTS;
+		at = far * SLOTS;
+	}
+	list_push_back(&wheel[c->slot], &c->wheel);
+	wheel_used[c->slot / SLOTS][c->slot % SLOTS / 64] |= 1ull << c->slot % 64;
+	wheel_next = MIN(wheel_next, at);
+}
+
+/* How many slots behind `from` the first is that is used; SLOTS: none is. */
+static unsigned slot_next(const uint64_t *used, unsigned from)
+{
+	for (unsigned i = 1; i < SLOTS;) {
+		unsigned slot = (from + i) % SLOTS;
+		uint64_t bits = used[slot / 64] >> slot % 64;
+
+		if (bits) {
+			i += (unsigned)__builtin_ctzll(bits);
+			return MIN(i, (unsigned)SLOTS);
+		}
+		i += 64 - slot % 64;
+	}
+	return SLOTS;
+}
+
+static void wheel_find_next(void)
+{
+	unsigned n = slot_next(wheel_used[0], wheel_now % SLOTS);
+
+	wheel_next = n < SLOTS ? wheel_now + n : NEVER;
+	n = slot_next(wheel_used[1], wheel_now / SLOTS % SLOTS);
+	if (n < SLOTS)
+		wheel_next = MIN(wheel_next, (wheel_now / SLOTS + n) * SLOTS);
+}
+
+/* --- records --------------------------------------------------------------------------------------------------- */
+
+static void conn_free(u8_t id, void *data)
+{
+	struct tcp_conn *c = data;
+
+	if (c->link) {
+		*c->link = c->next;
+		if (c->next)
+			c->next->link = c->link;
+		tcp_conn_counters.connections--;
+	}
+	if (c->recent && *c->recent == c)
+		*c->recent = NULL;
+	wheel_remove(c);
+	list_del(&c->entered);
+	list_del(&c->ack);
+	list_del(&c->blocked);
+	list_del(&c->group);
+	tcp_conn_counters.time_waits -= c->time_wait;
+	net_held_sub(sizeof(*c));
+	kfree(c);
+}
+
+static const struct tcp_ext_arg_callbacks conn_callbacks = { .destroy = conn_free };
+
+bool tcp_conn_attach(struct tcp_pcb *pcb)
+{
+	struct tcp_conn *c = conn_of(pcb);
+
+	if (c)
+		return true;
+	c = kmalloc_flags(sizeof(*c), ALLOC_NOWAIT);
+	if (!c)
+		return false;
+	*c = (struct tcp_conn){ .pcb = pcb, .slot = NO_SLOT, .ticked = now_tick, .progress = now_tick };
+	list_init(&c->entered);
+	list_init(&c->wheel);
+	list_init(&c->ack);
+	list_init(&c->blocked);
+	list_init(&c->group);
+	net_held_add(sizeof(*c));
+	tcp_ext_arg_set(pcb, TCP_EXT_CONN, c);
+	tcp_ext_arg_set_callbacks(pcb, TCP_EXT_CONN, &conn_callbacks);
+	return true;
+}
+
+void tcp_conn_detach(struct tcp_pcb *pcb)
+{
+	struct tcp_conn *c = conn_of(pcb);
+
+	if (!c)
+		return;
+	pcb->ext_args[TCP_EXT_CONN].callbacks = NULL;
+	pcb->ext_args[TCP_EXT_CONN].data = NULL;
+	conn_free(TCP_EXT_CONN, c);
+}
+
+void tcp_conn_add(struct tcp_pcb *pcb)
+{
+	struct tcp_conn *c = conn_of(pcb), **bucket = &buckets[bucket_of(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port)];
+
+	c->next = *bucket;
+	c->link = bucket;
+	if (c->next)
+		c->next->link = &c->next;
+	*bucket = c;
+	tcp_conn_counters.connections++;
+	tcp_conn_enter(pcb);
+}
+
+void tcp_conn_unlist(void)
+{
+	tcp_active_pcbs = NULL;
+	tcp_tw_pcbs = NULL;
+}
+
+void tcp_conn_half_open(struct tcp_pcb *pcb, struct list *half_open) { list_push_back(half_open, &conn_of(pcb)->group); }
+void tcp_conn_full_open(struct tcp_pcb *pcb) { list_del(&conn_of(pcb)->group); }
+
+void tcp_conn_drop_half_open(struct list *half_open)
+{
+	while (!list_empty(half_open))
+		tcp_abandon(list_first(half_open, struct tcp_conn, group)->pcb, 0);
+}
+
+/* --- time ------------------------------------------------------------------------------------------------------ */
+
+void tcp_conn_clock(uint64_t now_ns)
+{
+	clock_now_ns = now_ns;
+	/* lwIP takes a time of 0 for none. */
+	now_tick = (uint32_t)(now_ns / TICK_NS) + 1;
+	tcp_ticks = now_tick;
+}
+
+static uint64_t tick_ns(uint32_t tick) { return (tick - 1) * TICK_NS; }
+
+/* Counts `ticks` in a block as lwIP's walks would have. */
+static void pass(struct tcp_pcb *pcb, uint32_t ticks)
+{
+	if (pcb->persist_backoff)
+		pcb->persist_cnt = (u8_t)MIN(pcb->persist_cnt + ticks, 255u);
+	else if (pcb->rtime >= 0)
+		pcb->rtime = (s16_t)MIN((uint32_t)pcb->rtime + ticks, 0x7ffeu);
+}
+
+void tcp_conn_enter(struct tcp_pcb *pcb)
+{
+	struct tcp_conn *c = conn_of(pcb);
+
+	if (!c || !c->link || !list_empty(&c->entered))
+		return;
+	pass(pcb, now_tick - c->ticked);
+	c->ticked = now_tick;
+	list_push_back(&entered, &c->entered);
+}
+
+static uint32_t soonest(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+static bool outstanding(const struct tcp_pcb *pcb) { return pcb->unacked || pcb->unsent; }
+
+/* TCP_USER_TIMEOUT: the tick at which the connection has waited too long for its peer. */
+static uint32_t given_up(const struct tcp_conn *c, const struct tcp_sock *t)
+{
+	const struct tcp_pcb *pcb = c->pcb;
+	uint32_t ticks = (t->user_timeout_ms + TCP_SLOW_INTERVAL - 1) / TCP_SLOW_INTERVAL;
+
+	if (!t->user_timeout_ms || pcb->state == TIME_WAIT)
+		return NEVER;
+	if (outstanding(pcb))
+		return c->progress + ticks;
+	return pcb->keep_cnt_sent ? pcb->tmr + ticks : NEVER;
+}
+
+/* The tick at which lwIP's timer function would do something for this block; NEVER. Its conditions are those of tcp_slowtmr(). */
+static uint32_t due_tick(const struct tcp_conn *c)
+{
+	/* How long lwIP waits between probes of a closed window. */
+	static const uint8_t persist_ticks[] = { 3, 6, 12, 24, 48, 96, 120 };
+	const struct tcp_pcb *pcb = c->pcb;
+	const struct tcp_sock *t = tcp_sock_of(pcb);
+	uint32_t due = NEVER;
+
+	if (pcb->state == TIME_WAIT)
+		return pcb->tmr + 2 * TCP_MSL / TCP_SLOW_INTERVAL + 1;
+	if ((pcb->nrtx >= TCP_MAXRTX || pcb->persist_probe >= TCP_MAXRTX) && pcb->state != SYN_SENT)
+		due = c->ticked + 1;
+	else if (pcb->persist_backoff)
+		due = c->ticked + (uint32_t)MAX(persist_ticks[MIN(pcb->persist_backoff - 1, 6)] - pcb->persist_cnt, 1);
+	else if (pcb->rtime >= 0)
+		due = c->ticked + (uint32_t)MAX(pcb->rto - pcb->rtime, 1);
+	else if (pcb->unsent)
+		due = c->ticked + CORK_TICKS;
+	if (pcb->state == FIN_WAIT_2 && pcb->flags & TF_RXCLOSED)
+		due = soonest(due, pcb->tmr + TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1);
+	if (ip_get_option(pcb, SOF_KEEPALIVE) && (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT)) {
+		due = soonest(due, pcb->tmr + (pcb->keep_idle + pcb->keep_cnt * pcb->keep_intvl) / TCP_SLOW_INTERVAL + 1);
+		due = soonest(due, pcb->tmr + (pcb->keep_idle + pcb->keep_cnt_sent * pcb->keep_intvl) / TCP_SLOW_INTERVAL + 1);
+	}
+	if (pcb->ooseq)
+		due = soonest(due, pcb->tmr + (uint32_t)pcb->rto * TCP_OOSEQ_TIMEOUT);
+	if (pcb->state == SYN_RCVD)
+		due = soonest(due, pcb->tmr + TCP_SYN_RCVD_TIMEOUT / TCP_SLOW_INTERVAL + 1);
+	if (pcb->state == LAST_ACK)
+		due = soonest(due, pcb->tmr + 2 * TCP_MSL / TCP_SLOW_INTERVAL + 1);
+	if (t) {
+		due = soonest(due, given_up(c, t));
+		if (t->poll_wanted)
+			due = soonest(due, c->ticked + POLL_TICKS);
+	}
+	return due;
+}
+
+/* Puts it on a list, or takes it from there. */
+static void list_choose(struct list *head, struct list *link, bool wanted)
+{
+	if (wanted == !list_empty(link))
+		return;
+	if (wanted)
+		list_push_back(head, link);
+	else
+		list_del(link);
+}
+
+static void settle(struct tcp_conn *c)
+{
+	struct tcp_pcb *pcb = c->pcb;
+	struct tcp_sock *t = tcp_sock_of(pcb);
+	bool ack = pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND) || pcb->refused_data;
+	uint32_t due;
+
+	if (pcb->state == TIME_WAIT && !c->time_wait) {
+		c->time_wait = true;
+		tcp_conn_counters.time_waits++;
+		list_push_back(&time_waits, &c->group);
+	}
+	if (ack && list_empty(&c->ack))
+		c->ack_due_ns = clock_now_ns + ACK_DELAY_NS;
+	list_choose(&acks, &c->ack, ack && pcb->state != TIME_WAIT);
+	list_choose(&blocked, &c->blocked, pcb->flags & TF_NAGLEMEMERR && pcb->state != TIME_WAIT);
+	if (!c->waits || pcb->lastack != c->progress_ack) {
+		c->progress = now_tick;
+		c->progress_ack = pcb->lastack;
+	}
+	c->waits = outstanding(pcb);
+	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
+		tcp_linger_end(t);
+	/* It is looked at soon, before anything that begins now can be due. */
+	if (c->slot != NO_SLOT && c->due <= now_tick + SOON_TICKS)
+		return;
+	due = due_tick(c);
+	if (due == NEVER)
+		return;
+	/* What is overdue is done at the next tick: a tick is counted once. */
+	due = MAX(due, now_tick + 1);
+	if (c->slot == NO_SLOT || due < c->due)
+		wheel_insert(c, due);
+}
+
+void tcp_conn_settle(void)
+{
+	if (list_empty(&entered))
+		return;
+	while (!list_empty(&entered)) {
+		struct tcp_conn *c = list_first(&entered, struct tcp_conn, entered);
+
+		list_del(&c->entered);
+		settle(c);
+	}
+	/* The oldest of too many connections that only wait for stragglers go early. */
+	while (tcp_conn_counters.time_waits > time_waits_max) {
+		tcp_conn_counters.time_waits_cut++;
+		tcp_abandon(list_first(&time_waits, struct tcp_conn, group)->pcb, 0);
+	}
+}
+
+uint64_t tcp_conn_due_ns(void)
+{
+	uint64_t due = wheel_next == NEVER ? DEADLINE_NEVER : tick_ns(wheel_next);
+
+	if (!list_empty(&acks))
+		due = MIN(due, list_first(&acks, struct tcp_conn, ack)->ack_due_ns);
+	return due;
+}
+
+/* Shows lwIP this block alone. */
+static void show(struct tcp_pcb *pcb)
+{
+	pcb->next = NULL;
+	if (pcb->state == TIME_WAIT)
+		tcp_tw_pcbs = pcb;
+	else
+		tcp_active_pcbs = pcb;
+}
+
+/* One tick of a connection whose time may have come. */
+static void tick(struct tcp_conn *c)
+{
+	struct tcp_pcb *pcb = c->pcb;
+	struct tcp_sock *t = tcp_sock_of(pcb);
+	uint32_t passed = now_tick - c->ticked, due = due_tick(c);
+
+	tcp_conn_enter(pcb);
+	/* Not yet: tcp_conn_settle() finds its place. */
+	if (!passed || due > now_tick)
+		return;
+	tcp_conn_counters.timer_runs++;
+	if (t && given_up(c, t) <= now_tick) {
+		tcp_abandon(pcb, pcb->keep_cnt_sent > 0);
+		return;
+	}
+	/* The last of the ticks that have passed is lwIP's to count. */
+	if (pcb->persist_backoff)
+		pcb->persist_cnt -= pcb->persist_cnt > 0;
+	else if (pcb->rtime > 0)
+		pcb->rtime--;
+	pcb->last_timer = walks++;
+	tcp_ticks = now_tick - 1;
+	show(pcb);
+	tcp_slowtmr();
+	/* If there is still one: lwIP sends a SYN again and again after the same time. Here it doubles (RFC 6298, section 5.5), and as on Linux the
+	 * last one has its time, too. */
+	if (tcp_active_pcbs && tcp_active_pcbs->state == SYN_SENT)
+		pcb->rto = (s16_t)(SYN_RTO << MIN((unsigned)pcb->nrtx, (unsigned)TCP_SYNMAXRTX));
+	tcp_conn_unlist();
+}
+
+static void acks_send(void)
+{
+	struct tcp_conn *c;
+
+	while (!list_empty(&acks) && (c = list_first(&acks, struct tcp_conn, ack))->ack_due_ns <= clock_now_ns) {
+		list_del(&c->ack);
+		tcp_conn_enter(c->pcb);
+		c->pcb->last_timer = walks++;
+		show(c->pcb);
+		tcp_fasttmr();
+		tcp_conn_unlist();
+	}
+}
+
+void tcp_conn_run(uint64_t now_ns)
+{
+	struct list due;
+
+	tcp_conn_clock(now_ns);
+	acks_send();
+	list_init(&due);
+	while (wheel_next <= now_tick) {
+		struct list moved;
+
+		/* Nothing stands in the slots between. */
+		wheel_now = MAX(wheel_now, wheel_next);
+		if (wheel_now % SLOTS == 0) {
+			unsigned slot = SLOTS + wheel_now / SLOTS % SLOTS;
+
+			list_init(&moved);
+			list_splice_back(&moved, &wheel[slot]);
+			wheel_used[1][slot % SLOTS / 64] &= ~(1ull << slot % 64);
+			while (!list_empty(&moved)) {
+				struct tcp_conn *c = list_first(&moved, struct tcp_conn, wheel);
+
+				list_del(&c->wheel);
+				c->slot = NO_SLOT;
+				if (c->due <= wheel_now)
+					list_push_back(&due, &c->wheel);
+				else
+					wheel_insert(c, c->due);
+			}
+		}
+		list_splice_back(&due, &wheel[wheel_now % SLOTS]);
+		wheel_used[0][wheel_now % SLOTS / 64] &= ~(1ull << wheel_now % 64);
+		wheel_find_next();
+	}
+	wheel_now = MAX(wheel_now, now_tick);
+	while (!list_empty(&due)) {
+		struct tcp_conn *c = list_first(&due, struct tcp_conn, wheel);
+
+		list_del(&c->wheel);
+		c->slot = NO_SLOT;
+		tick(c);
+	}
+	tcp_ticks = now_tick;
+}
+
+void tcp_conn_retry(void)
+{
+	struct list retry;
+
+	list_init(&retry);
+	list_splice_back(&retry, &blocked);
+	while (!list_empty(&retry)) {
+		struct tcp_conn *c = list_first(&retry, struct tcp_conn, blocked);
+
+		list_del(&c->blocked);
+		tcp_conn_enter(c->pcb);
+		tcp_output(c->pcb);
+	}
+}
+
+/* --- segments ------------------------------------------------------------------------------------------------------ */
+
+/* May the peer open a new connection in place of one that only waits for stragglers? RFC 6191, by the sequence number: it lies behind all
+ * that the old one can have used. */
+static bool time_wait_over(const struct tcp_conn *c, const struct tcp_hdr *h, struct pbuf *p, struct netif *inp)
+{
+	return c->pcb->state == TIME_WAIT && (TCPH_FLAGS(h) & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+	       TCP_SEQ_GT(lwip_ntohl(h->seqno), c->pcb->rcv_nxt) && tcp_syn_intact(p, inp);
+}
+
+/* Does it acknowledge what may be acknowledged? Else it is not the peer's, or very old, and its bytes must not be taken (RFC 5961, section 5). */
+static bool acceptable(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
+{
+	uint32_t ack = lwip_ntohl(h->ackno);
+
+	if (pcb->state < ESTABLISHED || pcb->state == TIME_WAIT || (TCPH_FLAGS(h) & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK)
+		return true;
+	return TCP_SEQ_LEQ(ack, pcb->snd_nxt) && TCP_SEQ_GEQ(ack, pcb->lastack - MAX(pcb->snd_wnd_max, (tcpwnd_size_t)UINT16_MAX));
+}
+
+/* Tells the peer where the connection is, in case it was the peer. */
+static void challenge(struct tcp_conn *c)
+{
+	tcp_conn_counters.unacceptable++;
+	if (now_tick - c->challenged < CHALLENGE_TICKS)
+		return;
+	c->challenged = now_tick;
+	tcp_conn_enter(c->pcb);
+	tcp_send_empty_ack(c->pcb);
+}
+
+/* For lwIP's search there is one listener. */
+static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct netif *inp)
+{
+	struct tcp_pcb_listen *all = tcp_listen_pcbs.listen_pcbs, *next = l->next;
+
+	l->next = NULL;
+	tcp_listen_pcbs.listen_pcbs = l;
+	__real_tcp_input(p, inp);
+	l->next = next;
+	tcp_listen_pcbs.listen_pcbs = all;
+}
+
+/* In the place of lwIP's tcp_input(), which checks everything again. */
+void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
+{
+	const struct tcp_hdr *h = p->payload;
+	struct tcp_pcb_listen *l = NULL;
+	struct tcp_conn *c = NULL;
+	struct tcp_pcb *made;
+
+	if (p->len >= TCP_HLEN) {
+		c = find(ip_current_dest_addr(), lwip_ntohs(h->dest), ip_current_src_addr(), lwip_ntohs(h->src));
+		if (c && time_wait_over(c, h, p, inp)) {
+			tcp_conn_counters.time_waits_cut++;
+			tcp_abandon(c->pcb, 0);
+			c = NULL;
+		}
+		if (!c)
+			l = tcp_syn_listener(h);
+	}
+	if (l) {
+		switch (tcp_syn_check(l, p, inp, &made)) {
+		case TCP_SYN_DROP: pbuf_free(p); return;
+		case TCP_SYN_MADE: c = conn_of(made); l = NULL; break;
+		case TCP_SYN_PASS: break;
+		}
+	}
+	if (c && !acceptable(c->pcb, h)) {
+		if (tcp_syn_intact(p, inp))
+			challenge(c);
+		pbuf_free(p);
+		return;
+	}
+	if (c) {
+		tcp_conn_enter(c->pcb);
+		show(c->pcb);
+	}
+	if (l)
+		input_listening(l, p, inp);
+	else
+		__real_tcp_input(p, inp);
+	tcp_conn_unlist();
+}

@@ -1,0 +1,68 @@
+#!/bin/bash
+# Hostile peers: while each attack of the relay's bad neighbour goes on, another client is served; then memory is what it was. And DHCP servers that lie.
+# HOSTILE_SECONDS is for how long each (1), HOSTILE_RATE how many frames a second (1000), HOSTILE_SEED from which seed.
+. "$(dirname "$0")/../net/lib.sh"
+seconds=${HOSTILE_SECONDS:-1} rate=${HOSTILE_RATE:-1000} seed=${HOSTILE_SEED:-1}
+MACHINE_SECONDS=$((200 + seconds * 40))
+
+relay_start "$seed"
+machine_start --ip 10.9.0.2/24,gw=10.9.0.1
+machine_wait 10.9.0.2
+link_local=$(sed -n 's/.*: 52:54:00:\(..\):\(..\):\(..\), mtu.*/fe80::5054:ff:fe\1:\2\3%tap0/p' "$T/log")
+# What many connections at once leave with the service itself is there before.
+relay_say hostile zero-windows "$rate"
+peer alive 10.9.0.2 40 > /dev/null
+relay_say hostile off
+peer alive "$link_local" 20 > /dev/null
+before=$(peer memory 10.9.0.2)
+for attack in $(build/test/net/relay attacks); do
+	relay_say hostile "$attack" "$rate"
+	case $attack in
+	*6*) address=$link_local ;;
+	*) address=10.9.0.2 ;;
+	esac
+	until=$((SECONDS + seconds)) alive="" slowest=0
+	while
+		alive=$(peer alive "$address" 20) || break
+		[ "${alive#* }" -gt "$slowest" ] && slowest=${alive#* }
+		[ $SECONDS -lt $until ]
+	do :; done
+	# Slow is not dead, but it is no service.
+	if [ "${alive% *}" = 20 ] && [ "$slowest" -lt 3000 ]; then
+		ok "serves-during-$attack"
+	else
+		not_ok "serves-during-$attack" "of 20 and slowest in ms: $alive $slowest"
+	fi
+	[ -z "${HOSTILE_SECONDS:-}" ] || echo "$attack: slowest answer $slowest ms"
+	relay_say hostile off
+done
+relay_say stats
+check segments-in-disorder-were-understood [ "$(sed 's/.*wrong //' <<< "$answer")" = 0 ]
+is_same after-all-in "$(peer put 10.9.0.2 2000000 1)"
+is_same after-all-out "$(peer get "$link_local" 2000000 1)"
+# What is kept for peers who went without a word goes by time-outs.
+for ((i = 0; i < 60; i++)); do
+	after=$(peer memory 10.9.0.2)
+	[ "$after" -ge $((before - 2048)) ] && break
+	sleep 1
+done
+if [ "$after" -ge $((before - 2048)) ]; then ok memory-is-back; else not_ok memory-is-back "$before KiB before, $after after"; fi
+machine_end hostile 10.9.0.2
+
+# A server that tells lies before each word of truth; the truth is found.
+relay_start "$seed"
+relay_say dhcp lies 23 3600
+machine_start
+machine_wait 10.9.0.23
+is_same dhcp-lies "$(peer get 10.9.0.23 100000 1)"
+machine_end dhcp-lies 10.9.0.23
+# One that refuses at first.
+relay_start "$seed"
+relay_say dhcp nak 24 3600
+machine_start
+sleep 2
+relay_say dhcp good 24 3600
+machine_wait 10.9.0.24
+is_same dhcp-refusals "$(peer get 10.9.0.24 100000 1)"
+machine_end dhcp-refusals 10.9.0.24
+finish

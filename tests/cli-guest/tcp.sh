@@ -1,0 +1,85 @@
+#!/bin/bash
+# TCP in a machine: it sleeps while its connections are idle, more bytes than its memory takes come in the end, and what cannot be reached.
+. "$(dirname "$0")/../cli/fake/lib.sh"
+cat > "$T/probe.c" <<'END'
+/*
+ * idle N: makes N connections over loopback with keep-alive, rests, and prints how often threads were switched in five seconds after that.
+ * reach ADDRESS: the error of connect() to port 9 there.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static long switches(void)
+{
+	FILE *f = fopen("/proc/stat", "r");
+	char line[256];
+	long n = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "ctxt %ld", &n);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int idle(int n)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	long before;
+
+	if (bind(l, (void *)&a, len) || listen(l, 5) || getsockname(l, (void *)&a, &len))
+		return 3;
+	for (int i = 0; i < n; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0), s;
+		char c = 'x';
+
+		if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) || connect(fd, (void *)&a, sizeof(a)))
+			return 4;
+		s = accept(l, NULL, NULL);
+		if (s < 0 || write(fd, &c, 1) != 1 || read(s, &c, 1) != 1)
+			return 5;
+	}
+	/* Addresses are looked for and announced at first. */
+	sleep(8);
+	before = switches();
+	sleep(5);
+	printf("%ld\n", switches() - before);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
+
+	if (argc < 3)
+		return 2;
+	if (!strcmp(argv[1], "idle"))
+		return idle(atoi(argv[2]));
+	inet_aton(argv[2], &a.sin_addr);
+	printf("%s\n", connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&a, sizeof(a)) ? strerrorname_np(errno) : "connected");
+	return 0;
+}
+END
+gcc -D_GNU_SOURCE -O1 -Wall -Wextra -o "$T/probe" "$T/probe.c" || exit 1
+gcc -std=gnu11 -O2 -pthread -o "$T/tcp" tests/guest/tcp.c || exit 1
+
+run_ibrik run --accel tcg --cpus 1 -m 128M --exec "$T/probe" idle 20
+check idle-connections-do-not-wake-the-machine [ "${out:-1000}" -lt 40 ]
+[ "${out:-1000}" -lt 40 ] || echo "$out switches of threads in 5 s"
+run_ibrik run --accel tcg -m 64M --exec "$T/tcp" 'more_than_fits*' 'memory_comes_back*'
+check more-than-the-memory-takes grep -q '^ok tcp.more_than_fits_waits_and_comes' "$T/out"
+check memory-of-a-small-machine-comes-back grep -q '^ok tcp.memory_comes_back_after_many_connections' "$T/out"
+run_ibrik run --accel tcg -m 128M --network none --run "$T/probe reach 10.1.1.1" --run "$T/probe reach 127.0.0.1"
+check no-card-no-way [ "$out" = "ENETUNREACH
+ECONNREFUSED" ]
+run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24 --exec "$T/probe" reach 192.0.2.1
+check no-router-no-way [ "$out" = "ENETUNREACH" ]
+finish
