@@ -48,7 +48,7 @@ LWIP_OBJS := $(patsubst %,$(LWIP)/src/%.o,$(LWIP_NAMES))
 LWIP_FLAGS := -isystem $(LWIP)/src/include -Ikernel/net/port
 KERNEL_THIRD_PARTY := $(ZLIB_OBJS) $(LWIP_OBJS)
 
-.PHONY: all kernel tool api run test matrix bench fuzz install clean help deps
+.PHONY: all kernel tool api run test matrix servers bench fuzz install clean help deps
 all: kernel tool api
 
 kernel: $(BUILD)/ibrik.elf
@@ -121,6 +121,12 @@ matrix:
 	@tests/deps.sh matrix
 	@$(MAKE) --no-print-directory all
 	@tests/matrix
+
+# Servers and clients that nobody here wrote, each in a machine; T=tomcat runs one, JDK=21 takes another JDK.
+servers:
+	@tests/deps.sh servers
+	@$(MAKE) --no-print-directory all
+	@tests/run servers "$(T)"
 
 # The link that suffers, and the program at both of its ends (tests/net/).
 NET_TESTS := $(BUILD)/test/net/relay $(BUILD)/test/net/peer
@@ -204,10 +210,13 @@ $(BUILD)/boot.bin: images/boot/start.S images/boot/load.c images/boot/boot.lds i
 	$(Q)$(CC) $(BOOT_CFLAGS) -Wl,-T,images/boot/boot.lds $(filter %.S %.c,$^) -o $(BUILD)/boot.elf
 	$(Q)objcopy -O binary $(BUILD)/boot.elf $@
 
+# The examples, each one class: images/examples/NAME becomes build/NAME.jar.
 $(BUILD)/hello.jar: images/examples/hello/Hello.java images/examples/hello/manifest
-	@mkdir -p $(BUILD)/hello
-	$(Q)javac --release 17 -d $(BUILD)/hello $<
-	$(Q)jar --create --file $@ --manifest images/examples/hello/manifest -C $(BUILD)/hello .
+$(BUILD)/service.jar: images/examples/service/Service.java images/examples/service/manifest
+$(BUILD)/hello.jar $(BUILD)/service.jar: $(BUILD)/%.jar:
+	@mkdir -p $(BUILD)/$*
+	$(Q)javac --release 17 -d $(BUILD)/$* $<
+	$(Q)jar --create --file $@ --manifest images/examples/$*/manifest -C $(BUILD)/$* .
 
 deps:
 	@tests/deps.sh run
@@ -229,6 +238,7 @@ help:
 	@echo 'make run        install what is needed, then boot the example; APP=path/to.jar ARGS="..." another'
 	@echo 'make test       the suite; T=name runs a part'
 	@echo 'make matrix     every combination, resumable; rows in docs/matrix.tsv'
+	@echo 'make servers    stock servers and clients, each in a machine; T=name one of them, JDK=21 another JDK'
 	@echo 'make bench      measurements into docs/benchmarks.md'
 	@echo 'make fuzz       the fuzzers'
 	@echo 'make install    PREFIX=/usr/local: bin/ibrik and lib/ibrik/'
