@@ -5,7 +5,7 @@
  *            equals the one that came last, or, if they share the port by SO_REUSEPORT, one that a hash of the addresses picks. A datagram to a
  *            group or to all goes to every socket that matches, by reference.
  *            What cards receive comes through a raw control block of lwIP, whole: fragments have been put together. What no socket wants
- *            is left to lwIP, whose DHCP client may want it; else lwIP answers with "port unreachable".
+ *            is left to lwIP, by which the DHCP client (net/dhcp.c) has it; else lwIP answers with "port unreachable".
  * Interface: udp_private.h, udp_unreachable() of inet_private.h.
  * Locking:   inet_private.h. pbufs from cards are freed under the core lock, so what has been read gathers in `read` until the next
  *            call takes it (READ_MAX of them at most). What was sent here is freed by the reader.
@@ -228,7 +228,7 @@ static u8_t datagram_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const 
 		return 0;
 	h = (const struct udp_hdr *)((const uint8_t *)p->payload + head);
 	len = lwip_ntohs(h->len);
-	/* The DHCP client's port is lwIP's. */
+	/* The DHCP client is a control block of lwIP's. */
 	if (len < UDP_HLEN || len > p->tot_len - head || lwip_ntohs(h->dest) == LWIP_IANA_PORT_DHCP_CLIENT)
 		return 0;
 	d = (struct datagram){ .p = p, .from = { *from, lwip_ntohs(h->src) }, .to = { *to, lwip_ntohs(h->dest) },

@@ -178,6 +178,7 @@ static int send_here(struct udp_sock *u, struct udp_out *o, const struct inet_se
 	header_values(u, how, false, r);
 	datagram_fill(o, r, net_interface_index(0), true);
 	MIB2_STATS_INC(mib2.udpoutdatagrams);
+	net_loopback_count((IP_IS_V4(&r->to.ip) ? IP_HLEN : IP6_HLEN) + UDP_HLEN + o->pbuf.pbuf.len);
 	if (udp_deliver(&o->datagram, false))
 		return 0;
 	refused(o, r);
