@@ -261,6 +261,15 @@ static bool vnet_idle(struct net_device *dev)
 	return !v->dev->stopped && virtq_irq_enable(&v->rx->vq);
 }
 
+static void vnet_queues(struct net_device *dev, unsigned *to_receive, unsigned *to_send)
+{
+	struct vnet *v = container_of(dev, struct vnet, net);
+
+	tx_reclaim(v);
+	*to_receive = v->rx->vq.size - v->rx->vq.nfree;
+	*to_send = v->tx->vq.size - v->tx->vq.nfree;
+}
+
 static bool link_is_up(struct virtio_device *dev)
 {
 	uint16_t status = STATUS_LINK_UP;
@@ -330,6 +339,7 @@ static int vnet_probe(struct virtio_device *dev)
 	v->net.flush = vnet_flush;
 	v->net.poll = vnet_poll;
 	v->net.idle = vnet_idle;
+	v->net.queues = vnet_queues;
 	v->net.mtu = mtu_of(dev);
 	v->net.offload = virtio_has(dev, F_CSUM) ? NET_OFFLOAD_TX_CSUM : 0;
 	snprintf(v->net.name, sizeof(v->net.name), "net %s", dev->where);
