@@ -42,7 +42,7 @@ ZLIB_FLAGS := -DZ_SOLO -DNO_GZIP -DHAVE_MEMCPY -include kernel/lib/string.h
 LWIP_SHA256 := 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
 LWIP := $(BUILD)/third_party/lwip
 LWIP_NAMES := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf raw stats tcp tcp_in tcp_out timeouts udp) \
-	$(addprefix core/ipv4/,dhcp etharp icmp igmp ip4 ip4_addr ip4_frag) \
+	$(addprefix core/ipv4/,etharp icmp igmp ip4 ip4_addr ip4_frag) \
 	$(addprefix core/ipv6/,ethip6 icmp6 inet6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
 LWIP_OBJS := $(patsubst %,$(LWIP)/src/%.o,$(LWIP_NAMES))
 LWIP_FLAGS := -isystem $(LWIP)/src/include -Ikernel/net/port

@@ -41,6 +41,16 @@ void net_loopback_init(void)
 	lo->mtu = 65535;
 }
 
+void net_loopback_count(unsigned bytes)
+{
+	struct netif *lo = netif_get_by_index(net_interface_index(0));
+
+	MIB2_STATS_NETIF_INC(lo, ifoutucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifoutoctets, bytes);
+	MIB2_STATS_NETIF_INC(lo, ifinucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifinoctets, bytes);
+}
+
 struct net_device *net_device_of(const struct netif *netif) { return netif->name[0] == 'l' ? NULL : netif->state; }
 
 void net_interface_name(const struct netif *netif, char name[16])

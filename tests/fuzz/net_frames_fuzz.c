@@ -613,26 +613,29 @@ static struct socket *bound(struct socket *s, unsigned port)
 	return s;
 }
 
-static void begin(void)
+static void by_hand(struct netif *n)
 {
 	ip4_addr_t addr, mask, gw;
-	struct netif *n;
+
+	IP4_ADDR(&addr, 10, 9, 0, 2);
+	IP4_ADDR(&mask, 255, 255, 255, 0);
+	IP4_ADDR(&gw, 10, 9, 0, 1);
+	net_lock();
+	dhcp_stop(n);
+	netif_set_addr(n, &addr, &mask, &gw);
+	net_unlock();
+}
+
+static void begin(void)
+{
 
 	memset(&heard, 0, sizeof(heard));
 	fail_in = no_room = 0;
 	atomic_store(&card.link_up, true);
 	net_devices_start();
 	net_config_start();
-	n = card.netif;
-	if (next() & 1) {
-		IP4_ADDR(&addr, 10, 9, 0, 2);
-		IP4_ADDR(&mask, 255, 255, 255, 0);
-		IP4_ADDR(&gw, 10, 9, 0, 1);
-		net_lock();
-		dhcp_stop(n);
-		netif_set_addr(n, &addr, &mask, &gw);
-		net_unlock();
-	}
+	if (next() & 1)
+		by_hand(card.netif);
 	sockets[0] = bound(tcp_create(AF_INET6, 0), 7000);
 	sockets[0]->ops->listen(sockets[0], 4);
 	sockets[1] = bound(udp_create(AF_INET6, 0), 7001);
@@ -654,6 +657,9 @@ static void end(void)
 		}
 		sockets[i] = NULL;
 	}
+	/* While there is no way, what waits to be sent waits. */
+	net_device_link(&card, true);
+	by_hand(n);
 	/* Fragments, neighbours and groups come of age, and connections that nobody answers are given up. */
 	for (unsigned minutes = 0; minutes < 30 && (minutes < 2 || tcp_conn_counters.connections); minutes++)
 		pass_ms(60000);

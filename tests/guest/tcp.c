@@ -708,7 +708,7 @@ TEST_SLOW(connections_of_every_kind_at_once, 1000)
 	pthread_t client[STORM_THREADS], server[STORM_THREADS];
 
 	storm_listener = listener(64);
-	storm_end = now_ns() + (seconds ? atoi(seconds) : 2) * 1000 * MS;
+	storm_end = now_ns() + (seconds ? atoi(seconds) : 1) * 1000 * MS;
 	for (uintptr_t i = 0; i < STORM_THREADS; i++) {
 		CHECK_EQ(pthread_create(&server[i], NULL, storm_server, (void *)(i + 100)), 0);
 		CHECK_EQ(pthread_create(&client[i], NULL, storm_client, (void *)(i + 1)), 0);
