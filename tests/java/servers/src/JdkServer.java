@@ -22,6 +22,9 @@ public final class JdkServer {
 				exchange.sendResponseHeaders(404, -1);
 				return;
 			}
+			// It closes without saying so, which a client may take for an error.
+			if ("close".equalsIgnoreCase(exchange.getRequestHeaders().getFirst("Connection")))
+				exchange.getResponseHeaders().set("Connection", "close");
 			exchange.sendResponseHeaders(200, answer.length == 0 ? -1 : answer.length);
 			try (OutputStream out = exchange.getResponseBody()) {
 				out.write(answer);
