@@ -47,6 +47,7 @@
 #define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
 #define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
 #define PORT_REST_TICKS 10    /* that a port lies idle at least, as on Linux */
+#define ORPHAN_TICKS (120000 / TCP_SLOW_INTERVAL) /* without any progress; Linux: some 100 s */
 #define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
 #define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
 
@@ -287,17 +288,25 @@ static uint32_t soonest(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 static bool outstanding(const struct tcp_pcb *pcb) { return pcb->unacked || pcb->unsent; }
 
-/* TCP_USER_TIMEOUT: the tick at which the connection has waited too long for its peer. */
+/*
+ * The tick at which the connection has waited too long for its peer: TCP_USER_TIMEOUT, and for one whose file is closed ORPHAN_TICKS, since nobody
+ * else would notice: lwIP goes on for ever where a FIN finds no way to be sent, and where CLOSING was acknowledged in part. A peer
+ * with a closed window is probed by lwIP, which gives up by itself.
+ */
 static uint32_t given_up(const struct tcp_conn *c, const struct tcp_sock *t)
 {
 	const struct tcp_pcb *pcb = c->pcb;
-	uint32_t ticks = (t->user_timeout_ms + TCP_SLOW_INTERVAL - 1) / TCP_SLOW_INTERVAL;
+	uint32_t ticks = (t->user_timeout_ms + TCP_SLOW_INTERVAL - 1) / TCP_SLOW_INTERVAL, due = NEVER;
 
-	if (!t->user_timeout_ms || pcb->state == TIME_WAIT)
+	if (pcb->state == TIME_WAIT)
 		return NEVER;
-	if (outstanding(pcb))
-		return c->progress + ticks;
-	return pcb->keep_cnt_sent ? pcb->tmr + ticks : NEVER;
+	if (t->orphan && !pcb->persist_backoff && (pcb->state == FIN_WAIT_1 || pcb->state == CLOSING || pcb->state == LAST_ACK))
+		due = c->progress + ORPHAN_TICKS;
+	if (t->user_timeout_ms && outstanding(pcb))
+		due = soonest(due, c->progress + ticks);
+	else if (t->user_timeout_ms && pcb->keep_cnt_sent)
+		due = soonest(due, pcb->tmr + ticks);
+	return due;
 }
 
 /* The tick at which lwIP's timer function would do something for this block; NEVER. Its conditions are those of tcp_slowtmr(). */

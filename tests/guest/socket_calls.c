@@ -419,18 +419,27 @@ TEST(bytes_are_peeked_at_and_thrown_away)
 	close(fd[1]);
 }
 
+/* For 200 ms: a look that was kept from looking that long says nothing. */
 TEST(more_to_come_is_held_back)
 {
+	uint64_t took = UINT64_MAX;
 	int fd[2];
 	char buf[16];
 
-	pair(fd);
-	CHECK_EQ(CHECK_OK(send(fd[0], "ab", 2, MSG_MORE)), 2);
-	CHECK_EQ(events_of(fd[1], POLLIN, 30), 0);
-	CHECK_EQ(CHECK_OK(send(fd[0], "cd", 2, 0)), 2);
-	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 4, MSG_WAITALL)), 4);
-	close(fd[0]);
-	close(fd[1]);
+	for (int tries = 0; tries < 20 && took > 150000000u; tries++) {
+		pair(fd);
+		uint64_t before = now_ns();
+		CHECK_EQ(CHECK_OK(send(fd[0], "ab", 2, MSG_MORE)), 2);
+		int events = events_of(fd[1], POLLIN, 30);
+		took = now_ns() - before;
+		if (took <= 150000000u)
+			CHECK_EQ(events, 0);
+		CHECK_EQ(CHECK_OK(send(fd[0], "cd", 2, 0)), 2);
+		CHECK_EQ(CHECK_OK(recv(fd[1], buf, 4, MSG_WAITALL)), 4);
+		close(fd[0]);
+		close(fd[1]);
+	}
+	CHECK(took <= 150000000u);
 }
 
 TEST(what_waits_is_counted)
