@@ -9,6 +9,7 @@
  *              address ...  the IPv4 address, its lease, and what else the network has said: host name, domains, name and time servers
  *              link, arp, ip, icmp, igmp, udp, tcp, ip6, icmp6, nd6, mld6, frag, frag6   lwIP's layers
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
+ *              neighbours   the guard of their tables (neighbour.c): what was not believed, and who was not asked for
  *              connections  TCP's table (tcp_conn.h): SYN cookies, TIME_WAIT, what was refused for want of memory
  *              sockets      how many are open, and TCP's by state
  *
@@ -26,6 +27,7 @@
 #include "net/proc.h"
 #include "net/socket_list.h"
 #include "net/tcp_conn.h"
+#include "net/neighbour.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
@@ -50,6 +52,7 @@ struct copy {
 	struct stats_mem pools[MEMP_MAX];
 	struct net_lock_counters lock;
 	struct tcp_conn_counters connections;
+	struct neighbour_counters neighbours;
 };
 
 static struct copy *copy_make(void)
@@ -64,6 +67,7 @@ static struct copy *copy_make(void)
 		c->pools[i] = *lwip_stats.memp[i];
 	c->lock = net_lock_counters;
 	c->connections = tcp_conn_counters;
+	c->neighbours = neighbour_counters;
 	net_unlock();
 	return c;
 }
@@ -132,6 +136,11 @@ static void connections(struct text *t, const struct tcp_conn_counters *c)
 		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls);
 }
 
+static void neighbours(struct text *t, const struct neighbour_counters *c)
+{
+	text_printf(t, "neighbours malformed=%lu unasked=%lu claims=%lu moves=%lu refused=%lu\n", c->malformed, c->unasked, c->claims, c->moves, c->refused);
+}
+
 static void sockets(struct text *t)
 {
 	static const char *const names[SOCKET_STATES] = {
@@ -179,6 +188,7 @@ static int counters_print(struct text *t, bool all)
 		if (all || memcmp(&c->pools[i], &none, sizeof(none)))
 			text_printf(t, "pool %s used=%lu max=%lu failed=%u\n", pools[i], (unsigned long)c->pools[i].used, (unsigned long)c->pools[i].max,
 				    c->pools[i].err);
+	neighbours(t, &c->neighbours);
 	connections(t, &c->connections);
 	sockets(t);
 	kfree(c);
