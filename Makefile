@@ -42,13 +42,13 @@ ZLIB_FLAGS := -DZ_SOLO -DNO_GZIP -DHAVE_MEMCPY -include kernel/lib/string.h
 LWIP_SHA256 := 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
 LWIP := $(BUILD)/third_party/lwip
 LWIP_NAMES := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf raw stats tcp tcp_in tcp_out timeouts udp) \
-	$(addprefix core/ipv4/,dhcp etharp icmp igmp ip4 ip4_addr ip4_frag) \
+	$(addprefix core/ipv4/,etharp icmp igmp ip4 ip4_addr ip4_frag) \
 	$(addprefix core/ipv6/,ethip6 icmp6 inet6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
 LWIP_OBJS := $(patsubst %,$(LWIP)/src/%.o,$(LWIP_NAMES))
 LWIP_FLAGS := -isystem $(LWIP)/src/include -Ikernel/net/port
 KERNEL_THIRD_PARTY := $(ZLIB_OBJS) $(LWIP_OBJS)
 
-.PHONY: all kernel tool api run test matrix bench fuzz install clean help deps
+.PHONY: all kernel tool api run test matrix servers bench fuzz install clean help deps
 all: kernel tool api
 
 kernel: $(BUILD)/ibrik.elf
@@ -121,6 +121,12 @@ matrix:
 	@tests/deps.sh matrix
 	@$(MAKE) --no-print-directory all
 	@tests/matrix
+
+# Servers and clients that nobody here wrote, each in a machine; T=tomcat runs one, JDK=21 takes another JDK.
+servers:
+	@tests/deps.sh servers
+	@$(MAKE) --no-print-directory all
+	@tests/run servers "$(T)"
 
 # The link that suffers, and the program at both of its ends (tests/net/).
 NET_TESTS := $(BUILD)/test/net/relay $(BUILD)/test/net/peer
@@ -204,10 +210,13 @@ $(BUILD)/boot.bin: images/boot/start.S images/boot/load.c images/boot/boot.lds i
 	$(Q)$(CC) $(BOOT_CFLAGS) -Wl,-T,images/boot/boot.lds $(filter %.S %.c,$^) -o $(BUILD)/boot.elf
 	$(Q)objcopy -O binary $(BUILD)/boot.elf $@
 
+# The examples, each one class: images/examples/NAME becomes build/NAME.jar.
 $(BUILD)/hello.jar: images/examples/hello/Hello.java images/examples/hello/manifest
-	@mkdir -p $(BUILD)/hello
-	$(Q)javac --release 17 -d $(BUILD)/hello $<
-	$(Q)jar --create --file $@ --manifest images/examples/hello/manifest -C $(BUILD)/hello .
+$(BUILD)/service.jar: images/examples/service/Service.java images/examples/service/manifest
+$(BUILD)/hello.jar $(BUILD)/service.jar: $(BUILD)/%.jar:
+	@mkdir -p $(BUILD)/$*
+	$(Q)javac --release 17 -d $(BUILD)/$* $<
+	$(Q)jar --create --file $@ --manifest images/examples/$*/manifest -C $(BUILD)/$* .
 
 deps:
 	@tests/deps.sh run
@@ -229,6 +238,7 @@ help:
 	@echo 'make run        install what is needed, then boot the example; APP=path/to.jar ARGS="..." another'
 	@echo 'make test       the suite; T=name runs a part'
 	@echo 'make matrix     every combination, resumable; rows in docs/matrix.tsv'
+	@echo 'make servers    stock servers and clients, each in a machine; T=name one of them, JDK=21 another JDK'
 	@echo 'make bench      measurements into docs/benchmarks.md'
 	@echo 'make fuzz       the fuzzers'
 	@echo 'make install    PREFIX=/usr/local: bin/ibrik and lib/ibrik/'

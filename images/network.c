@@ -95,31 +95,91 @@ static bool kind_is(const struct options *options, const char *kind)
 	return strncmp(network, kind, strlen(kind)) == 0 && (!network[strlen(kind)] || kind[strlen(kind) - 1] == ':');
 }
 
+/* Could a host have the address, with a network of that length? */
+static bool host_address(struct in_addr in, unsigned len)
+{
+	uint32_t ip = ntohl(in.s_addr), bits = len == 32 ? 0 : UINT32_MAX >> len;
+
+	if (ip >> 24 == 0 || ip >> 24 == 127 || ip >> 24 >= 224)
+		return false;
+	return len >= 31 || ((ip & bits) != 0 && (ip & bits) != bits);
+}
+
+/* Letters, digits, hyphens and dots, in labels of 1 to 63 (kernel/net/dhcp_message.h). */
+static bool name_ok(const char *name)
+{
+	size_t label = 0;
+
+	for (;; name++) {
+		if (!*name || *name == '.') {
+			if (!label || label > 63 || name[-1] == '-')
+				return false;
+			if (!*name)
+				return true;
+			label = 0;
+		} else if ((*name == '-' && label) || *name == '_' || (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') ||
+			   (*name >= '0' && *name <= '9')) {
+			label++;
+		} else {
+			return false;
+		}
+	}
+}
+
+/* One word behind the address. `servers` counts those for DNS and for NTP. */
+static void ip_word_check(const char *text, const char *word, struct in_addr own, unsigned servers[2])
+{
+	struct in6_addr six;
+	struct in_addr in;
+	uint64_t n;
+
+	if (strncmp(word, "gw=", 3) == 0) {
+		if (inet_pton(AF_INET, word + 3, &in) != 1 || !host_address(in, 32))
+			die(STATUS_ERROR, "--ip %s: '%s' is no IPv4 address", text, word + 3);
+		if (in.s_addr == own.s_addr)
+			die(STATUS_ERROR, "--ip %s: the router has the machine's own address", text);
+	} else if (strncmp(word, "dns=", 4) == 0 || strncmp(word, "ntp=", 4) == 0) {
+		if (inet_pton(AF_INET, word + 4, &in) != 1 && inet_pton(AF_INET6, word + 4, &six) != 1)
+			die(STATUS_ERROR, "--ip %s: '%s' is no address", text, word + 4);
+		if (++servers[word[0] == 'n'] > 3)
+			die(STATUS_ERROR, "--ip %s: three servers of a kind are enough", text);
+	} else if (strncmp(word, "domain=", 7) == 0) {
+		if (!name_ok(word + 7) || strlen(word + 7) > 253)
+			die(STATUS_ERROR, "--ip %s: '%s' is no name", text, word + 7);
+	} else if (strncmp(word, "hostname=", 9) == 0) {
+		if (!name_ok(word + 9) || strlen(word + 9) > 64)
+			die(STATUS_ERROR, "--ip %s: '%s' is no name", text, word + 9);
+	} else if (strncmp(word, "mtu=", 4) == 0) {
+		if (number_parse(word + 4, 576, 65535, &n))
+			die(STATUS_ERROR, "--ip %s: an MTU is a number from 576 to 65535", text);
+	} else {
+		die(STATUS_ERROR, "--ip %s: '%s': behind ADDR/LEN stand gw=, dns=, domain=, hostname=, mtu=, ntp=", text, word);
+	}
+}
+
+/* The kernel reads the same (kernel/net/config_text.c). */
 static void ip_check(const char *text)
 {
-	char *copy = xstrdup(text), *rest = NULL;
-	bool first = true;
+	char *copy = xstrdup(text), *next = copy, *word = strsep(&next, ","), *slash = strchr(word, '/');
+	unsigned servers[2] = { 0, 0 };
+	struct in_addr own;
+	uint64_t len;
 
-	if (strchr(text, ' '))
+	if (strpbrk(text, " \t\n"))
 		die(STATUS_ERROR, "--ip %s: no blanks", text);
-	for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest), first = false) {
-		char *slash = first ? strchr(word, '/') : NULL;
-		const char *addr = strncmp(word, "gw=", 3) == 0 ? word + 3 : strncmp(word, "dns=", 4) == 0 ? word + 4 : word;
-		struct in_addr in;
-		uint64_t len;
-
-		if (first == (addr != word) || (first && !slash))
-			die(STATUS_ERROR, "--ip %s: ADDR/LEN[,gw=ADDR][,dns=ADDR] is wanted", text);
-		if (slash) {
-			*slash = 0;
-			if (number_parse(slash + 1, 1, 32, &len))
-				die(STATUS_ERROR, "--ip %s: '%s' is no length of a network (1 to 32)", text, slash + 1);
-		}
-		if (inet_pton(AF_INET, addr, &in) != 1)
-			die(STATUS_ERROR, "--ip %s: '%s' is no IPv4 address", text, addr);
-	}
-	if (first)
-		die(STATUS_ERROR, "--ip: ADDR/LEN[,gw=ADDR][,dns=ADDR] is wanted");
+	if (strlen(text) > 500)
+		die(STATUS_ERROR, "--ip: more than 500 characters");
+	if (!slash)
+		die(STATUS_ERROR, "--ip %s: ADDR/LEN[,gw=ADDR][,dns=ADDR] is wanted", text);
+	*slash = 0;
+	if (inet_pton(AF_INET, word, &own) != 1)
+		die(STATUS_ERROR, "--ip %s: '%s' is no IPv4 address", text, word);
+	if (number_parse(slash + 1, 1, 32, &len))
+		die(STATUS_ERROR, "--ip %s: '%s' is no length of a network (1 to 32)", text, slash + 1);
+	if (!host_address(own, (unsigned)len))
+		die(STATUS_ERROR, "--ip %s: no machine can have this address", text);
+	while ((word = strsep(&next, ",")))
+		ip_word_check(text, word, own, servers);
 	free(copy);
 }
 

@@ -89,10 +89,10 @@ static void tell_guest(struct pump *pump, const char *line)
 		log_line(pump, "ibrik: not delivered: ", line);
 }
 
-/* A line that somebody asked for by trace=syscalls or boot.trace (kernel/linux/trace.c, kernel/core/options.c), not a warning. */
+/* A line that somebody asked for by trace= or boot.trace (kernel/linux/trace.c, kernel/net/counters.c, kernel/core/options.c), not a warning. */
 static bool is_trace(int level, const char *text)
 {
-	return level == 4 && (*text == '[' || strncmp(text, "boot: ", 6) == 0);
+	return level == 4 && (*text == '[' || strncmp(text, "boot: ", 6) == 0 || strncmp(text, "net: ", 5) == 0);
 }
 
 /* A line of the kernel log: "LEVEL[SECONDS.MICROSECONDS] text"; the level may stand in angle brackets. */

@@ -2,18 +2,20 @@
 #
 # tests/deps.sh - installs the Debian packages that building, running and testing need.
 #
-# Interface: tests/deps.sh run|test|bench|matrix
+# Interface: tests/deps.sh run|test|bench|matrix|servers
 #   run     what `make run` needs: compiler, QEMU, squashfs tools, a JDK to build the example
 #   test    the same and what the suite needs: clang with its sanitizers
 #   bench   what `make bench` needs
 #   matrix  what tests need and the programs of others that the matrix runs
+#   servers what tests need and what asks and loads servers
 # Quiet when everything is there; otherwise asks apt once, with sudo when not root.
 # Errors: one line and exit 1.
 set -eu
 
 run="gcc libc6-dev make git qemu-system-x86 squashfs-tools zlib1g-dev dpkg-dev xz-utils ca-certificates openjdk-17-jdk-headless"
-test="$run clang libclang-rt-14-dev llvm libclojure-java libh2-java"
-matrix="$test liblucene8-java"
+test="$run clang libclang-rt-14-dev llvm libclojure-java libh2-java maven"
+servers="$test curl postgresql wrk"
+matrix="$test liblucene8-java curl postgresql"
 bench="$run binutils cpio lz4 zstd maven"
 
 case ${1:-} in
@@ -21,7 +23,8 @@ run) want=$run ;;
 test) want=$test ;;
 bench) want=$bench ;;
 matrix) want=$matrix ;;
-*) echo "usage: tests/deps.sh run|test|bench|matrix" >&2; exit 1 ;;
+servers) want=$servers ;;
+*) echo "usage: tests/deps.sh run|test|bench|matrix|servers" >&2; exit 1 ;;
 esac
 
 command -v dpkg-query >/dev/null || { echo "deps.sh: this is not Debian: install $want yourself" >&2; exit 1; }

@@ -85,12 +85,13 @@ static int rx_offer(struct vnet *v, struct rx_buffer *b)
 	return virtq_add(&v->rx->vq, &seg, 0, 1, b);
 }
 
-/* Takes the next used buffer. Its bytes, 0 if there is none, -EIO. */
+/* Takes the next used buffer. Its bytes, 0 if there is none, -EIO (then *b may be one, too, or NULL). */
 static int rx_take(struct vnet *v, struct rx_buffer **b)
 {
 	struct virtq_done done;
 	int r = virtq_take(&v->rx->vq, &done);
 
+	*b = NULL;
 	if (r <= 0)
 		return r;
 	virtq_free(&v->rx->vq, done.head);
@@ -126,18 +127,20 @@ static int rx_frame(struct vnet *v)
 	do {
 		int len = rx_take(v, &bufs[n]);
 
+		if (len == 0 && n == 0)
+			return 0;
 		/* The parts of a frame come together: one that is missing is the device's fault. */
 		if (len <= 0)
-			return n || len < 0 ? -EIO : 0;
+			goto broken;
 		lens[n] = (unsigned)len;
 		if (n == 0) {
 			if (lens[0] < v->header_bytes)
-				return -EIO;
+				goto broken;
 			h = (const struct net_header *)bufs[0]->data;
 			if (virtio_has(v->dev, F_MRG_RXBUF))
 				parts = h->num_buffers;
 			if (parts == 0 || parts > MERGED_MAX)
-				return -EIO;
+				goto broken;
 			/* NEEDS_CSUM: it never left the host, its sum is not even there. */
 			checked = h->flags & (HDR_DATA_VALID | HDR_NEEDS_CSUM);
 		}
@@ -175,6 +178,10 @@ static int rx_frame(struct vnet *v)
 	}
 	net_receive(&v->net, p, checked);
 	return 1;
+broken:
+	for (unsigned i = 0; i <= n; i++)
+		kfree(bufs[i]);
+	return -EIO;
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------ */
@@ -254,6 +261,15 @@ static bool vnet_idle(struct net_device *dev)
 	return !v->dev->stopped && virtq_irq_enable(&v->rx->vq);
 }
 
+static void vnet_queues(struct net_device *dev, unsigned *to_receive, unsigned *to_send)
+{
+	struct vnet *v = container_of(dev, struct vnet, net);
+
+	tx_reclaim(v);
+	*to_receive = v->rx->vq.size - v->rx->vq.nfree;
+	*to_send = v->tx->vq.size - v->tx->vq.nfree;
+}
+
 static bool link_is_up(struct virtio_device *dev)
 {
 	uint16_t status = STATUS_LINK_UP;
@@ -323,6 +339,7 @@ static int vnet_probe(struct virtio_device *dev)
 	v->net.flush = vnet_flush;
 	v->net.poll = vnet_poll;
 	v->net.idle = vnet_idle;
+	v->net.queues = vnet_queues;
 	v->net.mtu = mtu_of(dev);
 	v->net.offload = virtio_has(dev, F_CSUM) ? NET_OFFLOAD_TX_CSUM : 0;
 	snprintf(v->net.name, sizeof(v->net.name), "net %s", dev->where);

@@ -39,5 +39,9 @@ struct cpu_times { uint64_t busy_ns, idle_ns, interrupts, switches; };
 void cpu_times_get(unsigned cpu, struct cpu_times *out);
 /* procfs_system.c: the files of the root. */
 extern const struct gen_entry proc_system_files[];
+/* procfs_sysnet.c: /proc/sys/net. */
+extern const struct gen_entry proc_sys_net_files[];
+/* sysfs_net.c: /sys/class. */
+extern const struct gen_entry sys_class_files[];
 
 #endif

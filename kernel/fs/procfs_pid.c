@@ -9,6 +9,7 @@
  * Errors:    -ESRCH, -ENOENT, -ENOMEM.
  */
 #include "fs/procfs.h"
+#include "net/proc.h"
 #include "core/clock.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
@@ -647,7 +648,7 @@ static int mountinfo_show(struct text *t, const struct gen_ref *ref) { return pr
 	GEN_FILE("wchan", wchan_show), GEN_FILE("io", io_show),                                          \
 	LINK_ENTRY("exe", proc_exe_readlink, proc_exe_follow),                                           \
 	LINK_ENTRY("cwd", proc_cwd_readlink, proc_cwd_follow),                                           \
-	LINK_ENTRY("root", proc_root_readlink, proc_root_follow), FD_DIRS
+	LINK_ENTRY("root", proc_root_readlink, proc_root_follow), FD_DIRS, GEN_DIR("net", proc_net_files)
 
 static const struct gen_entry task_files[] = { COMMON_FILES, GEN_END };
 static const struct gen_entry proc_task_entry = GEN_DIR("", task_files);

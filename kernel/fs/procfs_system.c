@@ -12,6 +12,7 @@
 #include "lib/string.h"
 #include "linux/process.h"
 #include "linux/version.h"
+#include "net/proc.h"
 
 #define TICKS(ns) ((unsigned long)((ns) / NS_PER_TICK))
 
@@ -235,7 +236,6 @@ NUMBER_FILE(pipe_max_show, 1048576)
 NUMBER_FILE(inotify_events_show, 16384)
 NUMBER_FILE(inotify_instances_show, 1024)
 NUMBER_FILE(inotify_watches_show, 65536)
-NUMBER_FILE(somaxconn_show, 4096)
 TEXT_FILE(shmmax_show, "18446744073692774399\n")
 TEXT_FILE(file_nr_show, "0\t0\t1048576\n")
 
@@ -314,30 +314,9 @@ static const struct gen_entry fs_files[] = {
 	GEN_FILE("protected_hardlinks", zero_show), GEN_FILE("protected_symlinks", zero_show),
 	GEN_DIR("inotify", inotify_files), GEN_END,
 };
-static const struct gen_entry core_net_files[] = { GEN_FILE("somaxconn", somaxconn_show), GEN_END };
-static const struct gen_entry sys_net_files[] = { GEN_DIR("core", core_net_files), GEN_END };
 static const struct gen_entry sys_files[] = {
 	GEN_DIR("kernel", kernel_files), GEN_DIR("vm", vm_files), GEN_DIR("fs", fs_files),
-	GEN_DIR("net", sys_net_files), GEN_END,
-};
-
-/* --- net: no interfaces yet ------------------------------------------------------------------------------ */
-
-TEXT_FILE(empty_show, "%s", "")
-TEXT_FILE(net_dev_show, "Inter-|   Receive                                                |  Transmit\n"
-			" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets "
-			"errs drop fifo colls carrier compressed\n")
-TEXT_FILE(net_tcp_show, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
-			"uid  timeout inode\n")
-TEXT_FILE(net_route_show, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\t"
-			  "IRTT\n")
-TEXT_FILE(net_unix_show, "Num       RefCount Protocol Flags    Type St Inode Path\n")
-
-static const struct gen_entry net_files[] = {
-	GEN_FILE("if_inet6", empty_show), GEN_FILE("dev", net_dev_show), GEN_FILE("tcp", net_tcp_show),
-	GEN_FILE("tcp6", net_tcp_show), GEN_FILE("udp", net_tcp_show), GEN_FILE("udp6", net_tcp_show),
-	GEN_FILE("route", net_route_show), GEN_FILE("ipv6_route", empty_show),
-	GEN_FILE("unix", net_unix_show), GEN_FILE("arp", empty_show), GEN_END,
+	GEN_DIR("net", proc_sys_net_files), GEN_END,
 };
 
 /* --- ibrik: what Linux has no file for --------------------------------------------------------------------- */
@@ -348,17 +327,27 @@ static int syscalls_show(struct text *t, const struct gen_ref *ref)
 	return 0;
 }
 
-static const struct gen_entry ibrik_files[] = { GEN_FILE("syscalls", syscalls_show), GEN_END };
+static const struct gen_entry ibrik_files[] = { GEN_FILE("syscalls", syscalls_show), GEN_FILE("net", proc_net_counters_show), GEN_END };
+
+static ssize_t net_readlink(const struct gen_ref *ref, char *buf, size_t size)
+{
+	static const char to[] = "self/net";
+	size_t n = MIN(size, sizeof(to) - 1);
+
+	memcpy(buf, to, n);
+	return (ssize_t)n;
+}
 
 const struct gen_entry proc_system_files[] = {
 	{ .name = "self", .mode = S_IFLNK | 0777, .readlink = proc_self_readlink },
 	{ .name = "thread-self", .mode = S_IFLNK | 0777, .readlink = proc_thread_self_readlink },
+	{ .name = "net", .mode = S_IFLNK | 0777, .readlink = net_readlink },
 	GEN_FILE("mounts", proc_mounts_show), GEN_FILE("cpuinfo", cpuinfo_all),
 	GEN_FILE("meminfo", meminfo_show), GEN_FILE("stat", stat_show), GEN_FILE("uptime", uptime_show),
 	GEN_FILE("loadavg", loadavg_show), GEN_FILE("version", version_show),
 	GEN_FILE("filesystems", filesystems_show), GEN_FILE("cmdline", cmdline_show),
 	GEN_FILE("swaps", swaps_show), GEN_FILE("vmstat", vmstat_show),
-	GEN_FILE("interrupts", interrupts_show), GEN_DIR("sys", sys_files), GEN_DIR("net", net_files),
+	GEN_FILE("interrupts", interrupts_show), GEN_DIR("sys", sys_files),
 	GEN_DIR("ibrik", ibrik_files),
 	GEN_END,
 };

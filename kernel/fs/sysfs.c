@@ -257,10 +257,9 @@ static const struct gen_entry kernel_files[] = { GEN_DIR("mm", kernel_mm_files),
 
 static const struct gen_entry no_files[] = { GEN_END };
 static const struct gen_entry fs_files[] = { GEN_DIR("cgroup", no_files), GEN_END };
-static const struct gen_entry class_files[] = { GEN_DIR("net", no_files), GEN_END };
 static const struct gen_entry root_files[] = {
 	GEN_DIR("devices", devices_files), GEN_DIR("kernel", kernel_files), GEN_DIR("fs", fs_files),
-	GEN_DIR("class", class_files), GEN_END,
+	GEN_DIR("class", sys_class_files), GEN_END,
 };
 static const struct gen_entry root_entry = GEN_DIR("/", root_files);
 

@@ -24,6 +24,7 @@
 
 static struct mutex name_lock = MUTEX_INIT("host name");
 static char host_name[65];
+static bool host_name_set; /* by the application */
 static const struct new_utsname names = {
 	.sysname = "Linux", .release = LINUX_RELEASE, .version = LINUX_VERSION, .machine = "x86_64", .domainname = "(none)",
 };
@@ -36,6 +37,14 @@ static void host_name_get(char out[65])
 		strlcpy(host_name, set && *set ? set : "ibrik", sizeof(host_name));
 	}
 	memcpy(out, host_name, sizeof(host_name));
+	mutex_unlock(&name_lock);
+}
+
+void hostname_suggest(const char *name)
+{
+	mutex_lock(&name_lock);
+	if (!host_name_set)
+		strlcpy(host_name, name, sizeof(host_name)); /* empty: as it was given, or the default, when it is asked for next */
 	mutex_unlock(&name_lock);
 }
 
@@ -66,6 +75,7 @@ long sys_sethostname(uaddr_t name, int len)
 		return -EFAULT;
 	mutex_lock(&name_lock);
 	memcpy(host_name, new, sizeof(new));
+	host_name_set = true;
 	mutex_unlock(&name_lock);
 	return 0;
 }

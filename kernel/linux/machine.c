@@ -17,6 +17,7 @@
 #include "images/format.h"
 #include "io.h"
 #include "lib/string.h"
+#include "net/counters.h"
 #include "linux/process.h"
 #include "linux/signal.h"
 
@@ -181,6 +182,7 @@ static void flush_output(void)
 _Noreturn void machine_exit(int status)
 {
 	only_one();
+	net_trace_end();
 	gate_report();
 	flush_output();
 	machine_control_send("exit %d", status & 255);

@@ -62,6 +62,8 @@ void process_put(struct process *p);
 struct thread *thread_find(int tid);
 /* The host name (uname, /proc/sys/kernel/hostname), terminated. */
 void hostname_read(char *buf, size_t size);
+/* What the network calls the machine; "": nothing any more. Holds until the application sets another. */
+void hostname_suggest(const char *name);
 /* CPU time of the whole process, ns. */
 void process_times(struct process *p, uint64_t *user_ns, uint64_t *sys_ns);
 /* How many threads memory bears: the limit of clone(), and /proc/sys/kernel/threads-max. */

@@ -9,12 +9,16 @@
  * Errors:    Linux's; -EAFNOSUPPORT for a family that nobody registered, -ENOTSOCK, -EBADF, -EFAULT.
  */
 #include "linux/socket_private.h"
+#include "net/interface.h"
+#include "net/netlink.h"
+#include "net/socket_list.h"
 #include "net/unix.h"
 #include "linux/process.h"
 #include "linux/signal.h"
 #include "linux/syscall.h"
 #include "linux/timespec.h"
 #include "core/uaccess.h"
+#include "fs/inode.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -33,6 +37,7 @@
 
 static const struct socket_family *families[AF_MAX] = {
 	[AF_UNIX] = &unix_family,
+	[AF_NETLINK] = &netlink_family,
 };
 
 void socket_family_register(const struct socket_family *f) { families[f->domain] = f; }
@@ -125,13 +130,19 @@ static long socket_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 {
 	struct socket *s = f->priv;
 
-	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+	long r = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
+
+	/* Any socket answers questions about interfaces; glibc asks one of AF_UNIX. */
+	return r == -ENOTTY ? net_interface_ioctl(cmd, arg) : r;
 }
+
+_Atomic unsigned sockets_open;
 
 static void socket_file_release(struct file *f)
 {
 	struct socket *s = f->priv;
 
+	atomic_fetch_sub_explicit(&sockets_open, 1, memory_order_relaxed);
 	s->ops->release(s);
 }
 
@@ -149,8 +160,12 @@ struct file *socket_file_new(struct socket *s, unsigned flags)
 	struct file *f = file_new_anon("socket", S_IFSOCK | 0777, &socket_file_ops,
 				       O_RDWR | (flags & O_NONBLOCK), s);
 
-	if (IS_ERR(f))
+	if (IS_ERR(f)) {
 		s->ops->release(s);
+	} else {
+		s->ino = f->inode->ino;
+		atomic_fetch_add_explicit(&sockets_open, 1, memory_order_relaxed);
+	}
 	return f;
 }
 

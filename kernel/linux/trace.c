@@ -15,6 +15,7 @@
 #include "lib/string.h"
 #include "linux/process.h"
 #include "linux/syscall.h"
+#include "net/counters.h"
 #include <asm/errno.h>
 #include <asm/signal.h>
 #include <linux/fcntl.h>
@@ -57,18 +58,26 @@ static int trace_pid;
 
 void trace_init(void)
 {
-	char v[64];
+	char v[64], *word, *next;
 	uint64_t pid;
 
 	if (!option_get("trace", v, sizeof(v)))
 		return;
-	if (str_starts(v, "syscalls:") && parse_u64(v + 9, NULL, &pid) == 0) {
-		trace_pid = (int)pid;
-	} else if (strcmp(v, "syscalls")) {
-		log_warn("option trace=%s: only trace=syscalls[:PID] is known", v);
-		return;
+	for (word = v; word; word = next) {
+		next = strchr(word, ',');
+		if (next)
+			*next++ = 0;
+		if (str_starts(word, "syscalls:") && parse_u64(word + 9, NULL, &pid) == 0) {
+			trace_pid = (int)pid;
+			trace_syscalls = true;
+		} else if (!strcmp(word, "syscalls")) {
+			trace_syscalls = true;
+		} else if (!strcmp(word, "net")) {
+			net_trace_start();
+		} else {
+			log_warn("option trace=%s: syscalls[:PID] and net are known", word);
+		}
 	}
-	trace_syscalls = true;
 }
 
 const char *syscall_name(unsigned nr) { return nr < SYSCALL_LIMIT ? calls[nr].name : NULL; }

@@ -13,6 +13,7 @@
  */
 #include "net/net.h"
 #include "net/config.h"
+#include "net/counters.h"
 #include "net/device.h"
 #include "net/inet.h"
 #include "net/memory.h"
@@ -51,7 +52,15 @@ static uint64_t isn_key[2];
 
 void net_lock(void)
 {
-	mutex_lock(&core_lock);
+	uint64_t start;
+
+	if (!mutex_trylock(&core_lock)) {
+		start = clock_monotonic_ns();
+		mutex_lock(&core_lock);
+		net_lock_counters.contended++;
+		net_lock_counters.waited_ns += clock_monotonic_ns() - start;
+	}
+	net_lock_counters.taken++;
 	tcp_conn_clock(clock_monotonic_ns());
 }
 
@@ -133,7 +142,6 @@ static void net_main(void *arg)
 			net_timers_look(now);
 		tcp_conn_run(now);
 		net_timers_run(now);
-		net_config_work();
 		/* Before the question what is due, so that this thread does not wake itself. */
 		if (finish())
 			net_timers_look(now);
@@ -190,7 +198,7 @@ void net_heap_free(void *p) { kfree(p); }
 
 _Atomic int64_t net_held;
 
-static uint64_t kept(void)
+uint64_t net_memory_kept(void)
 {
 	int64_t held = atomic_load_explicit(&net_held, memory_order_relaxed);
 
@@ -198,8 +206,9 @@ static uint64_t kept(void)
 }
 
 uint64_t net_memory_limit(void) { return memory_limit; }
-bool net_memory_short(void) { return kept() > memory_limit; }
-bool net_memory_exhausted(void) { return kept() > 2 * memory_limit; }
+bool net_memory_short(void) { return net_memory_kept() > memory_limit; }
+bool net_memory_tight(void) { return net_memory_kept() > memory_limit + memory_limit / 2; }
+bool net_memory_exhausted(void) { return net_memory_kept() > 2 * memory_limit; }
 
 /* --- what lwIP asks for ------------------------------------------------------------------------------------- */
 

@@ -14,8 +14,11 @@
 #include "net/unreach.h"
 #include "core/log.h"
 #include "lib/string.h"
+#include "net/port/hooks.h"
 #include "mm/mm.h"
 #include "lwip/etharp.h"
+#include "lwip/ip.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
 
@@ -39,6 +42,41 @@ void net_loopback_init(void)
 	NETIF_SET_CHECKSUM_CTRL(lo, NETIF_CHECKSUM_DISABLE_ALL);
 	/* lwIP takes 0 for 64 KiB; what sockets ask for shall be a number. */
 	lo->mtu = 65535;
+}
+
+/*
+ * What comes through loopback is this machine's own: whole, with a header of which nothing need be checked, and for this machine whatever address of
+ * 127.0.0.0/8 it names (RFC 1122, section 3.2.1.3), of which lwIP would take 127.0.0.1 alone. TCP gets it at once.
+ */
+int net_ip4_input(struct pbuf *p, struct netif *inp)
+{
+	const struct ip_hdr *h = p->payload;
+
+	if (net_device_of(inp) || p->len < IP_HLEN || IPH_HL_BYTES(h) != IP_HLEN || IPH_PROTO(h) != IP_PROTO_TCP ||
+	    (IPH_OFFSET(h) & PP_HTONS(IP_OFFMASK | IP_MF)) || lwip_ntohl(h->dest.addr) >> 24 != IP_LOOPBACKNET)
+		return 0;
+	ip_addr_copy_from_ip4(ip_data.current_iphdr_dest, h->dest);
+	ip_addr_copy_from_ip4(ip_data.current_iphdr_src, h->src);
+	ip_data.current_netif = ip_data.current_input_netif = inp;
+	ip_data.current_ip4_header = h;
+	ip_data.current_ip_header_tot_len = IP_HLEN;
+	pbuf_remove_header(p, IP_HLEN);
+	MIB2_STATS_INC(mib2.ipindelivers);
+	tcp_input(p, inp);
+	ip_data.current_netif = ip_data.current_input_netif = NULL;
+	ip_data.current_ip4_header = NULL;
+	ip_data.current_ip_header_tot_len = 0;
+	return 1;
+}
+
+void net_loopback_count(unsigned bytes)
+{
+	struct netif *lo = netif_get_by_index(net_interface_index(0));
+
+	MIB2_STATS_NETIF_INC(lo, ifoutucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifoutoctets, bytes);
+	MIB2_STATS_NETIF_INC(lo, ifinucastpkts);
+	MIB2_STATS_NETIF_ADD(lo, ifinoctets, bytes);
 }
 
 struct net_device *net_device_of(const struct netif *netif) { return netif->name[0] == 'l' ? NULL : netif->state; }

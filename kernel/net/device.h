@@ -7,6 +7,8 @@
 #include "net/net.h"
 
 void net_loopback_init(void);
+/* A packet of that many bytes went from here to here without lwIP's interface: it is counted there. Core lock held. */
+void net_loopback_count(unsigned bytes);
 /* Tells the devices that have frames which they do not know of. True: there were some. */
 bool net_devices_flush(void);
 /* The device has been polled: what it had no room for may be sent now. */

@@ -8,7 +8,7 @@
 
 #define IFNAMSIZ 16
 
-enum { IFF_UP = 1, IFF_BROADCAST = 2, IFF_LOOPBACK = 8, IFF_RUNNING = 0x40, IFF_MULTICAST = 0x1000 };
+enum { IFF_UP = 1, IFF_BROADCAST = 2, IFF_LOOPBACK = 8, IFF_RUNNING = 0x40, IFF_MULTICAST = 0x1000, IFF_LOWER_UP = 0x10000 };
 enum { ARPHRD_ETHER = 1, ARPHRD_LOOPBACK = 772 };
 
 struct ifreq_addr { /* struct sockaddr */

@@ -29,6 +29,7 @@
 #define PORT_DRAWS 64
 
 static struct list ports[2][PORT_BUCKETS]; /* by protocol: TCP, UDP */
+static unsigned ports_drawn[2];            /* how many sockets have a port that nobody asked for */
 
 void inet_sock_init(struct inet_sock *i, const struct socket_ops *ops, int domain, int type, int protocol)
 {
@@ -271,6 +272,8 @@ static uint16_t port_draw(const struct inet_sock *i)
 	const unsigned n = PORT_LAST - PORT_FIRST + 1;
 	uint16_t first = 0;
 
+	if (ports_drawn[!inet_is_tcp(i)] >= n)
+		return 0;
 	for (unsigned draw = 0; draw < PORT_DRAWS + n; draw++) {
 		uint16_t port = draw < PORT_DRAWS ? (uint16_t)(PORT_FIRST + random_u64() % n) :
 						    (uint16_t)(PORT_FIRST + (first - PORT_FIRST + draw) % n);
@@ -289,21 +292,45 @@ static uint16_t port_draw(const struct inet_sock *i)
 
 int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port)
 {
-	if (!*port)
+	bool draw = !*port;
+
+	if (draw)
 		*port = port_draw(i);
 	if (!*port || !port_free(i, ip, *port))
 		return -EADDRINUSE;
 	list_push_back(bucket(i, *port), &i->port_link);
+	if (draw)
+		inet_port_drawn(i);
 	return 0;
+}
+
+void inet_port_drawn(struct inet_sock *i)
+{
+	i->port_drawn = true;
+	ports_drawn[!inet_is_tcp(i)]++;
 }
 
 bool inet_port_free_to_listen(const struct inet_sock *i) { return port_free(i, &i->local.ip, i->local.port); }
 
-void inet_port_release(struct inet_sock *i) { list_del(&i->port_link); }
+void inet_port_release(struct inet_sock *i)
+{
+	list_del(&i->port_link);
+	ports_drawn[!inet_is_tcp(i)] -= i->port_drawn;
+	i->port_drawn = false;
+}
 
 void inet_port_share(struct inet_sock *i, uint16_t port)
 {
 	list_push_back(bucket(i, port), &i->port_link);
+}
+
+void inet_port_each(bool tcp, void (*visit)(struct inet_sock *i, void *arg), void *arg)
+{
+	struct inet_sock *i;
+
+	for (unsigned b = 0; b < PORT_BUCKETS; b++)
+		list_for_each(i, &ports[!tcp][b], port_link)
+			visit(i, arg);
 }
 
 /* --- families --------------------------------------------------------------------------------------------------- */

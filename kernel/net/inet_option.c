@@ -1,5 +1,5 @@
 /*
- * kernel/net/inet_option.c - socket options of IP, and the questions about interfaces (SIOCGIF*).
+ * kernel/net/inet_option.c - socket options of IP.
  *
  * Theory:    what both kinds of sockets have of IPPROTO_IP and IPPROTO_IPV6 is here, groups are in multicast.c, the options of TCP with
  *            TCP. What belongs to every socket is in linux/socket_option.c, which is asked when the functions here answer -ENOPROTOOPT.
@@ -11,15 +11,12 @@
 #include "net/device.h"
 #include "net/ifreq.h"
 #include "net/multicast.h"
-#include "core/uaccess.h"
 #include "lib/string.h"
 #include <asm/socket.h>
 #include <linux/in.h>
 #include <linux/in6.h>
-#include <linux/sockios.h>
 #include "lwip/tcp.h"
 
-#define IF_MAX 32
 #define ECN_MASK 3 /* TCP's own bits of the field */
 #define HOPS_DEFAULT 64
 
@@ -355,105 +352,4 @@ int inet_getopt(struct socket *s, int level, int name, void *value, unsigned *le
 	}
 	net_unlock();
 	return r;
-}
-
-/* --- interfaces --------------------------------------------------------------------------------------------------- */
-
-static void address(struct ifreq_addr *to, uint32_t addr)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)to;
-
-	memset(to, 0, sizeof(*to));
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = addr;
-}
-
-static short flags_of(const struct netif *n)
-{
-	bool lo = !net_device_of(n);
-	short f = (short)(netif_is_up(n) ? IFF_UP : 0);
-
-	if (netif_is_up(n) && netif_is_link_up(n))
-		f |= IFF_RUNNING;
-	return (short)(f | (lo ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST));
-}
-
-static int interface_get(struct netif *n, unsigned cmd, struct ifreq *req)
-{
-	switch (cmd) {
-	case SIOCGIFINDEX: req->ifr_ifindex = (int)net_interface_index(n->num); return 0;
-	case SIOCGIFFLAGS: req->ifr_flags = flags_of(n); return 0;
-	case SIOCGIFMTU: req->ifr_mtu = net_device_of(n) ? n->mtu : 65536; return 0;
-	case SIOCGIFADDR:
-	case SIOCGIFNETMASK:
-	case SIOCGIFBRDADDR:
-		if (ip4_addr_isany(netif_ip4_addr(n)))
-			return -EADDRNOTAVAIL;
-		address(&req->ifr_addr, cmd == SIOCGIFADDR ? netif_ip4_addr(n)->addr : cmd == SIOCGIFNETMASK ? netif_ip4_netmask(n)->addr :
-				net_device_of(n) ? netif_ip4_addr(n)->addr | ~netif_ip4_netmask(n)->addr : 0);
-		return 0;
-	case SIOCGIFHWADDR:
-		memset(&req->ifr_hwaddr, 0, sizeof(req->ifr_hwaddr));
-		req->ifr_hwaddr.family = net_device_of(n) ? ARPHRD_ETHER : ARPHRD_LOOPBACK;
-		memcpy(req->ifr_hwaddr.data, n->hwaddr, n->hwaddr_len);
-		return 0;
-	}
-	return -ENOTTY;
-}
-
-/* Those with an IPv4 address, as Linux lists them. */
-static long interface_list(uaddr_t arg)
-{
-	struct ifconf conf;
-	struct ifreq reqs[IF_MAX];
-	struct netif *n;
-	unsigned count = 0;
-	long r = copy_from_user(&conf, arg, sizeof(conf));
-
-	if (r)
-		return r;
-	net_lock();
-	NETIF_FOREACH(n) {
-		if (count == IF_MAX || ip4_addr_isany(netif_ip4_addr(n)))
-			continue;
-		memset(&reqs[count], 0, sizeof(reqs[count]));
-		net_interface_name(n, reqs[count].ifr_name);
-		address(&reqs[count].ifr_addr, netif_ip4_addr(n)->addr);
-		count++;
-	}
-	net_unlock();
-	if (conf.ifc_buf) {
-		count = MIN(count, (unsigned)MAX(conf.ifc_len, 0) / (unsigned)sizeof(*reqs));
-		r = copy_to_user(conf.ifc_buf, reqs, count * sizeof(*reqs));
-	}
-	conf.ifc_len = (int)(count * sizeof(*reqs));
-	return r ? r : copy_to_user(arg, &conf, sizeof(conf));
-}
-
-long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
-{
-	struct ifreq req;
-	struct netif *n;
-	long r;
-
-	if (cmd == SIOCGIFCONF)
-		return interface_list(arg);
-	if ((cmd & 0xff00) != 0x8900)
-		return -ENOTTY;
-	r = copy_from_user(&req, arg, sizeof(req));
-	if (r)
-		return r;
-	net_lock();
-	if (cmd == SIOCGIFNAME) {
-		n = netif_get_by_index((u8_t)req.ifr_ifindex);
-		if (n)
-			net_interface_name(n, req.ifr_name);
-		r = n ? 0 : -ENODEV;
-	} else {
-		req.ifr_name[IFNAMSIZ - 1] = 0;
-		n = net_interface_find(req.ifr_name);
-		r = n ? interface_get(n, cmd, &req) : -ENODEV;
-	}
-	net_unlock();
-	return r ? r : copy_to_user(arg, &req, sizeof(req));
 }

@@ -57,6 +57,7 @@ struct inet_sock {
 	_Atomic unsigned wants;  /* WANT_* */
 	/* core lock */
 	struct list port_link;   /* in the table of ports, if it has one */
+	bool port_drawn;         /* nobody asked for that port */
 	struct inet_ip_options v4, v6; /* an AF_INET6 socket has both */
 	uint32_t multicast_addr; /* source of IPv4 datagrams to groups, as IP_MULTICAST_IF gave it */
 	uint8_t device;          /* SO_BINDTODEVICE: the interface's index, 0: any */
@@ -94,13 +95,16 @@ void inet_to_here(ip_addr_t *ip);
 ip_addr_t inet_bind_ip(const struct inet_sock *i, const ip_addr_t *ip);
 /* Reserves the port, or a free one if it is 0, for local address ip. 0, -EADDRINUSE. Core lock held. */
 int inet_port_take(struct inet_sock *i, const ip_addr_t *ip, uint16_t *port);
+/* The port that it has was nobody's wish: who looks for such a port may have it when it is free again. Core lock held. */
+void inet_port_drawn(struct inet_sock *i);
 /* May the socket, which has its port, listen? Core lock held. */
 bool inet_port_free_to_listen(const struct inet_sock *i);
 void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it has none */
 /* Puts a connection that came in beside its listener. Core lock held. */
 void inet_port_share(struct inet_sock *i, uint16_t port);
+/* Calls visit for every socket of TCP or UDP that has a port. Core lock held. */
+void inet_port_each(bool tcp, void (*visit)(struct inet_sock *i, void *arg), void *arg);
 int inet_getname(struct socket *s, struct socket_addr *addr, bool peer);
-long inet_ioctl(struct socket *s, unsigned cmd, uaddr_t arg);
 /* lwIP's error as -errno. */
 int inet_error(err_t e);
 
@@ -124,6 +128,8 @@ struct socket *udp_create(int domain, int protocol);
 /* TCP's own options; core lock held, len is at least 4. -ENOPROTOOPT. */
 int tcp_setopt(struct inet_sock *i, int level, int name, int value);
 int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
+/* Bytes that wait in a UDP socket, and the datagrams for which it had no room. Takes its lock. */
+void udp_sock_figures(struct inet_sock *i, size_t *waiting, uint64_t *dropped);
 /* Applies what the options of IP say to the control block; core lock held. */
 void tcp_ip_options(struct inet_sock *i);
 

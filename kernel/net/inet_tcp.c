@@ -209,9 +209,9 @@ static int pcb_make(struct tcp_sock *t)
 
 	if (t->pcb)
 		return 0;
-	pcb = tcp_new_ip_type(inet_ip_type(&t->inet));
-	if (!pcb)
-		return -ENOBUFS;
+	while (!(pcb = tcp_new_ip_type(inet_ip_type(&t->inet))))
+		if (!tcp_conn_cut_time_wait())
+			return -ENOBUFS;
 	attach(t, pcb);
 	tcp_options_apply(t);
 	return 0;
@@ -223,6 +223,7 @@ static int pcb_make(struct tcp_sock *t)
 static int bind_to(struct tcp_sock *t, struct inet_end end)
 {
 	ip_addr_t ip = end.ip;
+	bool asked = end.port;
 	int r;
 
 	if (!inet_is_local(&ip))
@@ -233,6 +234,13 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	if (r)
 		return r;
 	r = inet_port_take(&t->inet, &ip, &end.port);
+	/* All are taken: some by connections that only wait for stragglers. */
+	if (r && !asked) {
+		while (r && (end.port = tcp_conn_cut_for_port()))
+			r = inet_port_take(&t->inet, &ip, &end.port);
+		if (!r)
+			inet_port_drawn(&t->inet);
+	}
 	if (r)
 		return r;
 	ip = inet_bind_ip(&t->inet, &ip);
@@ -306,7 +314,7 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
 	child->rcvbuf_set = t->rcvbuf_set;
-	child->wnd_limit = tcp_window_limit(t);
+	child->wnd_limit = t->wnd_limit;
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
 	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
@@ -709,7 +717,7 @@ static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		net_unlock();
 		return n < 0 ? n : put_user(arg, n);
 	}
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 static const struct socket_ops tcp_ops = {

@@ -175,6 +175,16 @@ static unsigned udp_sock_poll(struct socket *s, struct poll_table *pt)
 	return events;
 }
 
+void udp_sock_figures(struct inet_sock *i, size_t *waiting, uint64_t *dropped)
+{
+	struct udp_sock *u = udp_of(i);
+
+	mutex_lock(&i->lock);
+	*waiting = u->queued;
+	*dropped = u->dropped;
+	mutex_unlock(&i->lock);
+}
+
 static long udp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 {
 	struct udp_sock *u = udp_sock(s);
@@ -189,7 +199,7 @@ static long udp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 	}
 	if (cmd == TIOCOUTQ)
 		return put_user(arg, n);
-	return inet_ioctl(s, cmd, arg);
+	return -ENOTTY;
 }
 
 static void udp_release(struct socket *s)

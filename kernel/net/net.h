@@ -48,6 +48,8 @@ struct net_device {
 	bool (*poll)(struct net_device *dev, unsigned budget);
 	/* Nothing more to poll: asks for an interrupt at the next frame. True: something has come meanwhile. */
 	bool (*idle)(struct net_device *dev);
+	/* How many buffers wait at the device for frames, and how many frames there to be sent; NULL: it does not know. Core lock held. */
+	void (*queues)(struct net_device *dev, unsigned *to_receive, unsigned *to_send);
 	_Atomic bool link_up; /* false: frames to be sent are dropped */
 
 	/* the stack's */

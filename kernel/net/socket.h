@@ -26,7 +26,7 @@ struct socket;
  * that the kernel headers of the distribution do not give to programs. */
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5 };
 enum { SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2 };
-enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_MAX = 46 };
+enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_NETLINK = 16, AF_MAX = 46 };
 enum { SOL_SOCKET = 1, SCM_RIGHTS = 1, SCM_CREDENTIALS = 2 };
 enum {
 	MSG_OOB = 1,
@@ -134,6 +134,7 @@ struct socket {
 	const struct socket_ops *ops;
 	int domain, type, protocol;
 	bool listening;
+	uint64_t ino;               /* of its file; 0 while it has none */
 	_Atomic uint64_t recv_timeout_ns, send_timeout_ns; /* 0: none */
 	_Atomic int error;          /* SO_ERROR: positive errno, cleared by reading it */
 	_Atomic int linger_seconds; /* SO_LINGER, -1: off */

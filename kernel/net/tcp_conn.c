@@ -10,7 +10,7 @@
  *            when the block is next looked at (tcp_conn_enter()), by the ticks that have passed since; and when the core lock is
  *            released, tcp_conn_settle() works out the tick at which its timer function would do something (due_tick()). That tick is a hint:
  *            lwIP still decides by itself, so that a wrong one could only make it late or be looked at in vain. Connections
- *            wait for their ticks in a wheel of two levels; one that is due later than it stands in the wheel is left there, and moved when its
+ *            wait for their ticks in a wheel (net/wheel.h); one that is due later than it stands in the wheel is left there, and moved when its
  *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are delayed
  *            have a list in the order of their time, since all wait equally long. An idle connection, without keep-alive, waits nowhere.
  *
@@ -25,6 +25,7 @@
 #include "net/memory.h"
 #include "net/tcp_private.h"
 #include "net/tcp_syn.h"
+#include "net/wheel.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/random.h"
@@ -39,14 +40,13 @@
 #define BUCKETS_MIN 256
 #define BUCKETS_MAX 16384
 #define MEMORY_OF_BUCKET 65536 /* bytes of the machine's, for each */
-#define SLOTS 256             /* of a level */
-#define NO_SLOT UINT16_MAX
-#define NEVER UINT32_MAX
+#define NEVER WHEEL_NEVER
 #define POLL_TICKS 4          /* until lwIP's poll callback looks again at a connection that lacks memory */
 #define SOON_TICKS 2          /* less than the shortest time-out */
 #define CORK_TICKS 3          /* bytes that are held back go at the latest then */
 #define TIME_WAIT_SHARE 4     /* of the memory of the network, at most, may be connections in TIME_WAIT */
 #define SYN_RTO (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+#define PORT_REST_TICKS 10    /* that a port lies idle at least, as on Linux */
 #define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
 #define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
 
@@ -55,16 +55,14 @@ struct tcp_conn {
 	struct tcp_conn *next, **link;  /* of its bucket; link NULL: not in the table */
 	struct tcp_conn **recent;       /* where it has been put last; another may be there */
 	struct list entered;
-	struct list wheel;
+	struct wheel_entry timer;
 	struct list ack;                /* waits for ack_due_ns */
 	struct list blocked;            /* lwIP could not send it: no room in a device, no memory */
-	struct list group;              /* half-open: of its listener; TIME_WAIT: all of these, oldest first */
+	struct list group;              /* half-open: of its listener; TIME_WAIT: one of time_waits */
 	uint64_t ack_due_ns;
-	uint32_t due;                   /* tick of its place in the wheel */
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
 	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
 	uint32_t challenged;            /* tick of the last answer to a segment that cannot be the peer's */
-	uint16_t slot;
 	bool time_wait;
 	bool waits;                     /* something was outstanding when it was looked at last */
 };
@@ -76,11 +74,10 @@ static unsigned nbuckets; /* a power of two */
 static uint64_t hash_key[2];
 static struct tcp_conn *recent[64]; /* found last, by ports: the hash costs more than a look */
 
-static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked), time_waits = LIST_INIT(time_waits);
-static struct list wheel[2 * SLOTS]; /* the first level by ticks, the second by SLOTS ticks */
-static uint64_t wheel_used[2][SLOTS / 64];
-static uint32_t wheel_now;           /* all slots up to this tick have been done */
-static uint32_t wheel_next = NEVER;  /* nothing is to be done before */
+static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked);
+/* In TIME_WAIT, the oldest first: those with a port that somebody asked for, and the others. */
+static struct list time_waits[2] = { LIST_INIT(time_waits[0]), LIST_INIT(time_waits[1]) };
+static struct wheel wheel;
 static uint32_t now_tick;
 static uint64_t clock_now_ns;
 static uint8_t walks;                /* lwIP's counter */
@@ -164,71 +161,8 @@ void tcp_conn_init(void)
 	if (!buckets)
 		panic("no memory for the table of connections");
 	random_bytes(hash_key, sizeof(hash_key));
-	for (unsigned i = 0; i < ARRAY_SIZE(wheel); i++)
-		list_init(&wheel[i]);
+	wheel_init(&wheel);
 	time_waits_max = net_memory_limit() / TIME_WAIT_SHARE / (sizeof(struct tcp_pcb) + sizeof(struct tcp_conn) + sizeof(struct tcp_sock));
-}
-
-/* --- the wheel ------------------------------------------------------------------------------------------------ */
-
-static void wheel_remove(struct tcp_conn *c)
-{
-	unsigned slot = c->slot;
-
-	list_del(&c->wheel);
-	c->slot = NO_SLOT;
-	if (slot != NO_SLOT && list_empty(&wheel[slot]))
-		wheel_used[slot / SLOTS][slot % SLOTS / 64] &= ~(1ull << slot % 64);
-}
-
-/* due is later than wheel_now. */
-static void wheel_insert(struct tcp_conn *c, uint32_t due)
-{
-	uint32_t far = due / SLOTS, here, at;
-
-	wheel_remove(c);
-	/* While nothing was due, nobody turned it. */
-	if (wheel_next > now_tick)
-		wheel_now = now_tick;
-	here = wheel_now / SLOTS;
-	c->due = due;
-	if (due - wheel_now < SLOTS) {
-		c->slot = due % SLOTS;
-		at = due;
-	} else {
-		far = MIN(far, here + SLOTS - 1);
-		c->slot = SLOTS + far % SLOTS;
-		at = far * SLOTS;
-	}
-	list_push_back(&wheel[c->slot], &c->wheel);
-	wheel_used[c->slot / SLOTS][c->slot % SLOTS / 64] |= 1ull << c->slot % 64;
-	wheel_next = MIN(wheel_next, at);
-}
-
-/* How many slots behind `from` the first is that is used; SLOTS: none is. */
-static unsigned slot_next(const uint64_t *used, unsigned from)
-{
-	for (unsigned i = 1; i < SLOTS;) {
-		unsigned slot = (from + i) % SLOTS;
-		uint64_t bits = used[slot / 64] >> slot % 64;
-
-		if (bits) {
-			i += (unsigned)__builtin_ctzll(bits);
-			return MIN(i, (unsigned)SLOTS);
-		}
-		i += 64 - slot % 64;
-	}
-	return SLOTS;
-}
-
-static void wheel_find_next(void)
-{
-	unsigned n = slot_next(wheel_used[0], wheel_now % SLOTS);
-
-	wheel_next = n < SLOTS ? wheel_now + n : NEVER;
-	n = slot_next(wheel_used[1], wheel_now / SLOTS % SLOTS);
-	if (n < SLOTS)
-		wheel_next = MIN(wheel_next, (wheel_now / SLOTS + n) * SLOTS);
 }
 
 /* --- records --------------------------------------------------------------------------------------------------- */
@@ -245,7 +179,7 @@ static void conn_free(u8_t id, void *data)
 	}
 	if (c->recent && *c->recent == c)
 		*c->recent = NULL;
-	wheel_remove(c);
+	wheel_remove(&wheel, &c->timer);
 	list_del(&c->entered);
 	list_del(&c->ack);
 	list_del(&c->blocked);
@@ -266,9 +200,9 @@ bool tcp_conn_attach(struct tcp_pcb *pcb)
 	c = kmalloc_flags(sizeof(*c), ALLOC_NOWAIT);
 	if (!c)
 		return false;
-	*c = (struct tcp_conn){ .pcb = pcb, .slot = NO_SLOT, .ticked = now_tick, .progress = now_tick };
+	*c = (struct tcp_conn){ .pcb = pcb, .ticked = now_tick, .progress = now_tick };
 	list_init(&c->entered);
-	list_init(&c->wheel);
+	wheel_entry_init(&c->timer);
 	list_init(&c->ack);
 	list_init(&c->blocked);
 	list_init(&c->group);
@@ -426,7 +360,7 @@ static void settle(struct tcp_conn *c)
 	if (pcb->state == TIME_WAIT && !c->time_wait) {
 		c->time_wait = true;
 		tcp_conn_counters.time_waits++;
-		list_push_back(&time_waits, &c->group);
+		list_push_back(&time_waits[t && t->inet.port_drawn], &c->group);
 	}
 	if (ack && list_empty(&c->ack))
 		c->ack_due_ns = clock_now_ns + ACK_DELAY_NS;
@@ -440,15 +374,15 @@ static void settle(struct tcp_conn *c)
 	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
 		tcp_linger_end(t);
 	/* It is looked at soon, before anything that begins now can be due. */
-	if (c->slot != NO_SLOT && c->due <= now_tick + SOON_TICKS)
+	if (wheel_has(&c->timer) && c->timer.due <= now_tick + SOON_TICKS)
 		return;
 	due = due_tick(c);
 	if (due == NEVER)
 		return;
 	/* What is overdue is done at the next tick: a tick is counted once. */
 	due = MAX(due, now_tick + 1);
-	if (c->slot == NO_SLOT || due < c->due)
-		wheel_insert(c, due);
+	if (!wheel_has(&c->timer) || due < c->timer.due)
+		wheel_put(&wheel, &c->timer, now_tick, due);
 }
 
 void tcp_conn_settle(void)
@@ -461,16 +395,42 @@ void tcp_conn_settle(void)
 		list_del(&c->entered);
 		settle(c);
 	}
-	/* The oldest of too many connections that only wait for stragglers go early. */
-	while (tcp_conn_counters.time_waits > time_waits_max) {
-		tcp_conn_counters.time_waits_cut++;
-		tcp_abandon(list_first(&time_waits, struct tcp_conn, group)->pcb, 0);
-	}
+	while (tcp_conn_counters.time_waits > time_waits_max && tcp_conn_cut_time_wait())
+		;
+}
+
+static struct tcp_conn *oldest(const struct list *l) { return list_empty(l) ? NULL : list_first(l, struct tcp_conn, group); }
+
+static uint16_t cut(struct tcp_conn *c)
+{
+	uint16_t port = c->pcb->local_port;
+
+	tcp_conn_counters.time_waits_cut++;
+	tcp_abandon(c->pcb, 0);
+	return port;
+}
+
+bool tcp_conn_cut_time_wait(void)
+{
+	struct tcp_conn *a = oldest(&time_waits[0]), *b = oldest(&time_waits[1]);
+
+	if (!a || (b && b->pcb->tmr < a->pcb->tmr))
+		a = b;
+	if (a)
+		cut(a);
+	return a;
+}
+
+uint16_t tcp_conn_cut_for_port(void)
+{
+	struct tcp_conn *c = oldest(&time_waits[1]);
+
+	return c && now_tick - c->pcb->tmr >= PORT_REST_TICKS ? cut(c) : 0;
 }
 
 uint64_t tcp_conn_due_ns(void)
 {
-	uint64_t due = wheel_next == NEVER ? DEADLINE_NEVER : tick_ns(wheel_next);
+	uint64_t due = wheel.next == NEVER ? DEADLINE_NEVER : tick_ns(wheel.next);
 
 	if (!list_empty(&acks))
 		due = MIN(due, list_first(&acks, struct tcp_conn, ack)->ack_due_ns);
@@ -540,38 +500,11 @@ void tcp_conn_run(uint64_t now_ns)
 	tcp_conn_clock(now_ns);
 	acks_send();
 	list_init(&due);
-	while (wheel_next <= now_tick) {
-		struct list moved;
-
-		/* Nothing stands in the slots between. */
-		wheel_now = MAX(wheel_now, wheel_next);
-		if (wheel_now % SLOTS == 0) {
-			unsigned slot = SLOTS + wheel_now / SLOTS % SLOTS;
-
-			list_init(&moved);
-			list_splice_back(&moved, &wheel[slot]);
-			wheel_used[1][slot % SLOTS / 64] &= ~(1ull << slot % 64);
-			while (!list_empty(&moved)) {
-				struct tcp_conn *c = list_first(&moved, struct tcp_conn, wheel);
-
-				list_del(&c->wheel);
-				c->slot = NO_SLOT;
-				if (c->due <= wheel_now)
-					list_push_back(&due, &c->wheel);
-				else
-					wheel_insert(c, c->due);
-			}
-		}
-		list_splice_back(&due, &wheel[wheel_now % SLOTS]);
-		wheel_used[0][wheel_now % SLOTS / 64] &= ~(1ull << wheel_now % 64);
-		wheel_find_next();
-	}
-	wheel_now = MAX(wheel_now, now_tick);
+	wheel_advance(&wheel, now_tick, &due);
 	while (!list_empty(&due)) {
-		struct tcp_conn *c = list_first(&due, struct tcp_conn, wheel);
+		struct tcp_conn *c = list_first(&due, struct tcp_conn, timer.link);
 
-		list_del(&c->wheel);
-		c->slot = NO_SLOT;
+		list_del(&c->timer.link);
 		tick(c);
 	}
 	tcp_ticks = now_tick;
@@ -623,6 +556,14 @@ static void challenge(struct tcp_conn *c)
 	tcp_send_empty_ack(c->pcb);
 }
 
+/* While memory is tight, who has bytes to read gets no more: the peer keeps them, and sends them again. */
+static bool can_wait(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
+{
+	const struct tcp_sock *t = tcp_sock_of(pcb);
+
+	return t && p->tot_len > TCPH_HDRLEN_BYTES(h) && net_memory_tight() && t->rx_bytes;
+}
+
 /* For lwIP's search there is one listener. */
 static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct netif *inp)
 {
@@ -645,7 +586,7 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 
 	if (p->len >= TCP_HLEN) {
 		c = find(ip_current_dest_addr(), lwip_ntohs(h->dest), ip_current_src_addr(), lwip_ntohs(h->src));
-		if (c && time_wait_over(c, h, p, inp)) {
+		if (c && time_wait_over(c, h, p, inp) && tcp_syn_listener(h)) {
 			tcp_conn_counters.time_waits_cut++;
 			tcp_abandon(c->pcb, 0);
 			c = NULL;
@@ -663,6 +604,11 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	if (c && !acceptable(c->pcb, h)) {
 		if (tcp_syn_intact(p, inp))
 			challenge(c);
+		pbuf_free(p);
+		return;
+	}
+	if (c && can_wait(c->pcb, h, p)) {
+		tcp_conn_counters.memory_drops++;
 		pbuf_free(p);
 		return;
 	}

@@ -40,6 +40,11 @@ void tcp_conn_full_open(struct tcp_pcb *pcb);
 /* Drops all of a listener's, silently. */
 void tcp_conn_drop_half_open(struct list *half_open);
 
+/* Ends the oldest connection in TIME_WAIT before its time, for its memory. False: there is none. */
+bool tcp_conn_cut_time_wait(void);
+/* The same of those that have a port nobody asked for, for that port; after a second at the earliest. The port, or 0. */
+uint16_t tcp_conn_cut_for_port(void);
+
 /* Before any call of lwIP that may send or change the state of a connection, once in each hold of the core lock at least. Blocks without a
  * record are let alone. */
 void tcp_conn_enter(struct tcp_pcb *pcb);
@@ -64,6 +69,7 @@ struct tcp_conn_counters {
 	uint64_t cookies_sent, cookies_taken, cookies_refused;
 	uint64_t unacceptable;     /* segments that acknowledged what cannot be acknowledged */
 	uint64_t memory_refusals;  /* a SYN was not answered for want of memory */
+	uint64_t memory_drops;     /* segments that were dropped for want of memory */
 	uint64_t memory_stalls;    /* a window was not opened, for a while, for want of memory */
 };
 extern struct tcp_conn_counters tcp_conn_counters;

@@ -26,6 +26,9 @@
 #define RX_READ_MAX 4
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
+#define WINDOW_FIRST 65535     /* of a connection */
+#define SEND_START 98304       /* bytes that a new connection may have under way */
+#define NAGLE_SEGMENTS 4       /* under way, from which on a small one waits for others */
 #define SHORT_LIMIT 16384      /* bytes that a socket may have under way while the network's memory is short */
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
@@ -36,9 +39,28 @@ unsigned tcp_window_limit(const struct tcp_sock *t)
 	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, (unsigned)TCP_WND) : TCP_WND;
 }
 
+/* A connection that nobody reads shall not hold much. */
+static unsigned window_first(const struct tcp_sock *t)
+{
+	return t->rcvbuf_set ? tcp_window_limit(t) : MIN(tcp_window_limit(t), (unsigned)WINDOW_FIRST);
+}
+
+/* Whoever reads a window gets one that is twice as large. Bytes by which it has grown. inet.lock held. */
+static size_t window_grow(struct tcp_sock *t, size_t read)
+{
+	unsigned more = MIN(t->wnd_limit, tcp_window_limit(t) - MIN(t->wnd_limit, tcp_window_limit(t)));
+
+	t->wnd_read += read;
+	if (t->rcvbuf_set || !more || t->wnd_read < t->wnd_limit)
+		return 0;
+	t->wnd_read = 0;
+	t->wnd_limit += more;
+	return more;
+}
+
 void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb)
 {
-	t->wnd_limit = tcp_window_limit(t);
+	t->wnd_limit = window_first(t);
 	pcb->rcv_wnd = MIN(pcb->rcv_wnd, (tcpwnd_size_t)t->wnd_limit);
 	pcb->rcv_ann_wnd = MIN(pcb->rcv_ann_wnd, pcb->rcv_wnd);
 }
@@ -78,10 +100,15 @@ static void window_announce(const struct tcp_sock *t)
 
 /* --- room to send ------------------------------------------------------------------------------------------- */
 
-/* As long as nobody sets a size, it is as large as it can be: Linux's default is small and grows. */
+/*
+ * As long as nobody sets a size, it grows with what the peer has shown to take, as on Linux: else some dozens of peers with closed windows would
+ * hold all the memory that the network may have. Core lock held.
+ */
 static size_t send_limit(const struct tcp_sock *t)
 {
-	return t->sndbuf_set ? MIN((size_t)t->inet.base.sndbuf, (size_t)TCP_SND_BUF) : TCP_SND_BUF;
+	size_t shown = MAX((size_t)t->pcb->cwnd * 4, (size_t)SEND_START);
+
+	return MIN(t->sndbuf_set ? (size_t)t->inet.base.sndbuf : shown, (size_t)TCP_SND_BUF);
 }
 
 void tcp_room_update(struct tcp_sock *t)
@@ -91,10 +118,11 @@ void tcp_room_update(struct tcp_sock *t)
 	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again. */
 	if (used > SHORT_LIMIT && net_memory_short())
 		limit = MIN(limit, (size_t)SHORT_LIMIT);
+	t->send_limit = limit;
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
 }
 
-bool tcp_writable(const struct tcp_sock *t) { return t->room >= send_limit(t) / WRITABLE_PART; }
+bool tcp_writable(const struct tcp_sock *t) { return t->room >= t->send_limit / WRITABLE_PART; }
 
 /* Wakes those who wait for room, if there is some now. Both locks held. */
 static void room_changed(struct tcp_sock *t)
@@ -153,7 +181,7 @@ void tcp_data_settle(struct tcp_sock *t)
 		t->poll_wanted = true;
 		tcp_conn_counters.memory_stalls++;
 	} else if (t->pcb) {
-		debt = t->wnd_debt;
+		debt = t->wnd_debt + window_grow(t, t->wnd_debt);
 		t->wnd_debt = 0;
 	}
 	mutex_unlock(&t->inet.lock);
@@ -266,6 +294,9 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 
 	if (flags & MSG_OOB)
 		return -EINVAL;
+	/* Nothing is ever put there. */
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
 	mutex_lock(&t->inet.lock);
 	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;
@@ -316,6 +347,7 @@ err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 	struct tcp_sock *t = arg;
 
 	t->bytes_acked += len;
+	t->soft_error = 0;
 	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, pcb->lastack)) {
 		struct tcp_chunk *c = t->chunks;
 
@@ -409,6 +441,26 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);
 }
 
+/*
+ * Nagle's algorithm, bounded. A server that writes the head of its answer and then the body would wait for its client's delayed acknowledgement
+ * in between, 40 ms each time. What the algorithm is for, that a network is not filled with small segments, needs less: it begins
+ * when NAGLE_SEGMENTS are under way. Core lock held.
+ */
+static void data_output(struct tcp_sock *t)
+{
+	const struct tcp_seg *seg = t->pcb->unacked;
+
+	if (!t->nodelay) {
+		for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
+			seg = seg->next;
+		if (seg)
+			tcp_nagle_enable(t->pcb);
+		else
+			tcp_nagle_disable(t->pcb);
+	}
+	tcp_output(t->pcb);
+}
+
 ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -429,6 +481,10 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 			break;
 		n = MIN(MIN((size_t)r, m->len - done), (size_t)CHUNK_MAX);
 		c = kmalloc(sizeof(*c) + n);
+		if (!c && n > CHUNK_COPIED) {
+			n = CHUNK_COPIED;
+			c = kmalloc(sizeof(*c) + n);
+		}
 		if (!c) {
 			r = -ENOBUFS;
 			break;
@@ -448,7 +504,7 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		tcp_data_settle(t);
 		r = chunk_queue(t, c, copy, more);
 		if (!r && !(flags & MSG_MORE) && !t->cork)
-			tcp_output(t->pcb);
+			data_output(t);
 		net_unlock();
 		if (copy)
 			kfree(c);

@@ -47,10 +47,12 @@ struct tcp_sock {
 	unsigned rx_nread;
 	size_t wnd_debt;               /* bytes read, by which the window has not been opened yet */
 	size_t wnd_held;               /* bytes by which it is too large since SO_RCVBUF was made smaller */
-	unsigned wnd_limit;            /* what is received and not read, at most */
+	unsigned wnd_limit;            /* what is received and not read, at most; grows while it is read, unless SO_RCVBUF says how much */
+	size_t wnd_read;               /* bytes read since it has grown */
 	bool rx_late;                  /* lwIP's poll has been: what is read now is freed at once */
 	bool rx_end_seen;              /* FIN came in */
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
+	size_t send_limit;             /* how many may be under way */
 	struct list pending;           /* listener: connections to accept */
 	struct list pending_link;
 	unsigned npending, backlog;

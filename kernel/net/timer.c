@@ -19,7 +19,6 @@
 #include "core/log.h"
 #include "core/thread.h"
 #include "lib/string.h"
-#include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/igmp.h"
 #include "lwip/ip4_frag.h"
@@ -54,26 +53,6 @@ static enum urgency arp(void)
 	for (size_t i = 0; i < ARP_TABLE_SIZE; i++)
 		if (etharp_get_entry(i, &ip, &netif, &eth))
 			return URGENCY_LAZY;
-	return URGENCY_NONE;
-}
-
-static enum urgency dhcp_lease(void)
-{
-	struct netif *n;
-
-	NETIF_FOREACH(n)
-		if (netif_dhcp_data(n) && netif_dhcp_data(n)->state)
-			return URGENCY_NOW;
-	return URGENCY_NONE;
-}
-
-static enum urgency dhcp_request_waits(void)
-{
-	struct netif *n;
-
-	NETIF_FOREACH(n)
-		if (netif_dhcp_data(n) && netif_dhcp_data(n)->request_timeout)
-			return URGENCY_NOW;
 	return URGENCY_NONE;
 }
 
@@ -159,8 +138,6 @@ static struct net_timer {
 	{ .run = ip_reass_tmr, .look = reassembly, .interval_ms = IP_TMR_INTERVAL },
 	{ .run = ip6_reass_tmr, .look = reassembly6, .interval_ms = IP6_REASS_TMR_INTERVAL },
 	{ .run = etharp_tmr, .look = arp, .interval_ms = ARP_TMR_INTERVAL },
-	{ .run = dhcp_coarse_tmr, .look = dhcp_lease, .interval_ms = DHCP_COARSE_TIMER_MSECS },
-	{ .run = dhcp_fine_tmr, .look = dhcp_request_waits, .interval_ms = DHCP_FINE_TIMER_MSECS },
 	{ .run = igmp_tmr, .look = igmp_report, .interval_ms = IGMP_TMR_INTERVAL },
 	{ .run = nd6_tmr, .look = nd, .interval_ms = ND6_TMR_INTERVAL },
 	{ .run = unreach_check, .look = neighbour_silent, .interval_ms = UNREACH_CHECK_MS },

@@ -5,7 +5,7 @@
  *            equals the one that came last, or, if they share the port by SO_REUSEPORT, one that a hash of the addresses picks. A datagram to a
  *            group or to all goes to every socket that matches, by reference.
  *            What cards receive comes through a raw control block of lwIP, whole: fragments have been put together. What no socket wants
- *            is left to lwIP, whose DHCP client may want it; else lwIP answers with "port unreachable".
+ *            is left to lwIP, by which the DHCP client (net/dhcp.c) has it; else lwIP answers with "port unreachable".
  * Interface: udp_private.h, udp_unreachable() of inet_private.h.
  * Locking:   inet_private.h. pbufs from cards are freed under the core lock, so what has been read gathers in `read` until the next
  *            call takes it (READ_MAX of them at most). What was sent here is freed by the reader.
@@ -65,7 +65,7 @@ static unsigned score(const struct udp_sock *u, const struct datagram *d)
 
 	if (i->local.port != d->to.port || !local_matches(i, &d->to.ip))
 		return 0;
-	if (i->device && i->device != d->ifindex)
+	if (i->device && d->ifindex && i->device != d->ifindex)
 		return 0;
 	if (i->remote.port) {
 		if (i->remote.port != d->from.port || !ip_addr_eq(&i->remote.ip, &d->from.ip))
@@ -228,7 +228,7 @@ static u8_t datagram_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const 
 		return 0;
 	h = (const struct udp_hdr *)((const uint8_t *)p->payload + head);
 	len = lwip_ntohs(h->len);
-	/* The DHCP client's port is lwIP's. */
+	/* The DHCP client is a control block of lwIP's. */
 	if (len < UDP_HLEN || len > p->tot_len - head || lwip_ntohs(h->dest) == LWIP_IANA_PORT_DHCP_CLIENT)
 		return 0;
 	d = (struct datagram){ .p = p, .from = { *from, lwip_ntohs(h->src) }, .to = { *to, lwip_ntohs(h->dest) },
@@ -288,7 +288,7 @@ void udp_unreachable(const struct inet_unreach *why)
 	struct udp_sock *u;
 	bool kept;
 
-	/* A socket that is bound to a device has not been told from others by that. */
+	/* Through which device it would have come nobody knows: ifindex is 0. */
 	u = find(&answer);
 	if (!u)
 		return;

@@ -89,6 +89,18 @@ static void header_values(const struct udp_sock *u, const struct inet_send *how,
 	r->tos = how->tos >= 0 ? (uint8_t)how->tos : o->tos;
 }
 
+/* The address by which others may know the sender. To a group through loopback it is a card's, as on Linux, if there is one. */
+static const ip_addr_t *source_v4(struct netif *out, bool group)
+{
+	struct netif *n;
+
+	if (group && !net_device_of(out))
+		NETIF_FOREACH(n)
+			if (net_device_of(n) && netif_is_up(n) && !ip4_addr_isany(netif_ip4_addr(n)))
+				return netif_ip_addr4(n);
+	return netif_ip_addr4(out);
+}
+
 /* The interface, and the address it comes from. 0, -ENETUNREACH. */
 static int route_find(struct udp_sock *u, const struct inet_send *how, bool group, struct route *r)
 {
@@ -118,7 +130,7 @@ static int route_find(struct udp_sock *u, const struct inet_send *how, bool grou
 	if (v6 && ip6_addr_lacks_zone(ip_2_ip6(&r->to.ip), IP6_UNKNOWN))
 		ip6_addr_assign_zone(ip_2_ip6(&r->to.ip), IP6_UNKNOWN, r->netif);
 	if (ip_addr_isany(&r->from.ip)) {
-		const ip_addr_t *own = v6 ? ip6_select_source_address(r->netif, ip_2_ip6(&r->to.ip)) : netif_ip_addr4(r->netif);
+		const ip_addr_t *own = v6 ? ip6_select_source_address(r->netif, ip_2_ip6(&r->to.ip)) : source_v4(r->netif, group);
 
 		if (!own || ip_addr_isany(own))
 			return -ENETUNREACH;
@@ -166,6 +178,7 @@ static int send_here(struct udp_sock *u, struct udp_out *o, const struct inet_se
 	header_values(u, how, false, r);
 	datagram_fill(o, r, net_interface_index(0), true);
 	MIB2_STATS_INC(mib2.udpoutdatagrams);
+	net_loopback_count((IP_IS_V4(&r->to.ip) ? IP_HLEN : IP6_HLEN) + UDP_HLEN + o->pbuf.pbuf.len);
 	if (udp_deliver(&o->datagram, false))
 		return 0;
 	refused(o, r);

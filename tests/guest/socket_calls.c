@@ -728,7 +728,7 @@ static void on_wake(int sig, siginfo_t *info, void *context) { (void)sig, (void)
 struct blocked {
 	int fd;
 	pthread_t thread;
-	_Atomic int ended;
+	_Atomic int begins, ended;
 	int error;
 	long result;
 	long (*call)(int fd);
@@ -738,6 +738,7 @@ static void *blocks(void *arg)
 {
 	struct blocked *b = arg;
 
+	b->begins = 1;
 	b->result = b->call(b->fd);
 	b->error = errno;
 	b->ended = 1;
@@ -778,7 +779,10 @@ static struct blocked closed_by_another(int fd, long (*call)(int fd))
 	close(dead[1]);
 	handle(SIGRTMAX - 2, on_wake, 0);
 	CHECK_EQ(pthread_create(&b.thread, NULL, blocks, &b), 0);
-	usleep(50000);
+	while (!b.begins)
+		usleep(10000);
+	/* Until it is in the call, on a machine that has other things to do. */
+	usleep(200000);
 	CHECK_EQ(b.ended, 0);
 	CHECK_OK(dup2(dead[0], fd));
 	for (int i = 0; i < 500 && !b.ended; i++) {
@@ -1079,6 +1083,74 @@ TEST(dual_stack_options_and_binds)
 	CHECK(IN6_IS_ADDR_V4MAPPED(&mapped.sin6_addr));
 	CHECK_ERR(bind(a, (struct sockaddr *)&any, 20), EINVAL);
 	close(a);
+}
+
+static struct sockaddr_in at_loopback(unsigned last, int port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000000 + last) };
+}
+
+TEST(all_of_127_is_this_machine)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
+
+	for (int i = 0; i < 2; i++) {
+		/* As /etc/hosts of Debian has it for the machine's own name. */
+		struct sockaddr_in own = at_loopback(0x101, 0), a, none = at_loopback(0x777, 0);
+		socklen_t n = sizeof(a);
+		int l = CHECK_OK(socket(AF_INET, types[i], 0)), c = CHECK_OK(socket(AF_INET, types[i], 0)), s = l;
+		char b[8];
+
+		CHECK_OK(bind(l, (struct sockaddr *)&own, sizeof(own)));
+		if (types[i] == SOCK_STREAM)
+			CHECK_OK(listen(l, 4));
+		own = at_loopback(0x101, port_of(l));
+		CHECK_OK(connect(c, (struct sockaddr *)&own, sizeof(own)));
+		CHECK_OK(getpeername(c, (struct sockaddr *)&a, &n));
+		CHECK_EQ(a.sin_addr.s_addr, own.sin_addr.s_addr);
+		CHECK_OK(getsockname(c, (struct sockaddr *)&a, &n));
+		CHECK_EQ(ntohl(a.sin_addr.s_addr), 0x7f000001);
+		if (types[i] == SOCK_STREAM)
+			s = CHECK_OK(accept(l, NULL, NULL));
+		CHECK_EQ(CHECK_OK(send(c, "abc", 3, 0)), 3);
+		CHECK_EQ(CHECK_OK(recvfrom(s, b, sizeof(b), 0, (struct sockaddr *)&a, &n)), 3);
+		if (types[i] == SOCK_DGRAM) {
+			CHECK_EQ(CHECK_OK(sendto(s, "back", 4, 0, (struct sockaddr *)&a, n)), 4);
+		} else {
+			CHECK_EQ(CHECK_OK(send(s, "back", 4, 0)), 4);
+			close(s);
+		}
+		CHECK_EQ(CHECK_OK(recv(c, b, sizeof(b), 0)), 4);
+		close(c);
+		/* The port is only that address's. */
+		c = CHECK_OK(socket(AF_INET, types[i], 0));
+		none.sin_port = own.sin_port;
+		if (types[i] == SOCK_STREAM) {
+			CHECK_ERR(connect(c, (struct sockaddr *)&none, sizeof(none)), ECONNREFUSED);
+		} else {
+			CHECK_OK(connect(c, (struct sockaddr *)&none, sizeof(none)));
+			CHECK_EQ(CHECK_OK(send(c, "x", 1, 0)), 1);
+			CHECK_ERR(recv(c, b, 1, 0), ECONNREFUSED);
+		}
+		close(c);
+		close(l);
+	}
+	/* Who listens at any address hears them all. */
+	int l = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), c = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
+	struct sockaddr_in any = { .sin_family = AF_INET }, a;
+	socklen_t n = sizeof(a);
+
+	CHECK_OK(bind(l, (struct sockaddr *)&any, sizeof(any)));
+	CHECK_OK(listen(l, 4));
+	a = at_loopback(0xfffffe, port_of(l));
+	CHECK_OK(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	int s = CHECK_OK(accept(l, NULL, NULL));
+
+	CHECK_OK(getsockname(s, (struct sockaddr *)&a, &n));
+	CHECK_EQ(ntohl(a.sin_addr.s_addr), 0x7ffffffe);
+	close(s);
+	close(c);
+	close(l);
 }
 
 TEST_MAIN("socket_calls")

@@ -10,7 +10,8 @@
 #   java:end-WAY                   one machine each for the ways to end
 #   java:version, java:logging     the launcher's own output
 #   java:kernel-JDK                the Java API to kernel functions (jvm/api), which no collector has to do with
-#   java:NAME                      tests/java/thirdparty/NAME.sh
+#   java:NAME                      tests/java/thirdparty/NAME.sh, tests/java/servers/NAME.sh; those that are meant for the suite, all in the matrix
+# servers_jobs adds all of tests/java/servers (make servers).
 # Variables: JAVA_MEMORY (512M), JAVA_TIMEOUT (400)
 
 JAVA_DIR=$OUT/java
@@ -282,9 +283,16 @@ java_jobs() {
 		job java "logging-$i" java_logging "$i"
 		job java "kernel-$i" java_bundle "$i" G1 2 kernel
 	done
-	for script in tests/java/thirdparty/*.sh; do
+	for script in tests/java/thirdparty/*.sh tests/java/servers/*.sh; do
 		[ -e "$script" ] && grep -q '^# suite: yes' "$script" &&
 			job java "$(basename "$script" .sh)" timeout -k 5 "$JAVA_TIMEOUT" bash "$script"
 	done
 	true
+}
+
+servers_jobs() {
+	local script
+	for script in tests/java/servers/*.sh; do
+		job servers "$(basename "$script" .sh)" timeout -k 5 900 bash "$script"
+	done
 }

@@ -39,6 +39,7 @@
 #include "hostile.h"
 
 #define QUEUE_BYTES (8u << 20)
+#define HOSTILE_BYTES 16384
 #define REORDER_MS_MAX 8
 #define STEPS_AT_ONCE 64
 
@@ -477,8 +478,8 @@ static int hostile_work(void)
 	if (!hostile_active() || guest.fd < 0)
 		return -1;
 	wanted = (now_us() - hostile_since_us) * hostile_rate / 1000000;
-	/* A guest that does not take them is not meant to be sent all of them later. */
-	if (guest.out_bytes > QUEUE_BYTES / 16) {
+	/* A guest that does not take them is not meant to be sent all of them later, nor its friends to wait behind them. */
+	if (guest.out_bytes - guest.out_done > HOSTILE_BYTES) {
 		hostile_sent = wanted;
 		return 1;
 	}

@@ -73,18 +73,19 @@ void net_heap_free(void *p);
 #define LWIP_HAVE_LOOPIF 1
 #define LWIP_NETIF_LOOPBACK 1
 #define LWIP_LOOPBACK_MAX_PBUFS 0
+/* Links that come back and addresses of IPv6: net/config.c. */
+#define LWIP_NETIF_EXT_STATUS_CALLBACK 1
 /* The device checks and makes sums where it offers that. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 /* --- addresses ----------------------------------------------------------------------------------------- */
-#define LWIP_DHCP 1
-/* The server probes addresses before it offers them; another probe of ours would cost seconds at each boot. */
-#define LWIP_DHCP_DOES_ACD_CHECK 0
-/* DNS servers, domain, MTU (RFC 2132): net/config.c. */
-#define DHCP_ADD_EXTRA_REQUEST_OPTIONS , 6, 15, 26
+/* The client is ours (net/dhcp.c): lwIP's counts leases in minutes and believes servers more than is good. What comes for its port is
+ * taken before there is an address. */
+#define LWIP_DHCP 0
+#define LWIP_IP_ACCEPT_UDP_PORT(port) ((port) == PP_NTOHS(68))
 #define LWIP_ACD 0
 #define LWIP_AUTOIP 0
-/* glibc resolves names by /etc/resolv.conf; the options of the lease are read in net/config.c. */
+/* glibc resolves names by /etc/resolv.conf (net/etc_files.c). */
 #define LWIP_DNS 0
 #define LWIP_IPV6_AUTOCONFIG 1
 #define LWIP_IPV6_NUM_ADDRESSES 4

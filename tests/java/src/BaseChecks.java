@@ -1,6 +1,8 @@
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.math.BigInteger;
+import java.net.InetAddress;
+import java.net.NetworkInterface;
 import java.nio.charset.StandardCharsets;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
@@ -44,6 +46,19 @@ final class BaseChecks {
 		Checks.check(!System.getProperty("user.dir").isEmpty(), "no user.dir");
 		Checks.check(ProcessHandle.current().pid() > 0, "no pid");
 		Checks.check(System.getenv() != null, "no environment");
+	}
+
+	static void networkInterfacesKnowLoopback() throws Exception {
+		NetworkInterface lo = NetworkInterface.getByName("lo");
+		Checks.check(lo != null && lo.isLoopback() && lo.isUp() && !lo.isPointToPoint(), "lo: " + lo);
+		Checks.equal(lo.getMTU(), 65536);
+		Checks.check(lo.getHardwareAddress() == null, "lo has a hardware address");
+		InetAddress address = InetAddress.getByName("127.0.0.1");
+		Checks.equal(NetworkInterface.getByInetAddress(address), lo);
+		Checks.equal(NetworkInterface.getByIndex(lo.getIndex()), lo);
+		Checks.check(lo.getInterfaceAddresses().stream().anyMatch(a -> a.getAddress().equals(address) && a.getNetworkPrefixLength() == 8),
+				"addresses: " + lo.getInterfaceAddresses());
+		Checks.check(NetworkInterface.networkInterfaces().anyMatch(lo::equals), "lo is not in the list");
 	}
 
 	static void availableProcessorsCountTheCpus() {

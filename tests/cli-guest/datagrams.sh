@@ -1,0 +1,211 @@
+#!/bin/bash
+# Datagrams between a machine and Linux over a TAP: of all sizes, to groups and to all, by IPv4 and IPv6, and what their headers say. A network
+# namespace of its own; without the right to make one the test is skipped.
+. "$(dirname "$0")/../cli/fake/lib.sh"
+NS=ibrik-datagrams-$$
+if ! ip netns add "$NS" 2> /dev/null; then
+	echo "skip datagrams no network namespaces"
+	exit 0
+fi
+trap 'ip netns del "$NS"; rm -rf "$T"' EXIT
+ip netns exec "$NS" sh -c 'ip link set lo up && ip tuntap add tap0 mode tap && ip addr add 10.9.0.1/24 brd + dev tap0 && ip link set tap0 up' ||
+	{ echo "skip datagrams no TAP"; exit 0; }
+cat > "$T/probe.c" <<'END'
+/*
+ * echo: sends its link-local address to all at port 7001; then sends back what comes to port 7000, behind a line that tells what its header said,
+ * until "quit" comes.
+ * peer: waits for the address, sends datagrams and looks at what comes back: a line "ok ..." or "not ok ..." for each.
+ */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static char in[70000], out[70000];
+static struct sockaddr_in6 v6(const char *ip, int port, int scope)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = scope };
+
+	inet_pton(AF_INET6, ip, &a.sin6_addr);
+	return a;
+}
+
+static struct sockaddr_in v4(const char *ip, int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	inet_pton(AF_INET, ip, &a.sin_addr);
+	return a;
+}
+
+static void on(int fd, int level, int name, int value)
+{
+	if (setsockopt(fd, level, name, &value, sizeof(value)))
+		perror("setsockopt");
+}
+
+static int echo(void)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0), q = socket(AF_INET6, SOCK_DGRAM, 0);
+	struct sockaddr_in6 any = v6("::", 7000, 0), all6 = v6("ff02::1", 9, 2), from;
+	struct sockaddr_in all = v4("10.9.0.255", 7001);
+	struct ip_mreqn m4 = { .imr_ifindex = 2, .imr_multiaddr = v4("239.7.7.7", 0).sin_addr };
+	struct ipv6_mreq m6 = { .ipv6mr_interface = 2, .ipv6mr_multiaddr = v6("ff02::7777", 0, 0).sin6_addr };
+	socklen_t n = sizeof(all6);
+	char me[64];
+
+	on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+	on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+	on(fd, IPPROTO_IP, IP_RECVTTL, 1);
+	on(fd, IPPROTO_IP, IP_RECVTOS, 1);
+	on(fd, SOL_SOCKET, SO_BROADCAST, 1);
+	/* The card's IPv6 address must have been found to be its own. */
+	for (int i = 0; i < 50 && connect(q, (void *)&all6, sizeof(all6)); i++)
+		usleep(100000);
+	getsockname(q, (void *)&all6, &n);
+	inet_ntop(AF_INET6, &all6.sin6_addr, me, sizeof(me));
+	if (bind(fd, (void *)&any, sizeof(any)) || setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m4, sizeof(m4)) ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &m6, sizeof(m6)) || sendto(fd, me, strlen(me), 0, (void *)&all, sizeof(all)) < 0) {
+		perror("start");
+		return 2;
+	}
+	for (;;) {
+		char control[512], to[64] = "?";
+		struct iovec v = { in, sizeof(in) };
+		struct msghdr h = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+				    .msg_controllen = sizeof(control) };
+		ssize_t got = recvmsg(fd, &h, 0);
+		int ttl = -1, tos = -1, ifindex = -1, k;
+
+		if (got < 0 || (got == 4 && !memcmp(in, "quit", 4)))
+			return got < 0;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+			if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+				struct in6_pktinfo *p = (void *)CMSG_DATA(c);
+
+				inet_ntop(AF_INET6, &p->ipi6_addr, to, sizeof(to));
+				ifindex = p->ipi6_ifindex;
+			} else if ((c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT) ||
+				   (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL)) {
+				ttl = *(int *)CMSG_DATA(c);
+			} else {
+				tos = c->cmsg_level == IPPROTO_IPV6 ? *(int *)CMSG_DATA(c) : *CMSG_DATA(c);
+			}
+		}
+		k = sprintf(out, "%s ttl %d tos %d if %d\n", to, ttl, tos, ifindex);
+		memcpy(out + k, in, got);
+		sendto(fd, out, got + k, 0, (void *)&from, h.msg_namelen);
+	}
+}
+
+/* Sends n bytes; the answer is the line and the same bytes, or, if line is NULL, none comes. */
+static void ask(const char *name, int fd, const void *to, socklen_t tolen, int n, const char *line)
+{
+	struct timeval wait = { line ? 10 : 1, 0 };
+	ssize_t got;
+	size_t k = line ? strlen(line) : 0;
+
+	for (int i = 0; i < n; i++)
+		out[i] = (char)rand();
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (sendto(fd, out, n, 0, to, tolen) != n)
+		perror("sendto");
+	got = recv(fd, in, sizeof(in), 0);
+	if (line ? got == (ssize_t)k + n && !memcmp(in, line, k) && !memcmp(in + k, out, n) : got < 0)
+		printf("ok %s-%d\n", name, n);
+	else
+		printf("not ok %s-%d %zd bytes: %.*s\n", name, n, got, got > 0 ? (int)strcspn(in, "\n") : 0, in);
+	close(fd);
+}
+
+static int sender(int family)
+{
+	int fd = socket(family, SOCK_DGRAM, 0), tap = (int)if_nametoindex("tap0");
+	struct ip_mreqn m = { .imr_ifindex = tap };
+
+	if (family == AF_INET) {
+		on(fd, IPPROTO_IP, IP_TTL, 77);
+		on(fd, IPPROTO_IP, IP_TOS, 40);
+		on(fd, IPPROTO_IP, IP_MULTICAST_TTL, 9);
+		setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m));
+		on(fd, SOL_SOCKET, SO_BROADCAST, 1);
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "tap0", 5);
+	} else {
+		on(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33);
+		on(fd, IPPROTO_IPV6, IPV6_TCLASS, 48);
+		on(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 8);
+		on(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, tap);
+	}
+	return fd;
+}
+
+static int peer(void)
+{
+	static const int sizes[] = { 0, 1, 1472, 1473, 9000, 65400 }, sizes6[] = { 0, 1, 1452, 1453, 9000, 65400 };
+	struct sockaddr_in at = v4("0.0.0.0", 7001), to;
+	struct sockaddr_in6 to6;
+	int hello = socket(AF_INET, SOCK_DGRAM, 0), tap = (int)if_nametoindex("tap0");
+	struct timeval wait = { 60, 0 };
+	char me[64], line[128];
+	ssize_t n;
+
+	bind(hello, (void *)&at, sizeof(at));
+	setsockopt(hello, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	n = recv(hello, me, sizeof(me) - 1, 0);
+	if (n <= 0) {
+		printf("not ok hello\n");
+		return 1;
+	}
+	me[n] = 0;
+	usleep(200000);
+	to = v4("10.9.0.2", 7000);
+	for (int i = 0; i < 6; i++)
+		ask("ipv4", sender(AF_INET), &to, sizeof(to), sizes[i], "::ffff:10.9.0.2 ttl 77 tos 40 if 2\n");
+	to = v4("239.7.7.7", 7000);
+	ask("group", sender(AF_INET), &to, sizeof(to), 100, "::ffff:239.7.7.7 ttl 9 tos 40 if 2\n");
+	to = v4("239.7.7.8", 7000);
+	ask("another-group", sender(AF_INET), &to, sizeof(to), 100, NULL);
+	to = v4("10.9.0.255", 7000);
+	ask("all-of-the-network", sender(AF_INET), &to, sizeof(to), 100, "::ffff:10.9.0.255 ttl 77 tos 40 if 2\n");
+	to = v4("255.255.255.255", 7000);
+	ask("all", sender(AF_INET), &to, sizeof(to), 100, "::ffff:255.255.255.255 ttl 77 tos 40 if 2\n");
+	to6 = v6(me, 7000, tap);
+	sprintf(line, "%s ttl 33 tos 48 if 2\n", me);
+	for (int i = 0; i < 6; i++)
+		ask("ipv6", sender(AF_INET6), &to6, sizeof(to6), sizes6[i], line);
+	to6 = v6("ff02::7777", 7000, tap);
+	ask("ipv6-group", sender(AF_INET6), &to6, sizeof(to6), 100, "ff02::7777 ttl 8 tos 48 if 2\n");
+	to6 = v6("ff02::7778", 7000, tap);
+	ask("another-ipv6-group", sender(AF_INET6), &to6, sizeof(to6), 100, NULL);
+	to = v4("10.9.0.2", 9);
+	hello = socket(AF_INET, SOCK_DGRAM, 0);
+	connect(hello, (void *)&to, sizeof(to));
+	send(hello, "x", 1, 0);
+	wait.tv_sec = 5;
+	setsockopt(hello, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	n = recv(hello, in, 1, 0);
+	perror("closed-port");
+	to = v4("10.9.0.2", 7000);
+	sendto(sender(AF_INET), "quit", 4, 0, (void *)&to, sizeof(to));
+	return 0;
+}
+
+int main(int argc, char **argv) { return argc > 1 && !strcmp(argv[1], "echo") ? echo() : peer(); }
+END
+gcc -D_GNU_SOURCE -O1 -w -o "$T/probe" "$T/probe.c" || { not_ok datagrams:build; finish; }
+timeout 100 ip netns exec "$NS" "$IBRIK" run --accel tcg -m 128M --network tap:tap0 --ip 10.9.0.2/24,gw=10.9.0.1 --exec "$T/probe" echo \
+	> "$T/out" 2> "$T/err" < /dev/null &
+guest=$!
+timeout 90 ip netns exec "$NS" "$T/probe" peer > "$T/peer" 2> "$T/peer.err"
+wait $guest
+check echo-ended-in-order [ $? = 0 ]
+cat "$T/peer" "$T/out" "$T/err"
+grep -q "^not ok" "$T/peer" && failed=1
+check all-were-sent [ "$(grep -c "^ok" "$T/peer")" = 18 ]
+check closed-port-is-told grep -q "Connection refused" "$T/peer.err"
+finish

@@ -1,0 +1,143 @@
+/*
+ * tests/fuzz/virtio_net_fuzz.c - a network card that lies, under its driver and the virtio core.
+ */
+// sources: kernel/drivers/virtq.c kernel/drivers/virtio.c kernel/net/frame.c build/third_party/lwip/src/core/pbuf.c build/third_party/lwip/src/core/mem.c build/third_party/lwip/src/core/memp.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/def.c
+// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -Itests/unit -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
+/*
+ * The input is a program: features and configuration, then steps of the device (buffers used with any id, length, header and number of parts, an
+ * index that jumps, interrupts, changes of the configuration) and of the stack (frames to send, polls, no memory).
+ *
+ * What must hold beside what the sanitizers see: the driver hands up only what the device wrote, a device that is not stopped has as many
+ * buffers as at the start, and nothing leaks.
+ */
+#include "net_card.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t *input;
+static size_t left;
+
+static uint8_t next(void)
+{
+	if (!left)
+		return 0;
+	left--;
+	return *input++;
+}
+
+static unsigned next16(void)
+{
+	unsigned high = next();
+
+	return high << 8 | next();
+}
+
+/* Uses the next buffer: mostly as an honest device would. */
+static void use_rx(unsigned how)
+{
+	uint16_t head;
+	struct virtq_desc *d;
+	uint8_t *buf;
+	uint32_t len;
+
+	if (!card_offered(0))
+		return;
+	d = card_take(0, &head);
+	/* Given back already, under a false name: what a device writes to memory that is not its own is another matter. */
+	if (head >= card_queue(0)->size || !atomic_load(&card_queue(0)->slots[head].token))
+		return;
+	buf = (uint8_t *)d->addr;
+	len = how & 1 ? d->len : MIN(next16() & 0x7ff, d->len);
+	if (how & 2) {
+		struct net_header *h = (struct net_header *)buf;
+
+		*h = (struct net_header){ .flags = next() & 3, .num_buffers = how & 4 ? next() % 40 : 1 };
+	} else if (how & 8) {
+		for (unsigned i = 0; i < 16; i++)
+			buf[i] = next();
+	}
+	card_give(0, how & 16 ? next16() : head, how & 32 ? next16() * 3u : len);
+}
+
+static void use_tx(unsigned how)
+{
+	uint16_t head;
+
+	if (!card_offered(1))
+		return;
+	card_take(1, &head);
+	card_give(1, how & 16 ? next16() : head, how & 32 ? next16() : 0);
+}
+
+static void transmit(void)
+{
+	unsigned n = next() & 1 ? next16() % 9100 : 14 + next();
+	struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)n, PBUF_RAM);
+
+	if (!p)
+		return;
+	memset(p->payload, 0, n);
+	for (unsigned i = 12; i < MIN(n, 60u); i++)
+		((uint8_t *)p->payload)[i] = next();
+	card_net->transmit(card_net, p);
+	card_net->flush(card_net);
+	pbuf_free(p);
+}
+
+/* free: descriptors of the receiving queue that no buffer has. */
+static void step(unsigned free)
+{
+	unsigned op = next();
+
+	switch (op % 8) {
+	case 0:
+	case 1:
+	case 2: use_rx(op >> 3 | (op & 1 ? 2 : 0)); break;
+	case 3: use_tx(op >> 3 & 3 ? 0 : next()); break;
+	case 4: transmit(); break;
+	case 5:
+		while (card_net->poll(card_net, 1 + (op >> 3)))
+			;
+		card_net->idle(card_net);
+		if (!card->stopped && !virtq_pending(card_queue(0)) && card_queue(0)->nfree != free)
+			abort();
+		break;
+	case 6:
+		if (op & 64)
+			card_fail_in = next() & 15;
+		else
+			card_exhausted = op & 32;
+		break;
+	case 7:
+		if (op & 64)
+			atomic_store(&card_queue(op >> 3 & 1)->used->idx, next16());
+		card_config[next() % sizeof(card_config)] = next();
+		if (card_net)
+			vnet_config(card);
+		card->queues[op >> 3 & 1].handler(&card->queues[op >> 3 & 1]);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	long before = card_blocks;
+	unsigned features, free_at_first;
+
+	input = data;
+	left = size;
+	features = next16();
+	for (unsigned i = 0; i < sizeof(card_config); i++)
+		card_config[i] = features & 0x4000 ? next() : 1;
+	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
+		       (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
+		free_at_first = card_queue(0)->nfree;
+		while (left)
+			step(free_at_first);
+		card_fail_in = 0;
+	}
+	card_end();
+	if (card_blocks != before || atomic_load(&net_held) != 0)
+		abort();
+	return 0;
+}

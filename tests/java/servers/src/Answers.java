@@ -1,0 +1,85 @@
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+
+/**
+ * What every server of these tests answers, whichever program carries it; {@link Probe} asks.
+ *
+ * <pre>
+ * GET  /hello        "hello\n"
+ * GET  /bytes?N      N bytes that both sides can make
+ * POST /sum          SHA-256 of the body, in hexadecimal digits
+ * POST /echo         the body
+ * GET  /counts       the kernel's counters of system calls, empty on another system
+ * GET  /memory       /proc/meminfo
+ * GET  /stop         "stopping\n", and then the server ends in its own way
+ * </pre>
+ */
+final class Answers {
+	private Answers() {
+	}
+
+	/** The answer, or null where there is nothing (status 404). */
+	static byte[] to(String method, String path, String query, byte[] body) throws IOException {
+		switch (method + " " + path) {
+		case "GET /hello":
+			return text("hello\n");
+		case "GET /bytes":
+			return bytes(Integer.parseInt(query));
+		case "POST /sum":
+			return text(sum(body));
+		case "POST /echo":
+			return body;
+		case "GET /counts":
+			return file("/proc/ibrik/syscalls");
+		case "GET /memory":
+			return file("/proc/meminfo");
+		case "GET /stop":
+			return text("stopping\n");
+		default:
+			return null;
+		}
+	}
+
+	static byte[] text(String s) {
+		return s.getBytes(StandardCharsets.UTF_8);
+	}
+
+	static byte[] file(String name) throws IOException {
+		Path path = Path.of(name);
+		return Files.exists(path) ? Files.readAllBytes(path) : new byte[0];
+	}
+
+	static byte[] bytes(int n) {
+		byte[] data = new byte[n];
+		for (int i = 0; i < n; i++)
+			data[i] = (byte)((i * 0x9e3779b1) >>> 13);
+		return data;
+	}
+
+	static String sum(byte[] data) {
+		try {
+			return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(data));
+		} catch (NoSuchAlgorithmException e) {
+			throw new IllegalStateException(e);
+		}
+	}
+
+	/** Ends in a moment, when the answer to /stop is out. */
+	static void later(Runnable stop) {
+		Thread thread = new Thread(() -> {
+			try {
+				Thread.sleep(200);
+			} catch (InterruptedException e) {
+				return;
+			}
+			stop.run();
+		}, "stop");
+		thread.setDaemon(false);
+		thread.start();
+	}
+}
