@@ -107,7 +107,7 @@ guest_run() {
 	ibrik)
 		entry=$entry_ibrik
 		marks=(-m "exec=control:exec " -m "line=stdout:$text" -m "exit=control:exit " -m "fail=control:fail ")
-		command=(-kernel "$kernel" -append "$ibrik_options"
+		command=(-kernel "$kernel" -append "$ibrik_options ${net_ibrik:-}"
 			-drive "if=none,id=d0,readonly=on,format=raw,file=$image" -device "virtio-blk-$(machine_bus),drive=d0") ;;
 	linux | linux-tuned)
 		entry=$entry_linux
@@ -115,8 +115,8 @@ guest_run() {
 		[ "$guest" = linux ] || options="$options $linux_tuning"
 		layers=$("$out/image" "$image" | grep -c '^section layer')
 		marks=(-m "init=serial:init " -m "exec=serial:exec " -m "line=stdout:$text" -m "exit=serial:exit " -m "fail=serial:peer: ")
-		command=(-kernel "$out/peer/vmlinux" -initrd "$out/peer/initrd.cpio"
-			-append "$options $(linux_environment "$image")-- layers=$layers ports thp=$linux_thp run $(linux_command "$image")"
+		command=(-kernel "$out/peer/vmlinux" -initrd "$out/peer/${net_initrd:-initrd.cpio}"
+			-append "$options $(linux_environment "$image")-- layers=$layers ${net_linux:-} ports thp=$linux_thp run $(linux_command "$image")"
 			$(linux_drives "$image")) ;;
 	esac
 	case $mode in
@@ -132,7 +132,7 @@ guest_run() {
 		"$out/guest" -t "$timeout_s" -v "$(machine_bus)" \
 			${plugin:+-c "$out/counter"} -l "$out/last-$guest.log" "${marks[@]}" -s exit -- \
 			qemu-system-x86_64 $plugin -nodefaults -no-user-config -display none -no-reboot \
-			$(machine_arguments) -accel tcg,thread=multi -cpu "$cpu" -smp "$cpus" -m "$memory" "${command[@]}"
+			$(machine_arguments) -accel tcg,thread=multi -cpu "$cpu" -smp "$cpus" -m "$memory" ${net_devices:-} "${command[@]}"
 	} | awk -v prefix="$prefix" '{ print prefix "\t" $0 }' >"$out/last.tsv"
 	cat "$out/last.tsv" >>"$tsv"
 }

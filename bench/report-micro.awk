@@ -35,12 +35,15 @@ function key(kind, name, guest, cpu, cpus) { return kind SUBSEP name SUBSEP gues
 function small(r) { return r < 0 ? "-" : sprintf(r < 0.1 ? "%.3f" : "%.2f", r) }
 function quotient(a, b) { return samples[a] && samples[b] && median(b) > 0 ? median(a) / median(b) : -1 }
 
-# The goal of a line: the first that fits. Sets goal_ratio, or goal_most.
+function ends_with(text, ending) { return substr(text, length(text) - length(ending) + 1) == ending }
+
+# The goal of a line: the first that fits. Sets goal_ratio, goal_least, or goal_most.
 function goal_find(name, cpus, pair,   i, f) {
 	for (i = 1; i <= goals; i++) {
 		split(goal[i], f, "\t")
-		if ((f[2] == name || f[2] == "*") && (f[3] == 0 || f[3] == cpus) && f[4] == pair && f[6] == "") {
+		if ((f[2] == name || f[2] ~ /^\*/ && ends_with(name, substr(f[2], 2))) && (f[3] == 0 || f[3] == cpus) && f[4] == pair && f[6] == "") {
 			goal_most = f[5] ~ /^<=/ ? substr(f[5], 3) + 0 : -1
+			goal_least = f[5] ~ /^>=/ ? substr(f[5], 3) + 0 : -1
 			goal_ratio = f[5] + 0
 			return 1
 		}
@@ -52,6 +55,8 @@ function verdict(name, cpus, pair, r, own) {
 		return ""
 	if (goal_most >= 0)
 		return "at most " goal_most (median(own) <= goal_most ? "" : " **missed**")
+	if (goal_least >= 0)
+		return "at least " goal_least (r >= goal_least ? "" : " **missed**")
 	return small(goal_ratio) (r <= goal_ratio ? "" : " **missed**")
 }
 

@@ -25,7 +25,7 @@ struct operation {
 };
 
 /* Each file's operations; a name of NULL ends the table. */
-extern const struct operation syscall_operations[], switch_operations[], memory_operations[], file_operations[];
+extern const struct operation syscall_operations[], switch_operations[], memory_operations[], file_operations[], net_operations[];
 
 /* Results that a compiler must not leave out go here. */
 extern volatile unsigned long sink;

@@ -9,7 +9,7 @@
 # kernel, which an operator of a stock kernel would not do.
 #
 # Interface: bench/peer/build.sh OUTPUT_FOLDER
-#   writes OUTPUT_FOLDER/vmlinux, initrd.cpio, vmlinuz (as packaged), version
+#   writes OUTPUT_FOLDER/vmlinux, initrd.cpio, initrd-net.cpio (with the network card's driver), vmlinuz (as packaged), version
 #   does nothing when they are newer than their sources
 # Errors: one line on standard error, status 1.
 set -eu -o pipefail
@@ -25,7 +25,7 @@ top=$(cd "$here/../.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 
-if [ -s "$out/vmlinux" ] && [ -s "$out/initrd.cpio" ] && [ -s "$out/version" ] &&
+if [ -s "$out/vmlinux" ] && [ -s "$out/initrd.cpio" ] && [ -s "$out/initrd-net.cpio" ] && [ -s "$out/version" ] &&
 	[ "$out/initrd.cpio" -nt "$here/init.c" ] && [ "$out/initrd.cpio" -nt "$here/build.sh" ]; then
 	exit 0
 fi
@@ -53,24 +53,31 @@ cp "$out"/tree/boot/vmlinuz-* "$out/vmlinuz"
 
 # In the order in which they depend on each other.
 modules=$(echo "$out"/tree/lib/modules/*)
-: >"$out/initramfs/modules"
-for module in drivers/virtio/virtio_ring drivers/virtio/virtio \
-	drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev \
-	drivers/virtio/virtio_pci drivers/virtio/virtio_mmio \
-	drivers/block/virtio_blk drivers/char/virtio_console \
-	fs/squashfs/squashfs fs/overlayfs/overlay; do
-	name=$(basename $module).ko
-	if [ ! -e "$modules/kernel/$module.ko" ]; then
-		grep -q "/$name\$" "$modules/modules.builtin" || fail "$package has no $name"
-		continue
-	fi
-	cp "$modules/kernel/$module.ko" "$out/initramfs/$name"
-	echo "/$name" >>"$out/initramfs/modules"
-done
+modules_add() { # MODULE...
+	local module name
+	for module; do
+		name=$(basename "$module").ko
+		if [ ! -e "$modules/kernel/$module.ko" ]; then
+			grep -q "/$name\$" "$modules/modules.builtin" || fail "$package has no $name"
+			continue
+		fi
+		cp "$modules/kernel/$module.ko" "$out/initramfs/$name"
+		echo "/$name" >>"$out/initramfs/modules"
+	done
+}
+archive_make() { # FILE
+	(cd "$out/initramfs" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out/$1"
+}
 
 gcc -std=gnu11 -Os -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-stack-protector \
 	-fno-pie -no-pie -Wl,-z,noseparate-code,--build-id=none -s \
 	-o "$out/initramfs/init" "$here/init.c"
-(cd "$out/initramfs" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out/initrd.cpio"
+: >"$out/initramfs/modules"
+modules_add drivers/virtio/virtio_ring drivers/virtio/virtio drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci_modern_dev \
+	drivers/virtio/virtio_pci drivers/virtio/virtio_mmio drivers/block/virtio_blk drivers/char/virtio_console \
+	fs/squashfs/squashfs fs/overlayfs/overlay
+archive_make initrd.cpio
+modules_add net/core/failover drivers/net/net_failover drivers/net/virtio_net
+archive_make initrd-net.cpio
 echo "${package#linux-image-}" >"$out/version"
 rm -rf "$out/tree"

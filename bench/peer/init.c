@@ -11,6 +11,7 @@
  *	layers=N        the first N virtio disks are squashfs layers; disk 0 is the
  *	                highest one
  *	thp=WORD        written to transparent_hugepage/enabled
+ *	net=A.B.C.D     address of eth0, in a /24
  *	cwd=PATH        working directory of the program
  *	ports           the program's streams are virtio-serial ports (images/format.h):
  *	                ibrik.stdin, ibrik.stdout and ibrik.stderr; otherwise the console
@@ -26,7 +27,10 @@
  * Errors: every step that the program depends on ends the guest with a line.
  */
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/in.h>
 #include <linux/reboot.h>
+#include <linux/sockios.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>
@@ -285,6 +289,57 @@ static void root_enter(void)
 	mount_must("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 }
 
+static uint32_t address_parse(const char *text)
+{
+	uint32_t address = 0, byte = 0;
+	int bytes = 1;
+
+	for (; *text; text++) {
+		if (*text == '.') {
+			address |= byte << (8 * (bytes - 1));
+			byte = 0;
+			bytes++;
+		} else if (*text >= '0' && *text <= '9') {
+			byte = byte * 10 + (uint32_t)(*text - '0');
+		}
+		if (bytes > 4 || byte > 255)
+			return 0;
+	}
+	return bytes == 4 ? address | byte << 24 : 0;
+}
+
+static void interface_must(long socket, long request, struct ifreq *ifr)
+{
+	long ret = sys(SYS_ioctl, socket, request, ifr, 0);
+
+	if (ret)
+		fail("set up", ifr->ifr_name, ret);
+}
+
+/* The loopback interface, and eth0 if it is to have an address. */
+static void network_start(const char *text)
+{
+	struct ifreq ifr = { .ifr_name = "lo" };
+	struct sockaddr_in *in = (struct sockaddr_in *)&ifr.ifr_addr;
+	long socket = sys(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0);
+	uint32_t address = address_parse(text);
+
+	if (socket < 0 || !address)
+		fail("set the address", text, socket < 0 ? socket : -22);
+	ifr.ifr_flags = IFF_UP;
+	interface_must(socket, SIOCSIFFLAGS, &ifr);
+	ifr = (struct ifreq){ .ifr_name = "eth0" };
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = address;
+	interface_must(socket, SIOCSIFADDR, &ifr);
+	in->sin_addr.s_addr = 0x00ffffff;
+	interface_must(socket, SIOCSIFNETMASK, &ifr);
+	ifr = (struct ifreq){ .ifr_name = "eth0" };
+	ifr.ifr_flags = IFF_UP;
+	interface_must(socket, SIOCSIFFLAGS, &ifr);
+	sys(SYS_close, socket, 0, 0, 0);
+}
+
 /*
  * Opens the virtio-serial port of that name on descriptor `fd`. The host announces
  * ports one by one after the driver has started, so a port may be a moment late.
@@ -363,7 +418,7 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 {
 	int argc = (int)stack[0], ports = 0, i;
 	char **argv = (char **)(stack + 1), **envp = argv + argc + 1;
-	const char *thp = NULL, *cwd = "/", *value;
+	const char *thp = NULL, *net = NULL, *cwd = "/", *value;
 	unsigned layers = 1;
 
 	mark("init");
@@ -372,6 +427,8 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 			layers = (unsigned)(*value - '0');
 		else if ((value = text_after(argv[i], "thp=")))
 			thp = value;
+		else if ((value = text_after(argv[i], "net=")))
+			net = value;
 		else if ((value = text_after(argv[i], "cwd=")))
 			cwd = value;
 		else if (text_equal(argv[i], "ports"))
@@ -391,6 +448,8 @@ __attribute__((used)) static _Noreturn void start(long *stack)
 	if (thp && file_write("/sys/kernel/mm/transparent_hugepage/enabled", thp) < 0)
 		fail("set transparent_hugepage to", thp, -22);
 	modules_load();
+	if (net)
+		network_start(net);
 	root_mount(layers);
 	root_enter();
 	sys(SYS_sethostname, "linux", 5, 0, 0);
