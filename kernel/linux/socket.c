@@ -10,7 +10,6 @@
  */
 #include "linux/socket_private.h"
 #include "net/interface.h"
-#include "net/netlink.h"
 #include "net/socket_list.h"
 #include "net/unix.h"
 #include "linux/process.h"
@@ -37,7 +36,6 @@
 
 static const struct socket_family *families[AF_MAX] = {
 	[AF_UNIX] = &unix_family,
-	[AF_NETLINK] = &netlink_family,
 };
 
 void socket_family_register(const struct socket_family *f) { families[f->domain] = f; }

@@ -158,6 +158,18 @@ static bool acceptable(struct netif *netif, const struct pbuf *p)
 	return eth->type == PP_HTONS(ETHTYPE_ARP) ? neighbour_hears(netif, p) : eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
 }
 
+/* A part of a packet, of which a device cannot know whether the sum of the whole is right. */
+static bool is_fragment(const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+	const void *packet = eth + 1;
+
+	if (p->len >= SIZEOF_ETH_HDR + IP_HLEN && eth->type == PP_HTONS(ETHTYPE_IP))
+		return IPH_OFFSET((const struct ip_hdr *)packet) & PP_HTONS(IP_OFFMASK | IP_MF);
+	return p->len >= SIZEOF_ETH_HDR + IP6_HLEN && eth->type == PP_HTONS(ETHTYPE_IPV6) &&
+	       IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_FRAGMENT;
+}
+
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 {
 	struct netif *netif = dev->netif;
@@ -169,7 +181,7 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 	dev->rx_frames++;
 	dev->rx_bytes += p->tot_len;
 	/* The sums of this frame are looked at unless the device has done so. */
-	if (checked)
+	if (checked && !is_fragment(p))
 		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
 	else
 		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;

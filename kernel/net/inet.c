@@ -10,6 +10,7 @@
  * Errors:    Linux's.
  */
 #include "net/inet_private.h"
+#include "net/netlink.h"
 #include "net/device.h"
 #include "net/udp_private.h"
 #include "net/unreach.h"
@@ -361,4 +362,5 @@ void inet_init(void)
 	net_unlock();
 	socket_family_register(&family_v4);
 	socket_family_register(&family_v6);
+	socket_family_register(&netlink_family);
 }

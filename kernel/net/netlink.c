@@ -4,7 +4,7 @@
  * Theory:    a message that is sent is answered before the call returns: the whole answer to a dump is made at once, from a snapshot, cut into
  *            datagrams that fit into a page, and queued at the socket. While datagrams of a dump wait, another dump is -EBUSY, as on Linux.
  *            Nothing but answers is received: joining a group is recorded and no news come by it.
- * Interface: netlink_family, for linux/socket.c.
+ * Interface: netlink_family, which inet_init() registers.
  * Locking:   sock->lock guards the queue; port_lock the table of port numbers. Requests are answered without a lock. User copies happen
  *            under sock->lock: the fault path does not take it.
  * Errors:    Linux's. An answer for which SO_RCVBUF has no room is dropped, and the next read says -ENOBUFS.

@@ -206,10 +206,7 @@ unsigned udp_deliver(struct datagram *d, bool many)
 /* Is the sum right, or need nobody look? payload is at the UDP header. */
 static bool sum_right(struct pbuf *p, struct netif *inp, const struct udp_hdr *h)
 {
-	/* What was put together from fragments has been looked at by no device. */
-	bool look = inp->chksum_flags & NETIF_CHECKSUM_CHECK_UDP || (p->next && net_device_of(inp));
-
-	if (!look || (!h->chksum && !ip_current_is_v6()))
+	if (!(inp->chksum_flags & NETIF_CHECKSUM_CHECK_UDP) || (!h->chksum && !ip_current_is_v6()))
 		return true;
 	return ip_chksum_pseudo(p, IP_PROTO_UDP, p->tot_len, ip_current_src_addr(), ip_current_dest_addr()) == 0;
 }

@@ -4,8 +4,10 @@
  */
 #include "io_shim.h"
 #include "core/log.h"
+#include "fs/inode.h"
 #include "linux/process.h"
 #include "linux/signal.h"
+#include "net/interface.h"
 #include "mm/mm.h"
 
 #define MAX_FDS 1024
@@ -20,7 +22,7 @@ static struct process process = {
 };
 static struct mutex fds_lock = MUTEX_INIT("descriptors");
 static struct file *fds[MAX_FDS];
-static char the_inode;
+static struct inode the_inode = { .ino = 7 };
 
 struct process *io_process(void) { return &process; }
 struct thread *thread_find(int tid) { return NULL; }
@@ -37,7 +39,7 @@ struct file *file_new_anon(const char *name, uint32_t mode, const struct file_op
 	f->refs = 1;
 	f->flags = flags;
 	f->ops = ops;
-	f->inode = (struct inode *)&the_inode;
+	f->inode = &the_inode;
 	f->priv = priv;
 	list_init(&f->epolls);
 	return f;
@@ -133,5 +135,7 @@ ssize_t io_write(int fd, const void *buf, size_t len)
 int sigmask_swap_user(uaddr_t set, size_t setsize) { return 0; }
 void sigmask_restore(void) {}
 void signal_raise_current(int sig) { atomic_fetch_add(&io_sigpipes, sig == SIGPIPE); }
+
+long net_interface_ioctl(unsigned cmd, uaddr_t arg) { return -ENOTTY; }
 
 void log_print(int level, const char *fmt, ...) {}
