@@ -20,7 +20,7 @@
 
 #define CONNECT_MS 20
 #define ANSWER_MS 5000
-#define PAUSE_NS 2000000
+#define PAUSE_NS 20000000 /* more questions would keep a guest of one CPU from starting */
 
 static uint64_t now_ns(void)
 {
