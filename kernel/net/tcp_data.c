@@ -28,6 +28,7 @@
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
 #define WINDOW_FIRST 65535     /* of a connection */
 #define SEND_START 98304       /* bytes that a new connection may have under way */
+#define SHORT_WINDOW (2 * TCP_MSS) /* of a connection that has been read, then */
 #define SHORT_LIMIT 16384      /* bytes that a socket may have under way while the network's memory is short */
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
@@ -177,6 +178,10 @@ void tcp_data_settle(struct tcp_sock *t)
 	t->wnd_debt -= held;
 	t->wnd_held -= held;
 	if (t->pcb && t->wnd_debt && net_memory_short()) {
+		/* Who has read everything gets enough to go on: what holds the memory may be what this window keeps from being sent, at the other end of loopback. */
+		if (!t->rx_bytes && t->pcb->rcv_wnd < SHORT_WINDOW)
+			debt = MIN(t->wnd_debt, (size_t)(SHORT_WINDOW - t->pcb->rcv_wnd));
+		t->wnd_debt -= debt;
 		t->poll_wanted = true;
 		tcp_conn_counters.memory_stalls++;
 	} else if (t->pcb) {
