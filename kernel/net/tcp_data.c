@@ -28,8 +28,9 @@
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
 #define WINDOW_FIRST 65535     /* of a connection */
 #define SEND_START 98304       /* bytes that a new connection may have under way */
-#define SHORT_WINDOW (2 * TCP_MSS) /* of a connection that has been read, then */
+#define NAGLE_SEGMENTS 4       /* under way, from which on a small one waits for others */
 #define SHORT_LIMIT 16384      /* bytes that a socket may have under way while the network's memory is short */
+#define SHORT_WINDOW (2 * TCP_MSS) /* the window of one that has been read, then */
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
 
@@ -445,6 +446,26 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);
 }
 
+/*
+ * Nagle's algorithm, bounded. A server that writes the head of its answer and then the body would wait for its client's delayed acknowledgement
+ * in between, 40 ms each time. What the algorithm is for, that a network is not filled with small segments, needs less: it begins
+ * when NAGLE_SEGMENTS are under way. Core lock held.
+ */
+static void data_output(struct tcp_sock *t)
+{
+	const struct tcp_seg *seg = t->pcb->unacked;
+
+	if (!t->nodelay) {
+		for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
+			seg = seg->next;
+		if (seg)
+			tcp_nagle_enable(t->pcb);
+		else
+			tcp_nagle_disable(t->pcb);
+	}
+	tcp_output(t->pcb);
+}
+
 ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -488,7 +509,7 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		tcp_data_settle(t);
 		r = chunk_queue(t, c, copy, more);
 		if (!r && !(flags & MSG_MORE) && !t->cork)
-			tcp_output(t->pcb);
+			data_output(t);
 		net_unlock();
 		if (copy)
 			kfree(c);
