@@ -236,6 +236,49 @@ TEST(sched_yield_lets_another_thread_of_the_cpu_run)
 	CHECK(spin_count[0] > 0);
 }
 
+static int woken_pipe[2];
+static _Atomic int woken_times;
+
+static void *count_wakeups(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	while (read(woken_pipe[0], &byte, 1) == 1)
+		woken_times++;
+	return NULL;
+}
+
+/* The waker goes on, early in its slice and without another call: whom it has woken gets the CPU all the same. */
+static void *wake_and_spin(void *arg)
+{
+	pthread_t thread;
+	int64_t before;
+	cpu_set_t one;
+
+	(void)arg;
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	CHECK_OK(pipe2(woken_pipe, O_CLOEXEC));
+	woken_times = 0;
+	thread = thread_start(count_wakeups, NULL); /* inherits the mask */
+	for (int i = 0; i < 200; i++) {
+		sched_yield();
+		before = now_ns();
+		CHECK_EQ(write(woken_pipe[1], "x", 1), 1);
+		while (woken_times <= i && now_ns() - before < 5000000000ll)
+			;
+		CHECK_MSG(woken_times == i + 1, "woken %d times after %d writes", woken_times, i + 1);
+	}
+	close(woken_pipe[1]);
+	thread_join(thread, NULL);
+	close(woken_pipe[0]);
+	return NULL;
+}
+
+TEST(a_woken_thread_runs_while_its_waker_goes_on) { thread_join(thread_start(wake_and_spin, NULL), NULL); }
+
 static void *see_affinity(void *arg)
 {
 	cpu_set_t set;
