@@ -129,7 +129,7 @@ guest_run() {
 	{
 		echo "memory_mib	$memory"
 		echo "loadavg	$(cut -d' ' -f1 /proc/loadavg)"
-		"$out/guest" -t "$timeout_s" -v "$(machine_bus)" \
+		${AROUND:-} "$out/guest" -t "$timeout_s" -v "$(machine_bus)" \
 			${plugin:+-c "$out/counter"} -l "$out/last-$guest.log" "${marks[@]}" -s exit -- \
 			qemu-system-x86_64 $plugin -nodefaults -no-user-config -display none -no-reboot \
 			$(machine_arguments) -accel tcg,thread=multi -cpu "$cpu" -smp "$cpus" -m "$memory" ${net_devices:-} "${command[@]}"
