@@ -2,13 +2,16 @@
 # a network namespace that lives as long as the suite. Sourced by bench/run after micro.sh, whose figures and tables it shares.
 #
 # The load is wrk's, which shares the machine's cores with the guest; CPU time is that of the QEMU process, so it counts the guest and its
-# devices and not the load. A server is warmed up with 16 connections first.
+# devices and not the load. A server is warmed up by a number of requests, so that the JVM has compiled as much in either guest. The first
+# answer has boots of its own, without and with an archive of classes (`ibrik build --cds`; the same archive in both guests).
 
 guests=${GUESTS:-ibrik linux}
-parts=${PARTS-micro servers}
+parts=${PARTS-micro first servers}
 servers=${SERVERS:-Jdk Tomcat Netty}
 connections=${CONNECTIONS:-1 16 128}
-warm_s=${WARM:-15}
+warm_requests=${WARM:-20000}
+warm_most_s=90
+training_s=10
 load_s=${LOAD:-6}
 timeout_s=${TIMEOUT:-240}
 # As for the java suite.
@@ -47,6 +50,12 @@ net_build() {
 		"$tool_ibrik" build --jdk 17 --jvm-opts "$options" --main "Serve$server" --cp "$dir/servers.jar:$jars" -o "$out/net$server.img" ||
 			fail "cannot build net$server.img"
 	done
+	case " $parts " in *" first "*)
+		jar --create --file "$dir/small.jar" --main-class ServeJdk -C "$dir/classes" . &&
+			"$tool_ibrik" build --jdk 17 "$dir/small.jar" -o "$out/first.img" &&
+			timeout --preserve-status -s INT "$training_s" "$tool_ibrik" build --cds --jdk 17 "$dir/small.jar" -o "$out/first-cds.img" ||
+			fail "cannot build first.img and first-cds.img" ;;
+	esac
 }
 
 net_prepare() {
@@ -90,26 +99,79 @@ load_measure() { # SERVER CONNECTIONS
 		}' "$out/wrk.out"
 }
 
-server_round() { # SERVER RUN
-	local cpus guest start job count
+# Instructions of all CPUs so far, of the kernel and of the application, as icount.c leaves them (struct counter of counter.h).
+instructions() { od -An -v -w64 -t u8 -j 16 -N 1024 "$out/counter" | awk '{ kernel += $1; app += $2 } END { print kernel, app }'; }
+
+# The same load under the plugin that counts: what a request costs, whoever waits for whom.
+load_count() { # SERVER CONNECTIONS
+	local before after
+	before=$(instructions)
+	wrk_run "$2" "$load_s" >"$out/wrk.out"
+	after=$(instructions)
+	awk -v name="$1-$2" -v before="$before" -v after="$after" '
+		$2 == "requests" && $3 == "in" && $1 {
+			split(before, b, " ")
+			split(after, a, " ")
+			printf "figure:%s-kernel-insns-per-request\t%.0f\n", name, (a[1] - b[1]) / $1
+			printf "figure:%s-app-insns-per-request\t%.0f\n", name, (a[2] - b[2]) / $1
+		}' "$out/wrk.out"
+}
+
+# Ends when as many requests have been answered as it takes, or when it takes too long.
+server_warm() {
+	local done=0 end=$((SECONDS + warm_most_s)) count
+	while [ "$done" -lt "$warm_requests" ] && [ "$SECONDS" -lt "$end" ]; do
+		count=$(wrk_run 64 5 | awk '$2 == "requests" && $3 == "in" { print $1 }')
+		[ "${count:-0}" -gt 0 ] || return
+		done=$((done + count))
+	done
+	printf 'figure:%s-warm-requests\t%d\n' "$1" "$done"
+}
+
+server_stop() { curl -s -m 10 "http://$guest_address:8080/stop" >/dev/null; }
+
+figures_take() { awk -v prefix="$(cut -f1-7 "$out/last.tsv" | head -n 1)" '{ print prefix "\t" $0 }' "$out/net.figures" >>"$tsv"; }
+
+first_round() { # KIND RUN
+	local cpus guest start job ms
+	for cpus in $cpu_counts; do
+		for guest in $guests; do
+			quiet_wait
+			start=$(date +%s%N)
+			guest_run "$guest" max "$cpus" "$1" wall "$2" "done" &
+			job=$!
+			if ms=$("$out/net-first" $guest_address 8080 "$start" 90); then
+				printf 'figure:%s-answer-ms\t%s\n' "$1" "$ms" >"$out/net.figures"
+				server_stop
+			else
+				printf 'failed:%s-answer\tno answer\n' "$1" >"$out/net.figures"
+			fi
+			wait $job
+			figures_take
+		done
+	done
+}
+
+server_round() { # SERVER MODE RUN
+	local cpus guest start job count measure=load_measure
+	[ "$2" != count ] || measure=load_count
 	for cpus in $cpu_counts; do
 		for guest in $guests; do
 			quiet_wait
 			: >"$out/net.figures"
 			rm -f "$out/qemu.pid"
 			start=$(date +%s%N)
-			guest_run "$guest" max "$cpus" "net$1" wall "$2" "done" &
+			guest_run "$guest" max "$cpus" "net$1" "$2" "$3" "done" &
 			job=$!
-			if count=$("$out/net-first" $guest_address 8080 "$start" 90); then
-				[ "$1" != Jdk ] || printf 'figure:first-answer-ms\t%s\n' "$count" >>"$out/net.figures"
-				wrk_run 16 "$warm_s" >/dev/null
+			if "$out/net-first" $guest_address 8080 "$start" 90 >/dev/null; then
+				server_warm "$1" >>"$out/net.figures"
 				for count in $connections; do
-					load_measure "$1" "$count" >>"$out/net.figures"
+					$measure "$1" "$count" >>"$out/net.figures"
 				done
-				curl -s -m 10 "http://$guest_address:8080/stop" >/dev/null
+				server_stop
 			fi
 			wait $job
-			awk -v prefix="$(cut -f1-7 "$out/last.tsv" | head -n 1)" '{ print prefix "\t" $0 }' "$out/net.figures" >>"$tsv"
+			figures_take
 		done
 	done
 }
@@ -119,14 +181,24 @@ suite_run() {
 	net_prepare
 	for run in $(seq "$runs"); do
 		case " $parts " in *" micro "*) micro_round net wall "$run" ;; esac
+		case " $parts " in *" first "*)
+			first_round first "$run"
+			first_round first-cds "$run" ;;
+		esac
 		case " $parts " in *" servers "*)
 			for server in $servers; do
-				server_round "$server" "$run"
+				server_round "$server" wall "$run"
 			done ;;
 		esac
 	done
+	timeout_s=$((timeout_s * 4))
+	warm_most_s=$((warm_most_s * 2))
+	case " $parts " in *" servers "*)
+		for server in $servers; do
+			server_round "$server" count 1
+		done ;;
+	esac
 	case " $parts " in *" micro "*)
-		timeout_s=$((timeout_s * 4))
 		micro_round net-count count 1 ;;
 	esac
 }
