@@ -27,6 +27,7 @@
 #include "net/proc.h"
 #include "net/socket_list.h"
 #include "net/tcp_conn.h"
+#include "net/tcp_recover.h"
 #include "net/neighbour.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -52,6 +53,7 @@ struct copy {
 	struct stats_mem pools[MEMP_MAX];
 	struct net_lock_counters lock;
 	struct tcp_conn_counters connections;
+	struct tcp_recover_counters recovery;
 	struct neighbour_counters neighbours;
 };
 
@@ -67,6 +69,7 @@ static struct copy *copy_make(void)
 		c->pools[i] = *lwip_stats.memp[i];
 	c->lock = net_lock_counters;
 	c->connections = tcp_conn_counters;
+	c->recovery = tcp_recover_counters;
 	c->neighbours = neighbour_counters;
 	net_unlock();
 	return c;
@@ -136,6 +139,11 @@ static void connections(struct text *t, const struct tcp_conn_counters *c)
 		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls);
 }
 
+static void recovery(struct text *t, const struct tcp_recover_counters *c)
+{
+	text_printf(t, "recovery begun=%lu resent=%lu timeouts=%lu spared=%lu\n", c->recoveries, c->resent, c->timeouts, c->spared);
+}
+
 static void neighbours(struct text *t, const struct neighbour_counters *c)
 {
 	text_printf(t, "neighbours malformed=%lu unasked=%lu claims=%lu moves=%lu refused=%lu\n", c->malformed, c->unasked, c->claims, c->moves, c->refused);
@@ -190,6 +198,7 @@ static int counters_print(struct text *t, bool all)
 				    c->pools[i].err);
 	neighbours(t, &c->neighbours);
 	connections(t, &c->connections);
+	recovery(t, &c->recovery);
 	sockets(t);
 	kfree(c);
 	return 0;

@@ -24,6 +24,7 @@
 #include "net/tcp_conn.h"
 #include "net/memory.h"
 #include "net/tcp_private.h"
+#include "net/tcp_recover.h"
 #include "net/tcp_syn.h"
 #include "net/wheel.h"
 #include "core/clock.h"
@@ -63,6 +64,7 @@ struct tcp_conn {
 	uint64_t ack_due_ns;
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
 	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
+	struct tcp_recovery *recovery;  /* NULL: nothing has been lost */
 	uint32_t challenged;            /* tick of the last answer to a segment that cannot be the peer's */
 	bool time_wait;
 	bool waits;                     /* something was outstanding when it was looked at last */
@@ -186,6 +188,7 @@ static void conn_free(u8_t id, void *data)
 	list_del(&c->blocked);
 	list_del(&c->group);
 	tcp_conn_counters.time_waits -= c->time_wait;
+	tcp_recover_free(c->recovery);
 	net_held_sub(sizeof(*c));
 	kfree(c);
 }
@@ -462,6 +465,7 @@ static void tick(struct tcp_conn *c)
 	struct tcp_pcb *pcb = c->pcb;
 	struct tcp_sock *t = tcp_sock_of(pcb);
 	uint32_t passed = now_tick - c->ticked, due = due_tick(c);
+	unsigned sent_again;
 
 	tcp_conn_enter(pcb);
 	/* Not yet: tcp_conn_settle() finds its place. */
@@ -479,8 +483,11 @@ static void tick(struct tcp_conn *c)
 		pcb->rtime--;
 	pcb->last_timer = walks++;
 	tcp_ticks = now_tick - 1;
+	sent_again = pcb->nrtx;
 	show(pcb);
 	tcp_slowtmr();
+	if (tcp_active_pcbs && pcb->nrtx > sent_again && pcb->state >= ESTABLISHED)
+		tcp_recover_timeout(c->recovery, pcb);
 	/* If there is still one: lwIP sends a SYN again and again after the same time. Here it doubles (RFC 6298, section 5.5), and as on Linux the
 	 * last one has its time, too. */
 	if (tcp_active_pcbs && tcp_active_pcbs->state == SYN_SENT)
@@ -623,11 +630,15 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	}
 	if (c) {
 		tcp_conn_enter(c->pcb);
+		tcp_recover_before(&c->recovery, c->pcb, p, inp);
 		show(c->pcb);
 	}
 	if (l)
 		input_listening(l, p, inp);
 	else
 		__real_tcp_input(p, inp);
+	/* It is still there if lwIP has left it on its list. */
+	if (c && tcp_active_pcbs && c->recovery)
+		tcp_recover_after(c->recovery, c->pcb);
 	tcp_conn_unlist();
 }

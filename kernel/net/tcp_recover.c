@@ -1,0 +1,257 @@
+/*
+ * kernel/net/tcp_recover.c - loss recovery.
+ *
+ * Theory:    lwIP has two lists of segments, `unacked` and `unsent`, both in order. A segment is sent again by moving it over, as
+ *            tcp_rexmit() does; tcp_output(), at the end of lwIP's input, then sends it and puts it back. It sends what begins less than `cwnd` bytes
+ *            after the last acknowledged one. While a connection recovers, `cwnd` is set before each acknowledgement, so that this allows exactly what
+ *            may be sent: what lies in between (snd_nxt - lastack) and as much as ssthresh is larger than what is under way ("pipe" in RFC 6675). lwIP's
+ *            own additions, one segment for each duplicate, are prevented by forgetting that there were duplicates.
+ *
+ *            A recovery begins when lwIP's does, after three duplicates, or when the scoreboard shows the first segment as lost (a peer whose window
+ *            moves meanwhile makes no duplicates that lwIP counts). It ends when all is acknowledged that had been sent when it began, or by a time-out. lwIP
+ *            takes its own for ended at the first acknowledgement of anything (TF_INFR); the flag is taken away before such a one and put back after.
+ *
+ *            After a time-out lwIP sends everything again, in order. What the peer is known to have is moved to `unacked` without being sent; if that
+ *            does not help (a second time-out), what the scoreboard says is no longer believed (RFC 2018, section 8).
+ *
+ * Costs:     a segment without blocks, of a connection that has lost nothing: a look at its length. While a connection recovers, an acknowledgement
+ *            walks its segments.
+ * Interface: net/tcp_recover.h. Locking: core lock.
+ * Errors:    without memory for a record there is no recovery but lwIP's.
+ */
+#include "net/tcp_recover.h"
+#include "net/memory.h"
+#include "net/tcp_sack.h"
+#include "net/tcp_syn.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/snmp.h"
+
+struct tcp_recovery {
+	struct sack_board board;
+	bool active;
+	uint32_t until;  /* what had been sent when it began */
+	uint32_t resent; /* what was lost before this has been sent again */
+	bool timed_out;
+	uint32_t timed_out_at; /* what was acknowledged then */
+};
+
+struct tcp_recover_counters tcp_recover_counters;
+
+static uint32_t start_of(const struct tcp_seg *seg) { return lwip_ntohl(seg->tcphdr->seqno); }
+static uint32_t end_of(const struct tcp_seg *seg) { return start_of(seg) + TCP_TCPLEN(seg); }
+
+/* A driver or a queue may still hold it. */
+static bool is_busy(const struct tcp_seg *seg) { return seg->p->ref != 1; }
+
+static unsigned blocks_of(const struct tcp_pcb *pcb, const struct pbuf *p, struct sack_range block[SACK_BLOCKS])
+{
+	/* No operation, no operation, time stamps: what most segments have. */
+	static const uint8_t stamps[] = { 1, 1, 8, 10 };
+	const struct tcp_hdr *h = p->payload;
+	const uint8_t *options = (const uint8_t *)(h + 1);
+	unsigned len = TCPH_HDRLEN_BYTES(h);
+
+	if (!(pcb->flags & TF_SACK) || len <= TCP_HLEN || len > p->len || (len == TCP_HLEN + 12 && !memcmp(options, stamps, sizeof(stamps))))
+		return 0;
+	return sack_parse(options, len - TCP_HLEN, block);
+}
+
+/* Moves a segment from the list where *from points to it to its place in the other. */
+static void move(struct tcp_seg **from, struct tcp_seg **to)
+{
+	struct tcp_seg *seg = *from;
+
+	*from = seg->next;
+	while (*to && sack_before(start_of(*to), start_of(seg)))
+		to = &(*to)->next;
+	seg->next = *to;
+	*to = seg;
+}
+
+static void resend(struct tcp_recovery *r, struct tcp_pcb *pcb, struct tcp_seg **from)
+{
+	struct tcp_seg *seg = *from;
+
+	r->resent = end_of(seg);
+	move(from, &pcb->unsent);
+	if (!seg->next)
+		pcb->unsent_oversize = 0;
+	pcb->rttest = 0;
+	MIB2_STATS_INC(mib2.tcpretranssegs);
+	tcp_recover_counters.resent++;
+}
+
+/* lwIP has sent the first segment again, or is about to. */
+static void begin(struct tcp_recovery *r, const struct tcp_pcb *pcb)
+{
+	r->active = true;
+	r->until = pcb->snd_nxt;
+	r->resent = pcb->lastack + 1;
+	tcp_recover_counters.recoveries++;
+}
+
+/* What is under way, by RFC 6675's SetPipe(): bytes that are neither received nor lost, and those that were sent again. */
+static uint32_t under_way(const struct tcp_recovery *r, const struct tcp_pcb *pcb, uint32_t first)
+{
+	uint32_t bytes = 0;
+
+	for (const struct tcp_seg *seg = pcb->unacked; seg; seg = seg->next) {
+		uint32_t start = start_of(seg), end = end_of(seg);
+
+		if (!sack_before(first, end) || sack_has(&r->board, start, end))
+			continue;
+		if (!sack_lost(&r->board, end, pcb->mss))
+			bytes += end - start;
+		if (sack_before(start, r->resent))
+			bytes += end - start;
+	}
+	for (const struct tcp_seg *seg = pcb->unsent; seg && sack_before(start_of(seg), pcb->snd_nxt); seg = seg->next)
+		bytes += TCP_TCPLEN(seg);
+	return bytes;
+}
+
+/* Sends again what is lost, and lets lwIP send what there is room for. At least one lost segment goes for each acknowledgement of something new. */
+static void recover_by_blocks(struct tcp_recovery *r, struct tcp_pcb *pcb, uint32_t first)
+{
+	uint32_t pipe = under_way(r, pcb, first);
+	int64_t room = (int64_t)pcb->ssthresh - pipe;
+
+	if (first != pcb->lastack && room < pcb->mss)
+		room = pcb->mss;
+	for (struct tcp_seg **from = &pcb->unacked; *from && room > 0;) {
+		struct tcp_seg *seg = *from;
+		uint32_t start = start_of(seg), end = end_of(seg);
+
+		if (!sack_before(first, end) || sack_before(start, r->resent) || sack_has(&r->board, start, end) || is_busy(seg)) {
+			from = &seg->next;
+			continue;
+		}
+		if (!sack_lost(&r->board, end, pcb->mss))
+			break;
+		resend(r, pcb, from);
+		room -= end - start;
+	}
+	pcb->cwnd = pcb->snd_nxt - first + (uint32_t)MAX(room, 0);
+	pcb->dupacks = 0;
+}
+
+/* Without a scoreboard: a partial acknowledgement says that the segment behind it is lost, too (RFC 6582, section 3.2). */
+static void recover_by_partial(struct tcp_recovery *r, struct tcp_pcb *pcb, uint32_t first)
+{
+	uint32_t acked = first - pcb->lastack;
+	struct tcp_seg **from = &pcb->unacked;
+
+	if (!acked)
+		return;
+	while (*from && !sack_before(first, end_of(*from)))
+		from = &(*from)->next;
+	if (*from && !sack_before(start_of(*from), r->resent) && !is_busy(*from))
+		resend(r, pcb, from);
+	pcb->cwnd = MAX(pcb->cwnd - MIN(acked, pcb->cwnd), pcb->mss) + pcb->mss;
+}
+
+/* After a time-out: what the peer has is not sent again. */
+static void spare(struct tcp_recovery *r, struct tcp_pcb *pcb)
+{
+	/* lwIP probes a window only while nothing is under way. */
+	if (pcb->persist_backoff)
+		return;
+	for (struct tcp_seg **from = &pcb->unsent; *from && sack_before(start_of(*from), pcb->rto_end);) {
+		if (!sack_has(&r->board, start_of(*from), end_of(*from))) {
+			from = &(*from)->next;
+			continue;
+		}
+		move(from, &pcb->unacked);
+		tcp_recover_counters.spared++;
+	}
+	if (!pcb->unsent)
+		pcb->unsent_oversize = 0;
+}
+
+void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struct pbuf *p, struct netif *inp)
+{
+	const struct tcp_hdr *h = p->payload;
+	uint32_t ack = lwip_ntohl(h->ackno), first = pcb->lastack;
+	struct tcp_recovery *r = *record;
+	struct sack_range block[SACK_BLOCKS];
+	unsigned n;
+
+	if ((TCPH_FLAGS(h) & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK || pcb->state < ESTABLISHED || (!pcb->unacked && !pcb->unsent))
+		return;
+	n = blocks_of(pcb, p, block);
+	if (!n && !(pcb->flags & TF_INFR) && !(r && (r->active || r->board.n)))
+		return;
+	if (!tcp_syn_intact(p, inp))
+		return;
+	if (!r) {
+		r = kmalloc_flags(sizeof(*r), ALLOC_NOWAIT);
+		if (!r)
+			return;
+		memset(r, 0, sizeof(*r));
+		net_held_add(sizeof(*r));
+		*record = r;
+	}
+	if (sack_before(first, ack) && !sack_before(pcb->snd_nxt, ack))
+		first = ack;
+	sack_forget(&r->board, first);
+	while (n-- > 0)
+		sack_add(&r->board, first, pcb->snd_nxt, &block[n]);
+	if (pcb->flags & TF_RTO) {
+		spare(r, pcb);
+		return;
+	}
+	if (r->active && !sack_before(first, r->until)) {
+		r->active = false;
+		return;
+	}
+	if (!r->active) {
+		if (!(pcb->flags & TF_INFR) && first == pcb->lastack && pcb->unacked && sack_lost(&r->board, end_of(pcb->unacked), pcb->mss))
+			tcp_rexmit_fast(pcb);
+		if (!(pcb->flags & TF_INFR))
+			return;
+		begin(r, pcb);
+	}
+	if (r->board.n || pcb->flags & TF_SACK)
+		recover_by_blocks(r, pcb, first);
+	else
+		recover_by_partial(r, pcb, first);
+	/* Else lwIP would take it for the end. */
+	if (first != pcb->lastack)
+		tcp_clear_flags(pcb, TF_INFR);
+}
+
+void tcp_recover_after(struct tcp_recovery *r, struct tcp_pcb *pcb)
+{
+	if (!r->active || pcb->flags & TF_INFR)
+		return;
+	tcp_set_flags(pcb, TF_INFR);
+	/* Nagle's algorithm may have held back a short segment that was lost. */
+	if (pcb->unsent)
+		tcp_output(pcb);
+}
+
+void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb)
+{
+	tcp_recover_counters.timeouts++;
+	/* Else the next acknowledgement would end a recovery, with the window of one. */
+	tcp_clear_flags(pcb, TF_INFR);
+	if (!r)
+		return;
+	r->active = false;
+	if (r->timed_out && r->timed_out_at == pcb->lastack)
+		r->board.n = 0;
+	r->timed_out = true;
+	r->timed_out_at = pcb->lastack;
+	spare(r, pcb);
+}
+
+void tcp_recover_free(struct tcp_recovery *r)
+{
+	if (!r)
+		return;
+	net_held_sub(sizeof(*r));
+	kfree(r);
+}

@@ -1,0 +1,37 @@
+/*
+ * kernel/net/tcp_recover.h - how a TCP connection gets over segments that were lost on the way to its peer.
+ *
+ * lwIP sends one segment again for three duplicate acknowledgements and waits for its timer for the next. With what is here each segment that the
+ * peer's selective acknowledgements show as lost is sent again once, while as much new data goes out as leaves the network (RFC 6675); for a
+ * peer without them, one segment for each partial acknowledgement (RFC 6582).
+ *
+ * Everything is called with the core lock held. Nothing sleeps.
+ */
+#ifndef IBRIK_NET_TCP_RECOVER_H
+#define IBRIK_NET_TCP_RECOVER_H
+
+#include "lib/types.h"
+
+struct netif;
+struct pbuf;
+struct tcp_pcb;
+struct tcp_recovery;
+
+/* Before lwIP sees that segment of the connection, whose TCP header is the first byte of p. *r is the connection's record, NULL before anything was
+ * lost; without memory for one lwIP does it alone. */
+void tcp_recover_before(struct tcp_recovery **r, struct tcp_pcb *pcb, struct pbuf *p, struct netif *inp);
+/* After lwIP has seen it, and if the connection is still there. */
+void tcp_recover_after(struct tcp_recovery *r, struct tcp_pcb *pcb);
+/* lwIP's retransmission timer has run out, and all is to be sent again. */
+void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb);
+void tcp_recover_free(struct tcp_recovery *r);
+
+struct tcp_recover_counters {
+	uint64_t recoveries; /* begun */
+	uint64_t resent;     /* segments that were sent again in them, besides the first of each */
+	uint64_t timeouts;
+	uint64_t spared;     /* segments that a time-out did not send again, since the peer has them */
+};
+extern struct tcp_recover_counters tcp_recover_counters;
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * tests/unit/net_recover_test.c - which segments a TCP connection sends again, and how much it sends besides, when some are lost.
+ *
+ * lwIP's control block is real, and so is tcp_rexmit_fast(); what lwIP does with an acknowledgement, and tcp_output(), are played here.
+ */
+// sources: kernel/net/tcp_sack.c kernel/net/tcp_recover.c build/third_party/lwip/src/core/tcp_out.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/def.c
+// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy -Wl,--wrap=tcp_output
+#include "net/tcp_recover.h"
+#include "mm/mm.h"
+#include "net/memory.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/tcp.h"
+
+
+int printf(const char *fmt, ...);
+void *malloc(size_t size);
+void free(void *p);
+
+#define SEGMENTS 40
+#define MSS 1000
+#define START 0xffffe000u /* so that numbers wrap */
+
+static const char *wrong;
+static int failed;
+#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
+
+static struct tcp_pcb pcb;
+static struct tcp_seg segs[SEGMENTS];
+static struct pbuf bufs[SEGMENTS];
+static struct tcp_hdr headers[SEGMENTS];
+static unsigned sent[SEGMENTS]; /* how often */
+static unsigned fresh;          /* segments that have never been sent before this one */
+static struct tcp_recovery *record;
+static bool no_memory, damaged;
+_Atomic int64_t net_held;
+
+void *kmalloc_flags(size_t size, unsigned flags) { return no_memory ? NULL : malloc(size); }
+void kfree(void *p) { free(p); }
+bool tcp_syn_intact(struct pbuf *p, struct netif *inp) { return !damaged; }
+
+static uint32_t number(const struct tcp_seg *s) { return (lwip_ntohl(s->tcphdr->seqno) - START) / MSS; }
+
+/* As lwIP's, without frames. */
+err_t __wrap_tcp_output(struct tcp_pcb *p)
+{
+	uint32_t wnd = MIN(p->cwnd, p->snd_wnd);
+
+	while (p->unsent && lwip_ntohl(p->unsent->tcphdr->seqno) - p->lastack + p->unsent->len <= wnd) {
+		struct tcp_seg *s = p->unsent, **to = &p->unacked;
+
+		p->unsent = s->next;
+		while (*to && number(*to) < number(s))
+			to = &(*to)->next;
+		s->next = *to;
+		*to = s;
+		sent[number(s)]++;
+		p->snd_nxt = MAX(p->snd_nxt - START, (number(s) + 1) * MSS) + START;
+		fresh = MAX(fresh, number(s) + 1);
+	}
+	return ERR_OK;
+}
+
+static void start(unsigned flight, uint16_t flags)
+{
+	memset(&pcb, 0, sizeof(pcb));
+	memset(sent, 0, sizeof(sent));
+	fresh = 0;
+	tcp_recover_free(record);
+	record = NULL;
+	no_memory = damaged = false;
+	for (unsigned i = SEGMENTS; i-- > 0;) {
+		headers[i] = (struct tcp_hdr){ .seqno = lwip_htonl(START + i * MSS) };
+		bufs[i] = (struct pbuf){ .ref = 1 };
+		segs[i] = (struct tcp_seg){ .next = i + 1 < SEGMENTS ? &segs[i + 1] : NULL, .p = &bufs[i], .len = MSS, .tcphdr = &headers[i] };
+	}
+	pcb.state = ESTABLISHED;
+	pcb.flags = flags;
+	pcb.mss = MSS;
+	pcb.lastack = pcb.snd_nxt = START;
+	pcb.snd_wnd = SEGMENTS * MSS;
+	pcb.ssthresh = SEGMENTS * MSS;
+	pcb.cwnd = flight * MSS;
+	pcb.unsent = &segs[0];
+	tcp_output(&pcb);
+}
+
+static void drop_acked(struct tcp_seg **list, uint32_t ack)
+{
+	while (*list && (int32_t)(lwip_ntohl((*list)->tcphdr->seqno) + (*list)->len - ack) <= 0)
+		*list = (*list)->next;
+}
+
+/* An acknowledgement of all before segment `upto`, with blocks [from, to) of segments; a pair of zeros ends them. */
+static void acks(unsigned upto, const unsigned (*block)[2])
+{
+	struct {
+		struct tcp_hdr h;
+		uint8_t options[40];
+	} __attribute__((packed)) segment = { .h = { .ackno = lwip_htonl(START + upto * MSS) } };
+	uint32_t ack = START + upto * MSS;
+	unsigned n = 0;
+
+	for (; block && block[n][1]; n++) {
+		uint32_t ends[2] = { lwip_htonl(START + block[n][0] * MSS), lwip_htonl(START + block[n][1] * MSS) };
+
+		memcpy(segment.options + 4 + 8 * n, ends, 8);
+	}
+	segment.options[0] = segment.options[1] = 1;
+	segment.options[2] = 5;
+	segment.options[3] = (uint8_t)(2 + 8 * n);
+	TCPH_HDRLEN_FLAGS_SET(&segment.h, 5 + (n ? 1 + 2 * n : 0), TCP_ACK);
+	struct pbuf p = { .payload = &segment, .len = TCPH_HDRLEN_BYTES(&segment.h), .tot_len = TCPH_HDRLEN_BYTES(&segment.h) };
+
+	tcp_recover_before(&record, &pcb, &p, NULL);
+	/* What lwIP does. */
+	if (ack == pcb.lastack) {
+		pcb.dupacks++;
+		if (pcb.dupacks > 3)
+			pcb.cwnd += MSS;
+		if (pcb.dupacks >= 3)
+			tcp_rexmit_fast(&pcb);
+	} else {
+		if (pcb.flags & TF_INFR) {
+			pcb.flags &= (tcpflags_t)~TF_INFR;
+			pcb.cwnd = pcb.ssthresh;
+		}
+		pcb.nrtx = 0;
+		pcb.dupacks = 0;
+		pcb.lastack = ack;
+		drop_acked(&pcb.unacked, ack);
+		drop_acked(&pcb.unsent, ack);
+	}
+	tcp_output(&pcb);
+	if (record)
+		tcp_recover_after(record, &pcb);
+}
+#define ACKS(upto, ...) acks(upto, (const unsigned[][2]){ __VA_ARGS__ __VA_OPT__(,) { 0, 0 } })
+
+/* All that is between two lists is there once. */
+static bool whole(unsigned from)
+{
+	const struct tcp_seg *a = pcb.unacked, *b = pcb.unsent;
+
+	for (; a || b; from++) {
+		if (a && number(a) == from)
+			a = a->next;
+		else if (b && number(b) == from)
+			b = b->next;
+		else
+			return false;
+	}
+	return from == SEGMENTS;
+}
+
+static void each_lost_segment_goes_again_once(void)
+{
+	start(20, TF_SACK);
+	/* 0, 3 and 7 are lost. */
+	ACKS(0, { 1, 2 });
+	ACKS(0, { 1, 3 });
+	EXPECT(sent[0] == 1);
+	ACKS(0, { 4, 5 }, { 1, 3 });
+	EXPECT(sent[0] == 2 && sent[3] == 1);
+	ACKS(0, { 4, 6 }, { 1, 3 });
+	ACKS(0, { 4, 7 }, { 1, 3 });
+	for (unsigned to = 9; to <= 20; to++)
+		ACKS(0, { 8, to }, { 4, 7 }, { 1, 3 });
+	EXPECT(sent[0] == 2 && sent[3] == 2 && sent[7] == 2);
+	ACKS(3, { 8, 20 }, { 4, 7 });
+	ACKS(7, { 8, 20 });
+	EXPECT(pcb.flags & TF_INFR);
+	ACKS(20);
+	EXPECT(!(pcb.flags & TF_INFR));
+	for (unsigned i = 0; i < 20; i++)
+		EXPECT(sent[i] == (i == 0 || i == 3 || i == 7 ? 2u : 1u));
+	EXPECT(whole(20));
+}
+
+/* A burst: every other segment is lost; as many go out as come in. */
+static void no_more_goes_out_than_leaves_the_network(void)
+{
+	unsigned all = 20, before;
+
+	start(20, TF_SACK);
+	for (unsigned to = 1; to < 20; to += 2) {
+		before = all;
+		if (to < 7)
+			ACKS(0, { to, to + 1 });
+		else
+			ACKS(0, { to, to + 1 }, { to - 2, to - 1 }, { to - 4, to - 3 }, { to - 6, to - 5 });
+		all = 0;
+		for (unsigned i = 0; i < SEGMENTS; i++)
+			all += sent[i];
+		/* The first of the recovery goes at once. */
+		EXPECT(all <= before + 2);
+	}
+	EXPECT(pcb.ssthresh == 10 * MSS);
+	for (unsigned i = 0; i < 20; i += 2)
+		if (sent[i] == 1)
+			EXPECT(i >= 12);
+	EXPECT(whole(0));
+}
+
+static void new_data_goes_out_when_there_is_room(void)
+{
+	start(10, TF_SACK);
+	for (unsigned to = 2; to <= 10; to++)
+		ACKS(0, { 1, to });
+	/* 5 may be under way: the first, and 4 that are new. */
+	EXPECT(sent[0] == 2);
+	EXPECT(fresh == 14);
+	ACKS(10);
+	EXPECT(pcb.cwnd == 5 * MSS);
+	EXPECT(!(pcb.flags & TF_INFR));
+}
+
+static void without_blocks_a_partial_acknowledgement_sends_the_next(void)
+{
+	start(10, 0);
+	for (unsigned i = 0; i < 5; i++)
+		ACKS(0);
+	EXPECT(sent[0] == 2 && sent[4] == 1);
+	ACKS(4);
+	EXPECT(sent[4] == 2 && sent[5] == 1);
+	EXPECT(pcb.flags & TF_INFR);
+	ACKS(4);
+	EXPECT(sent[4] == 2);
+	ACKS(8);
+	EXPECT(sent[8] == 2);
+	unsigned all = fresh;
+	ACKS(all);
+	EXPECT(!(pcb.flags & TF_INFR));
+	EXPECT(whole(all));
+}
+
+static void time_out(void)
+{
+	EXPECT(tcp_rexmit_rto_prepare(&pcb) == ERR_OK);
+	pcb.cwnd = MSS;
+	pcb.nrtx++;
+	tcp_output(&pcb);
+	tcp_recover_timeout(record, &pcb);
+}
+
+static void a_time_out_spares_what_the_peer_has(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 1, 2 }, { 4, 5 });
+	time_out();
+	EXPECT(sent[0] == 2);
+	ACKS(2, { 4, 5 });
+	pcb.cwnd = SEGMENTS * MSS;
+	ACKS(3, { 4, 5 });
+	EXPECT(sent[1] == 1 && sent[2] == 2 && sent[3] == 2 && sent[4] == 1 && sent[9] == 2);
+	EXPECT(whole(3));
+}
+
+static void after_a_second_time_out_the_peer_is_not_believed(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 1, 2 });
+	time_out();
+	time_out();
+	pcb.cwnd = SEGMENTS * MSS;
+	tcp_output(&pcb);
+	EXPECT(sent[0] == 3 && sent[1] == 2);
+	EXPECT(whole(0));
+}
+
+static void a_time_out_ends_a_recovery(void)
+{
+	start(10, TF_SACK);
+	for (unsigned to = 2; to <= 6; to++)
+		ACKS(0, { 1, to });
+	EXPECT(pcb.flags & TF_INFR);
+	time_out();
+	EXPECT(!(pcb.flags & TF_INFR));
+	ACKS(6);
+	EXPECT(pcb.cwnd == MSS);
+}
+
+static void without_memory_lwip_does_it_alone(void)
+{
+	start(10, TF_SACK);
+	no_memory = true;
+	for (unsigned to = 2; to <= 6; to++)
+		ACKS(0, { 1, to });
+	EXPECT(!record);
+	EXPECT(sent[0] == 2);
+	ACKS(3);
+	EXPECT(!(pcb.flags & TF_INFR));
+	EXPECT(whole(3));
+}
+
+static void damaged_segments_and_lies_tell_nothing(void)
+{
+	start(10, TF_SACK);
+	damaged = true;
+	for (unsigned i = 0; i < 2; i++)
+		ACKS(0, { 1, 6 });
+	EXPECT(sent[0] == 1);
+	damaged = false;
+	pcb.dupacks = 0;
+	ACKS(0, { 1, 11 });
+	ACKS(0, { 12, 39 });
+	EXPECT(sent[0] == 1);
+	/* A peer that has not offered them. */
+	start(10, 0);
+	ACKS(0, { 1, 6 });
+	ACKS(0, { 1, 6 });
+	EXPECT(sent[0] == 1);
+}
+
+static void a_segment_that_a_driver_holds_waits(void)
+{
+	start(20, TF_SACK);
+	bufs[3].ref = 2;
+	for (unsigned to = 5; to <= 20; to++)
+		ACKS(0, { 4, to }, { 1, 3 });
+	EXPECT(sent[0] == 2 && sent[3] == 1);
+	bufs[3].ref = 1;
+	ACKS(3, { 4, 20 });
+	EXPECT(sent[3] == 2);
+}
+
+static void records_are_given_back(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 1, 2 });
+	EXPECT(record && net_held > 0);
+	tcp_recover_free(record);
+	record = NULL;
+	EXPECT(net_held == 0);
+}
+
+static void run(const char *name, void (*test)(void))
+{
+	wrong = NULL;
+	test();
+	if (wrong)
+		printf("not ok %s %s\n", name, wrong);
+	else
+		printf("ok %s\n", name);
+	failed |= wrong != NULL;
+}
+#define RUN(test) run(#test, test)
+
+int main(void)
+{
+	RUN(each_lost_segment_goes_again_once);
+	RUN(no_more_goes_out_than_leaves_the_network);
+	RUN(new_data_goes_out_when_there_is_room);
+	RUN(without_blocks_a_partial_acknowledgement_sends_the_next);
+	RUN(a_time_out_spares_what_the_peer_has);
+	RUN(after_a_second_time_out_the_peer_is_not_believed);
+	RUN(a_time_out_ends_a_recovery);
+	RUN(without_memory_lwip_does_it_alone);
+	RUN(damaged_segments_and_lies_tell_nothing);
+	RUN(a_segment_that_a_driver_holds_waits);
+	RUN(records_are_given_back);
+	return failed;
+}
