@@ -9,16 +9,12 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
-static int udp_pair(int fd[2])
+static void udp_pair(int fd[2])
 {
-	struct sockaddr_in a;
-
-	fd[0] = bound(AF_INET, SOCK_DGRAM);
-	fd[1] = bound(AF_INET, SOCK_DGRAM);
-	a = at(port_of(fd[1]));
-	CHECK_OK(connect(fd[0], (struct sockaddr *)&a, sizeof(a)));
-	a = at(port_of(fd[0]));
-	return CHECK_OK(connect(fd[1], (struct sockaddr *)&a, sizeof(a)));
+	for (int i = 0; i < 2; i++)
+		fd[i] = bound(AF_INET, SOCK_DGRAM);
+	for (int i = 0; i < 2; i++)
+		CHECK_OK(connect_here(fd[i], port_of(fd[1 - i])));
 }
 
 /* --- connecting ---------------------------------------------------------------------------------------------- */

@@ -234,11 +234,10 @@ TEST(a_blocked_read_ends_when_another_closes)
 TEST(a_blocked_accept_ends_when_another_closes)
 {
 	int l = listener(AF_INET, 4), port = port_of(l);
-	struct sockaddr_in a = at(port);
 	int c = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
 
 	closed_by_another(l, call_accept, -1, EINTR);
-	CHECK_ERR(connect(c, (struct sockaddr *)&a, sizeof(a)), ECONNREFUSED);
+	CHECK_ERR(connect_here(c, port), ECONNREFUSED);
 	close(c);
 	close(l);
 }

@@ -61,14 +61,20 @@ static inline void *blocked_thread(void *arg)
 	return NULL;
 }
 
+/* Until it waits in its call; one that came back instead has failed. */
+static inline void blocked_asleep(struct blocked *b)
+{
+	CHECK_MSG(EVENTUALLY(b->done || asleep(b->tid)), "the call neither sleeps nor ends");
+	CHECK_MSG(!b->done, "the call came back with %ld (%s)", b->result, strerrorname_np(b->error) ?: "?");
+}
+
 static inline void blocked_start(struct blocked *b)
 {
 	b->tid = 0;
 	b->done = false;
 	b->thread = thread_start(blocked_thread, b);
 	CHECK(EVENTUALLY(b->tid));
-	wait_asleep(b->tid);
-	CHECK(!b->done);
+	blocked_asleep(b);
 }
 
 /* Sends it a signal whose handler is on_wake, and waits until it sleeps again. */
@@ -78,8 +84,7 @@ static inline void blocked_restarts(struct blocked *b, int sig)
 
 	CHECK_EQ(pthread_kill(b->thread, sig), 0);
 	CHECK(EVENTUALLY(wakes > before));
-	wait_asleep(b->tid);
-	CHECK(!b->done);
+	blocked_asleep(b);
 }
 
 static inline void blocked_end(struct blocked *b, long result, int error)
