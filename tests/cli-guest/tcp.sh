@@ -69,14 +69,15 @@ int main(int argc, char **argv)
 }
 END
 gcc -D_GNU_SOURCE -O1 -Wall -Wextra -o "$T/probe" "$T/probe.c" || exit 1
-gcc -std=gnu11 -O2 -pthread -o "$T/tcp" tests/guest/tcp.c || exit 1
+gcc -std=gnu11 -O2 -pthread -o "$T/tcp_many" tests/guest/tcp_many.c || exit 1
 
 run_ibrik run --accel tcg --cpus 1 -m 128M --exec "$T/probe" idle 20
 check idle-connections-do-not-wake-the-machine [ "${out:-1000}" -lt 40 ]
 [ "${out:-1000}" -lt 40 ] || echo "$out switches of threads in 5 s"
-run_ibrik run --accel tcg -m 64M --exec "$T/tcp" 'more_than_fits*' 'memory_comes_back*'
-check more-than-the-memory-takes grep -q '^ok tcp.more_than_fits_waits_and_comes' "$T/out"
-check memory-of-a-small-machine-comes-back grep -q '^ok tcp.memory_comes_back_after_many_connections' "$T/out"
+run_ibrik run --accel tcg -m 64M --exec "$T/tcp_many" 'more_than_fits*' 'memory_comes_back*'
+check more-than-the-memory-takes grep -q '^ok tcp_many.more_than_fits_waits_and_comes' "$T/out"
+check more-than-the-memory-takes-without-delay grep -q '^ok tcp_many.more_than_fits_without_delay_waits_and_comes' "$T/out"
+check memory-of-a-small-machine-comes-back grep -q '^ok tcp_many.memory_comes_back_after_many_connections' "$T/out"
 run_ibrik run --accel tcg -m 128M --network none --run "$T/probe reach 10.1.1.1" --run "$T/probe reach 127.0.0.1"
 check no-card-no-way [ "$out" = "ENETUNREACH
 ECONNREFUSED" ]

@@ -17,7 +17,7 @@ elf_build() {
 			gcc $flags -fPIC -shared -Wl,-Bsymbolic -o "$GUEST_DIR/lib$name.so" tests/guest/lib_tls.c || return
 	done
 	for name in "${!way[@]}"; do
-		[ "$GUEST_DIR/elf-$name" -nt tests/guest/elf.c ] && [ "$GUEST_DIR/elf-$name" -nt tests/guest/harness.h ] && continue
+		guest_fresh "$GUEST_DIR/elf-$name" && continue
 		local libs=
 		[ "$name" = linked ] && libs="-L$GUEST_DIR -llinked"
 		case $name in
@@ -25,6 +25,6 @@ elf_build() {
 		*) libs="$libs -Wl,-rpath,\$ORIGIN:/t -Wl,--push-state,--no-as-needed,-lgcc_s,--pop-state" ;;
 		esac
 		# shellcheck disable=SC2086
-		gcc $flags -DVARIANT="\"$name\"" -o "$GUEST_DIR/elf-$name" tests/guest/elf.c ${way[$name]} $libs || return
+		gcc $flags -MMD -MF "$GUEST_DIR/elf-$name.d" -DVARIANT="\"$name\"" -o "$GUEST_DIR/elf-$name" tests/guest/elf.c ${way[$name]} $libs || return
 	done
 }

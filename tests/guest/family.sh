@@ -29,13 +29,22 @@ guest_build() {
 	return 0
 }
 
+# Is it newer than its source and every header of this tree that went into it? The compiler has written them down.
+guest_fresh() { # output
+	local file
+	[ -e "$1" ] && [ -e "$1.d" ] || return
+	for file in $(sed 's/^[^ ]*: //; s/\\$//' "$1.d"); do
+		[ "$1" -nt "$file" ] || return
+	done
+}
+
 guest_compile() { # output source flags...
 	local output=$1 source=$2
 	shift 2
-	[ "$output" -nt "$source" ] && [ "$output" -nt tests/guest/harness.h ] && return
+	guest_fresh "$output" && return
 	# libgcc_s is what pthread_exit opens; naming it puts it among the libraries of the image.
 	# shellcheck disable=SC2086
-	gcc $GUEST_CFLAGS -o "$output" "$source" "$@" -Wl,--push-state,--no-as-needed,-lgcc_s,--pop-state
+	gcc $GUEST_CFLAGS -MMD -MF "$output.d" -o "$output" "$source" "$@" -Wl,--push-state,--no-as-needed,-lgcc_s,--pop-state
 }
 
 # The topics this run wants, and their cases: "topic program case" lines.

@@ -269,6 +269,23 @@ static inline long read_file(const char *path, char *data, size_t size)
 	return n < 0 ? -1 : (long)length;
 }
 
+/* A field of /proc/meminfo or /proc/self/status in KiB; -1 when it is not there. */
+static inline long field(const char *path, const char *name)
+{
+	static _Thread_local char text[65536];
+	char *at;
+
+	if (read_file(path, text, sizeof(text)) < 0)
+		return -1;
+	for (at = text; at; at = strchr(at, '\n')) {
+		if (*at == '\n')
+			at++;
+		if (!strncmp(at, name, strlen(name)) && at[strlen(name)] == ':')
+			return strtol(at + strlen(name) + 1, NULL, 10);
+	}
+	return -1;
+}
+
 static inline void handle(int sig, void (*handler)(int, siginfo_t *, void *), int flags)
 {
 	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };

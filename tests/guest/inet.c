@@ -1,91 +1,13 @@
 /*
  * tests/guest/inet.c - TCP and UDP over loopback: connections, ends of connections, readiness, options, datagrams.
  */
-#include "harness.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "net.h"
+#include "waits.h"
+#include <net/if.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
-#include <net/if.h>
-
-static socklen_t loopback(struct sockaddr_storage *a, int family, int port)
-{
-	memset(a, 0, sizeof(*a));
-	if (family == AF_INET) {
-		struct sockaddr_in *in = (struct sockaddr_in *)a;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *in = (struct sockaddr_in6 *)a;
-
-	in->sin6_family = AF_INET6;
-	in->sin6_port = htons(port);
-	in->sin6_addr = in6addr_loopback;
-	return sizeof(*in);
-}
-
-static int port_of(int fd)
-{
-	struct sockaddr_storage a;
-	socklen_t n = sizeof(a);
-
-	CHECK_OK(getsockname(fd, (struct sockaddr *)&a, &n));
-	return ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port : ((struct sockaddr_in6 *)&a)->sin6_port);
-}
-
-static int bound(int family, int type)
-{
-	struct sockaddr_storage a;
-	socklen_t n = loopback(&a, family, 0);
-	int fd = CHECK_OK(socket(family, type | SOCK_CLOEXEC, 0));
-
-	CHECK_OK(bind(fd, (struct sockaddr *)&a, n));
-	return fd;
-}
-
-static int listener(int family)
-{
-	int fd = bound(family, SOCK_STREAM);
-
-	CHECK_OK(listen(fd, 16));
-	return fd;
-}
-
-static int connected(int family, int port)
-{
-	struct sockaddr_storage a;
-	socklen_t n = loopback(&a, family, port);
-	int fd = CHECK_OK(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-
-	CHECK_OK(connect(fd, (struct sockaddr *)&a, n));
-	return fd;
-}
-
-/* Two ends of a connection. */
-static void pair(int family, int fd[2])
-{
-	int l = listener(family);
-
-	fd[0] = connected(family, port_of(l));
-	fd[1] = CHECK_OK(accept4(l, NULL, NULL, SOCK_CLOEXEC));
-	close(l);
-}
-
-static int events_of(int fd, int want, int timeout)
-{
-	struct pollfd p = { .fd = fd, .events = want };
-
-	CHECK_OK(poll(&p, 1, timeout));
-	return p.revents;
-}
 
 static void both_ways(int family)
 {
@@ -112,7 +34,7 @@ TEST(both_ends_of_a_connection_have_names)
 {
 	struct sockaddr_in a, b;
 	socklen_t n = sizeof(a);
-	int l = listener(AF_INET), c = connected(AF_INET, port_of(l)), s;
+	int l = listener(AF_INET, 8), c = connected(AF_INET, port_of(l)), s;
 
 	s = CHECK_OK(accept(l, (struct sockaddr *)&a, &n));
 	CHECK_EQ(n, sizeof(a));
@@ -159,7 +81,7 @@ TEST(a_dual_stack_listener_takes_both_kinds)
 TEST(an_ipv6_socket_connects_to_a_mapped_address)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
-	int l = listener(AF_INET), c = CHECK_OK(socket(AF_INET6, SOCK_STREAM, 0));
+	int l = listener(AF_INET, 8), c = CHECK_OK(socket(AF_INET6, SOCK_STREAM, 0));
 
 	CHECK_EQ(inet_pton(AF_INET6, "::ffff:127.0.0.1", &to.sin6_addr), 1);
 	to.sin6_port = htons(port_of(l));
@@ -192,7 +114,7 @@ TEST(nobody_listens)
 TEST(connect_without_waiting)
 {
 	struct sockaddr_storage a;
-	int l = listener(AF_INET), c = CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), e = 1;
+	int l = listener(AF_INET, 8), c = CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), e = 1;
 	socklen_t n = loopback(&a, AF_INET, port_of(l)), len = sizeof(e);
 
 	CHECK_EQ(events_of(c, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP);
@@ -210,7 +132,7 @@ TEST(connect_without_waiting)
 
 TEST(accept_without_waiting)
 {
-	int l = listener(AF_INET), s;
+	int l = listener(AF_INET, 8), s;
 
 	CHECK_OK(fcntl(l, F_SETFL, O_NONBLOCK));
 	CHECK_EQ(events_of(l, POLLIN | POLLOUT, 0), 0);
@@ -276,29 +198,29 @@ TEST(linger_zero_resets_the_peer)
 	close(fd[0]);
 }
 
-static void *resets_later(void *arg)
+static long call_receive_all(int fd)
 {
-	struct linger zero = { 1, 0 };
-	int fd = *(int *)arg;
+	char buf[8];
 
-	usleep(50000);
-	CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)));
-	close(fd);
-	return NULL;
+	return recv(fd, buf, sizeof(buf), MSG_WAITALL);
 }
 
 TEST(an_error_behind_bytes_is_for_the_next_read)
 {
-	pthread_t t;
+	struct linger zero = { 1, 0 };
+	struct blocked b = { .call = call_receive_all };
 	int fd[2];
-	char buf[8];
+	char c;
 
 	pair(AF_INET, fd);
+	b.fd = fd[1];
 	CHECK_EQ(CHECK_OK(write(fd[0], "ab", 2)), 2);
-	CHECK_EQ(pthread_create(&t, NULL, resets_later, &fd[0]), 0);
-	CHECK_EQ(CHECK_OK(recv(fd[1], buf, sizeof(buf), MSG_WAITALL)), 2);
-	CHECK_ERR(recv(fd[1], buf, sizeof(buf), 0), ECONNRESET);
-	pthread_join(t, NULL);
+	CHECK_EQ(events_of(fd[1], POLLIN, 5000), POLLIN);
+	blocked_start(&b);
+	CHECK_OK(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)));
+	close(fd[0]);
+	blocked_end(&b, 2, 0);
+	CHECK_ERR(recv(fd[1], &c, 1, 0), ECONNRESET);
 	close(fd[1]);
 }
 
@@ -321,8 +243,6 @@ TEST(peeking_leaves_bytes_where_they_are)
 }
 
 #define STREAM_BYTES (8 << 20)
-
-static unsigned char stream_byte(size_t at) { return (unsigned char)(at * 2654435761u >> 13); }
 
 static void *stream_writer(void *arg)
 {
@@ -523,24 +443,18 @@ TEST(tcp_info_knows_the_state)
 	close(fd[1]);
 }
 
-static void *connects_later(void *arg)
-{
-	usleep(30000);
-	return (void *)(long)connected(AF_INET, *(int *)arg);
-}
-
 TEST(accept_waits_for_a_connection)
 {
-	int l = listener(AF_INET), port = port_of(l), s;
-	pthread_t t;
-	void *c;
+	struct blocked b = { .call = call_accept, .fd = listener(AF_INET, 8) };
+	int c;
 
-	CHECK_EQ(pthread_create(&t, NULL, connects_later, &port), 0);
-	s = CHECK_OK(accept(l, NULL, NULL));
-	pthread_join(t, &c);
-	close((int)(long)c);
-	close(s);
-	close(l);
+	blocked_start(&b);
+	c = connected(AF_INET, port_of(b.fd));
+	pthread_join(b.thread, NULL);
+	CHECK(b.result >= 0);
+	close(b.result);
+	close(c);
+	close(b.fd);
 }
 
 TEST(epoll_tells_edges_of_a_connection)
@@ -665,4 +579,5 @@ TEST(kinds_of_sockets_that_there_are_not)
 	CHECK_ERR(shutdown(fd, SHUT_WR), ENOTCONN);
 	close(fd);
 }
+
 TEST_MAIN("inet")

@@ -11,23 +11,6 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define MIB (1l << 20)
 
-/* A field of /proc/meminfo or /proc/self/status in KiB; -1 when it is not there. */
-static long field(const char *path, const char *name)
-{
-	static char text[65536];
-	char *at;
-
-	if (read_file(path, text, sizeof(text)) < 0)
-		return -1;
-	for (at = text; at; at = strchr(at, '\n')) {
-		if (*at == '\n')
-			at++;
-		if (!strncmp(at, name, strlen(name)) && at[strlen(name)] == ':')
-			return strtol(at + strlen(name) + 1, NULL, 10);
-	}
-	return -1;
-}
-
 static long available(void)
 {
 	return field("/proc/meminfo", "MemAvailable");

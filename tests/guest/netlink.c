@@ -1,17 +1,13 @@
 /* Netlink as programs ask it about the network: getifaddrs, if_nameindex, getaddrinfo, and the messages themselves. */
-#include "harness.h"
-#include <arpa/inet.h>
+#include "net.h"
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netpacket/packet.h>
-#include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #define SEQ 4711
 
@@ -99,13 +95,6 @@ static int answered_error(int fd, uint32_t seq)
 	CHECK_EQ(h->nlmsg_seq, seq);
 	CHECK_EQ(h->nlmsg_pid, own_pid(fd));
 	return -((struct nlmsgerr *)NLMSG_DATA(h))->error;
-}
-
-static void nothing_comes(int fd)
-{
-	char byte;
-
-	CHECK_ERR(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
 }
 
 /* --- what libraries make of it ------------------------------------------------------------------------ */

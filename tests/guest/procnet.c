@@ -1,8 +1,5 @@
 /* What /proc/net, /proc/sys/net and /sys/class/net tell about sockets, interfaces and limits. */
-#include "harness.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include "net.h"
 #include <sys/un.h>
 
 static char text[1 << 20];
@@ -34,25 +31,6 @@ static unsigned long inode(int fd)
 	return st.st_ino;
 }
 
-static int bound(int type, uint16_t *port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = (int)CHECK_OK(socket(AF_INET, type, 0));
-	socklen_t len = sizeof(a);
-
-	CHECK_OK(bind(fd, (void *)&a, sizeof(a)));
-	CHECK_OK(getsockname(fd, (void *)&a, &len));
-	*port = ntohs(a.sin_port);
-	return fd;
-}
-
-static void connect_to(int fd, uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-
-	CHECK_OK(connect(fd, (void *)&a, sizeof(a)));
-}
-
 struct row {
 	unsigned local_port, remote_port, state, timer, uid;
 	unsigned long tx, rx, when, retransmits, ino;
@@ -80,8 +58,7 @@ static bool row_of(const char *path, unsigned long ino, struct row *r)
 
 TEST(tcp_shows_listeners_and_connections)
 {
-	uint16_t port;
-	int l = bound(SOCK_STREAM, &port), c = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), s;
+	int l = bound(AF_INET, SOCK_STREAM), c = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), s;
 	char bytes[100] = { 0 };
 	struct row r;
 
@@ -90,21 +67,21 @@ TEST(tcp_shows_listeners_and_connections)
 	CHECK(row_of("/proc/net/tcp", inode(l), &r));
 	CHECK_EQ(r.state, 10);
 	CHECK_STR(r.local, "0100007F");
-	CHECK_EQ(r.local_port, port);
+	CHECK_EQ(r.local_port, port_of(l));
 	CHECK_STR(r.remote, "00000000");
 	CHECK_EQ(r.remote_port, 0);
 	CHECK_EQ(r.rx, 0);
 	CHECK_EQ(r.uid, getuid());
-	connect_to(c, port);
+	CHECK_OK(connect_here(c, port_of(l)));
 	CHECK(EVENTUALLY(row_of("/proc/net/tcp", inode(l), &r) && r.rx == 1));
 	s = (int)CHECK_OK(accept(l, NULL, NULL));
 	CHECK(row_of("/proc/net/tcp", inode(c), &r));
 	CHECK_EQ(r.state, 1);
-	CHECK_EQ(r.remote_port, port);
+	CHECK_EQ(r.remote_port, port_of(l));
 	CHECK_EQ(write(c, bytes, sizeof(bytes)), sizeof(bytes));
 	CHECK(EVENTUALLY(row_of("/proc/net/tcp", inode(s), &r) && r.rx == sizeof(bytes)));
 	CHECK_EQ(r.state, 1);
-	CHECK_EQ(r.local_port, port);
+	CHECK_EQ(r.local_port, port_of(l));
 	CHECK(EVENTUALLY(row_of("/proc/net/tcp", inode(c), &r) && r.tx == 0));
 	CHECK(!row_of("/proc/net/tcp6", inode(c), &r));
 	CHECK_EQ(read(s, bytes, sizeof(bytes)), sizeof(bytes));
@@ -130,7 +107,7 @@ TEST(tcp6_shows_mapped_addresses)
 	CHECK_EQ(r.state, 10);
 	CHECK_STR(r.local, "00000000000000000000000000000000");
 	CHECK_EQ(r.local_port, ntohs(a.sin6_port));
-	connect_to(c, ntohs(a.sin6_port));
+	CHECK_OK(connect_here(c, port_of(l)));
 	s = (int)CHECK_OK(accept(l, NULL, NULL));
 	CHECK(row_of("/proc/net/tcp6", inode(s), &r));
 	CHECK_EQ(r.state, 1);
@@ -143,18 +120,17 @@ TEST(tcp6_shows_mapped_addresses)
 
 TEST(udp_shows_what_waits)
 {
-	uint16_t port;
-	int fd = bound(SOCK_DGRAM, &port), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+	int fd = bound(AF_INET, SOCK_DGRAM), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
 	struct row r;
 
 	CHECK(row_of("/proc/net/udp", inode(fd), &r));
 	CHECK_EQ(r.state, 7);
-	CHECK_EQ(r.local_port, port);
+	CHECK_EQ(r.local_port, port_of(fd));
 	CHECK_EQ(r.rx, 0);
-	connect_to(c, port);
+	CHECK_OK(connect_here(c, port_of(fd)));
 	CHECK(row_of("/proc/net/udp", inode(c), &r));
 	CHECK_EQ(r.state, 1);
-	CHECK_EQ(r.remote_port, port);
+	CHECK_EQ(r.remote_port, port_of(fd));
 	CHECK_EQ(send(c, "datagram", 8, 0), 8);
 	CHECK(EVENTUALLY(row_of("/proc/net/udp", inode(fd), &r) && r.rx > 8));
 	close(fd);
@@ -217,8 +193,7 @@ TEST(unix_shows_names)
 TEST(dev_counts_bytes_of_loopback)
 {
 	unsigned long before[16], after[16];
-	uint16_t port;
-	int fd = bound(SOCK_DGRAM, &port), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+	int fd = bound(AF_INET, SOCK_DGRAM), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
 	char bytes[1000] = { 0 };
 
 	for (int round = 0; round < 2; round++) {
@@ -233,7 +208,7 @@ TEST(dev_counts_bytes_of_loopback)
 				v + 9, v + 10, v + 11, v + 12, v + 13, v + 14, v + 15), 16);
 		if (round)
 			break;
-		connect_to(c, port);
+		CHECK_OK(connect_here(c, port_of(fd)));
 		CHECK_EQ(send(c, bytes, sizeof(bytes), 0), sizeof(bytes));
 		CHECK_EQ(recv(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
 	}
@@ -274,16 +249,15 @@ TEST(snmp_counts_connections_and_datagrams)
 {
 	long opens = snmp("/proc/net/snmp", "Tcp:", "ActiveOpens"), passive = snmp("/proc/net/snmp", "Tcp:", "PassiveOpens");
 	long sent = snmp("/proc/net/snmp", "Udp:", "OutDatagrams"), received = snmp("/proc/net/snmp", "Udp:", "InDatagrams"), now;
-	uint16_t port, tport;
-	int fd = bound(SOCK_DGRAM, &port), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0)), l = bound(SOCK_STREAM, &tport), t;
+	int fd = bound(AF_INET, SOCK_DGRAM), c = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0)), l = bound(AF_INET, SOCK_STREAM), t;
 
 	CHECK_EQ(snmp("/proc/net/snmp", "Ip:", "DefaultTTL"), 64);
-	connect_to(c, port);
+	CHECK_OK(connect_here(c, port_of(fd)));
 	CHECK_EQ(send(c, "x", 1, 0), 1);
 	CHECK_EQ(recv(fd, text, 1, 0), 1);
 	CHECK_OK(listen(l, 1));
 	t = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
-	connect_to(t, tport);
+	CHECK_OK(connect_here(t, port_of(l)));
 	CHECK(snmp("/proc/net/snmp", "Tcp:", "ActiveOpens") > opens);
 	CHECK(EVENTUALLY(snmp("/proc/net/snmp", "Tcp:", "PassiveOpens") > passive));
 	CHECK(snmp("/proc/net/snmp", "Tcp:", "CurrEstab") >= 2);
@@ -303,8 +277,7 @@ TEST(snmp_counts_connections_and_datagrams)
 TEST(sockstat_counts_sockets)
 {
 	unsigned used, in_use, orphans, waiting, allocated, datagrams;
-	uint16_t port;
-	int l = bound(SOCK_STREAM, &port), d = bound(SOCK_DGRAM, &port);
+	int l = bound(AF_INET, SOCK_STREAM), d = bound(AF_INET, SOCK_DGRAM);
 	char *tcp, *udp;
 
 	CHECK_OK(listen(l, 1));
@@ -358,13 +331,12 @@ static volatile bool over;
 static void *come_and_go(void *arg)
 {
 	while (!over) {
-		uint16_t port, datagrams;
-		int l = bound(SOCK_STREAM, &port), d = bound(SOCK_DGRAM, &datagrams), c = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), pair[2];
+		int l = bound(AF_INET, SOCK_STREAM), d = bound(AF_INET, SOCK_DGRAM), c = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), pair[2];
 		struct linger reset = { 1, 0 }; /* leaves nothing in TIME_WAIT */
 
 		CHECK_OK(setsockopt(c, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
 		CHECK_OK(listen(l, 5));
-		connect_to(c, port);
+		CHECK_OK(connect_here(c, port_of(l)));
 		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 		close(c);
 		close(l);

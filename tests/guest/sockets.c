@@ -1,14 +1,13 @@
 /*
  * tests/guest/sockets.c - AF_UNIX sockets with names, what is passed along, readiness, and epoll's corners.
  */
-#include "harness.h"
-#include <poll.h>
+#include "net.h"
+#include "waits.h"
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 
@@ -20,7 +19,7 @@ static socklen_t abstract(struct sockaddr_un *a, const char *name)
 	       snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "ibrik.%d.%s", getpid(), name);
 }
 
-static int listener(const char *name, int type, int backlog, struct sockaddr_un *a, socklen_t *len)
+static int named_listener(const char *name, int type, int backlog, struct sockaddr_un *a, socklen_t *len)
 {
 	int fd = CHECK_OK(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
 
@@ -30,27 +29,19 @@ static int listener(const char *name, int type, int backlog, struct sockaddr_un 
 	return fd;
 }
 
-static int events_of(int fd, int want)
-{
-	struct pollfd p = { .fd = fd, .events = want };
-
-	CHECK_OK(poll(&p, 1, 0));
-	return p.revents;
-}
-
 TEST(a_client_connects_by_an_abstract_name)
 {
 	struct sockaddr_un a, got;
 	socklen_t len, n;
-	int l = listener("one", SOCK_STREAM, 5, &a, &len), c, s;
+	int l = named_listener("one", SOCK_STREAM, 5, &a, &len), c, s;
 	char buf[16];
 
-	CHECK_EQ(events_of(l, POLLIN | POLLOUT), 0);
+	CHECK_EQ(events_of(l, POLLIN | POLLOUT, 0), 0);
 	c = CHECK_OK(socket(AF_UNIX, SOCK_STREAM, 0));
-	CHECK_EQ(events_of(c, POLLIN | POLLOUT), POLLOUT | POLLHUP);
+	CHECK_EQ(events_of(c, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP);
 	CHECK_OK(connect(c, (struct sockaddr *)&a, len));
 	CHECK_ERR(connect(c, (struct sockaddr *)&a, len), EISCONN);
-	CHECK_EQ(events_of(l, POLLIN), POLLIN);
+	CHECK_EQ(events_of(l, POLLIN, 0), POLLIN);
 	CHECK_EQ(CHECK_OK(write(c, "early", 5)), 5);
 	n = sizeof(got);
 	s = CHECK_OK(accept4(l, (struct sockaddr *)&got, &n, SOCK_CLOEXEC));
@@ -174,7 +165,7 @@ TEST(a_listener_takes_its_backlog_and_no_more)
 {
 	struct sockaddr_un a;
 	socklen_t len;
-	int l = listener("full", SOCK_STREAM, 1, &a, &len), c[4], s;
+	int l = named_listener("full", SOCK_STREAM, 1, &a, &len), c[4], s;
 
 	for (int i = 0; i < 4; i++)
 		c[i] = CHECK_OK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
@@ -184,7 +175,7 @@ TEST(a_listener_takes_its_backlog_and_no_more)
 	s = CHECK_OK(accept(l, NULL, NULL));
 	CHECK_OK(connect(c[2], (struct sockaddr *)&a, len));
 	close(l); /* those that were not accepted are reset */
-	CHECK_EQ(events_of(c[1], POLLIN) & POLLHUP, POLLHUP);
+	CHECK_EQ(events_of(c[1], POLLIN, 0) & POLLHUP, POLLHUP);
 	CHECK_ERR(read(c[1], &a, 1), ECONNRESET);
 	CHECK_EQ(read(c[1], &a, 1), 0);
 	close(s);
@@ -193,123 +184,65 @@ TEST(a_listener_takes_its_backlog_and_no_more)
 		close(c[i]);
 }
 
-struct blocked {
-	int fd;
-	long result;
-	int error;
-	_Atomic bool done;
-};
-
-static void *accept_blocked(void *arg)
-{
-	struct blocked *b = arg;
-
-	b->result = accept(b->fd, NULL, NULL);
-	b->error = errno;
-	return NULL;
-}
-
-static void *read_blocked(void *arg)
-{
-	struct blocked *b = arg;
-	char c;
-
-	b->result = read(b->fd, &c, 1);
-	b->error = errno;
-	b->done = true;
-	return NULL;
-}
-
-static void *write_blocked(void *arg)
+static long call_send_much(int fd)
 {
 	static char big[1 << 20];
-	struct blocked *b = arg;
 
-	b->result = send(b->fd, big, sizeof(big), MSG_NOSIGNAL);
-	b->error = errno;
-	return NULL;
+	return send(fd, big, sizeof(big), MSG_NOSIGNAL);
 }
 
 TEST(shutdown_ends_blocked_calls)
 {
-	struct sockaddr_un a;
+	struct blocked a = { .call = call_accept }, r = { .call = call_read }, w = { .call = call_send_much };
+	struct sockaddr_un name;
 	socklen_t len;
-	struct blocked b;
-	pthread_t t;
 	int s[2];
 
-	b.fd = listener("shut", SOCK_STREAM, 1, &a, &len);
-	t = thread_start(accept_blocked, &b);
-	sleep_ms(30);
-	CHECK_OK(shutdown(b.fd, SHUT_RDWR));
-	pthread_join(t, NULL);
-	CHECK_EQ(b.result, -1);
-	CHECK_EQ(b.error, EINVAL);
-	close(b.fd);
+	a.fd = named_listener("shut", SOCK_STREAM, 1, &name, &len);
+	blocked_start(&a);
+	CHECK_OK(shutdown(a.fd, SHUT_RDWR));
+	blocked_end(&a, -1, EINVAL);
+	close(a.fd);
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
-	b.fd = s[0];
-	t = thread_start(read_blocked, &b);
-	sleep_ms(30);
+	r.fd = s[0];
+	blocked_start(&r);
 	CHECK_OK(shutdown(s[0], SHUT_RDWR));
-	pthread_join(t, NULL);
-	CHECK_EQ(b.result, 0);
+	blocked_end(&r, 0, 0);
 	close(s[0]);
 	close(s[1]);
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
-	b.fd = s[0];
-	t = thread_start(write_blocked, &b);
-	sleep_ms(30);
+	w.fd = s[0];
+	blocked_start(&w);
 	close(s[1]);
-	pthread_join(t, NULL);
-	CHECK(b.result > 0 || (b.result == -1 && b.error == EPIPE));
+	pthread_join(w.thread, NULL);
+	CHECK(w.result > 0 || (w.result == -1 && w.error == EPIPE));
 	close(s[0]);
-}
-
-static void nothing(int sig, siginfo_t *info, void *context)
-{
-	(void)sig, (void)info, (void)context;
-}
-
-/* A read that a signal must end. The signal is repeated: the first may come before the read. */
-static void read_is_interrupted(struct blocked *b)
-{
-	pthread_t t;
-
-	b->done = false;
-	t = thread_start(read_blocked, b);
-	while (!b->done) {
-		sleep_ms(20);
-		pthread_kill(t, SIGUSR1);
-	}
-	pthread_join(t, NULL);
-	CHECK_EQ(b->result, -1);
-	CHECK_EQ(b->error, EINTR);
 }
 
 TEST(a_signal_ends_or_restarts_a_read)
 {
-	struct blocked b = { .done = false };
+	struct blocked b = { .call = call_read };
 	struct timeval tv = { 15, 0 };
-	pthread_t t;
 	int s[2];
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
 	b.fd = s[0];
-	handle(SIGUSR1, nothing, 0);
-	read_is_interrupted(&b);
-	handle(SIGUSR1, nothing, SA_RESTART);
-	t = thread_start(read_blocked, &b);
-	sleep_ms(30);
-	pthread_kill(t, SIGUSR1);
-	sleep_ms(30);
+	handle(SIGUSR1, on_wake, 0);
+	blocked_start(&b);
+	CHECK_EQ(pthread_kill(b.thread, SIGUSR1), 0);
+	blocked_end(&b, -1, EINTR);
+	handle(SIGUSR1, on_wake, SA_RESTART);
+	blocked_start(&b);
+	blocked_restarts(&b, SIGUSR1);
 	CHECK_OK(write(s[1], "x", 1));
-	pthread_join(t, NULL);
-	CHECK_EQ(b.result, 1);
+	blocked_end(&b, 1, 0);
 	/* With a timeout it is never restarted. */
 	CHECK_OK(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
-	read_is_interrupted(&b);
+	blocked_start(&b);
+	CHECK_EQ(pthread_kill(b.thread, SIGUSR1), 0);
+	blocked_end(&b, -1, EINTR);
 	close(s[0]);
 	close(s[1]);
 }
@@ -337,7 +270,7 @@ TEST(timeouts_end_waits)
 TEST(peek_leaves_and_waitall_waits)
 {
 	char buf[16] = "";
-	struct blocked b;
+	struct blocked b = { .call = call_send_much };
 	pthread_t t;
 	int s[2], n;
 
@@ -350,7 +283,7 @@ TEST(peek_leaves_and_waitall_waits)
 	CHECK_EQ(CHECK_OK(recv(s[1], buf, 2, 0)), 2);
 	CHECK(!memcmp(buf, "ab", 2));
 	b.fd = s[0];
-	t = thread_start(write_blocked, &b);
+	t = thread_start(blocked_thread, &b);
 	CHECK_EQ(CHECK_OK(recv(s[1], buf, 10, MSG_WAITALL)), 10);
 	CHECK(!memcmp(buf, "cdef\0\0\0\0\0\0", 10));
 	close(s[1]);
@@ -463,7 +396,7 @@ TEST(records_keep_their_borders)
 	CHECK_EQ(recv(s[1], buf, 1, MSG_DONTWAIT), -1);
 	close(s[0]);
 	CHECK_EQ(read(s[1], buf, 1), 0);
-	CHECK_EQ(events_of(s[1], POLLIN), POLLIN | POLLHUP);
+	CHECK_EQ(events_of(s[1], POLLIN, 0), POLLIN | POLLHUP);
 	close(s[1]);
 }
 
@@ -474,13 +407,13 @@ TEST(readiness_of_a_stream_follows_its_peer)
 	int s[2], ep = CHECK_OK(epoll_create1(0));
 
 	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
-	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT), POLLOUT);
+	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT, 0), POLLOUT);
 	CHECK_OK(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &e));
 	CHECK_EQ(epoll_wait(ep, &e, 1, 0), 1);
 	CHECK_EQ(e.events, EPOLLOUT);
 	while (write(s[0], big, sizeof(big)) > 0)
 		;
-	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT), 0);
+	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT, 0), 0);
 	CHECK_EQ(epoll_wait(ep, &e, 1, 0), 0);
 	while (read(s[1], big, sizeof(big)) > 0)
 		;
@@ -489,9 +422,9 @@ TEST(readiness_of_a_stream_follows_its_peer)
 	CHECK_OK(shutdown(s[1], SHUT_WR));
 	CHECK_EQ(epoll_wait(ep, &e, 1, 0), 1);
 	CHECK_EQ(e.events, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
-	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT | POLLRDHUP), POLLIN | POLLOUT | POLLRDHUP);
+	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT | POLLRDHUP, 0), POLLIN | POLLOUT | POLLRDHUP);
 	CHECK_OK(shutdown(s[1], SHUT_RD));
-	CHECK_EQ(events_of(s[0], POLLIN) & POLLHUP, POLLHUP);
+	CHECK_EQ(events_of(s[0], POLLIN, 0) & POLLHUP, POLLHUP);
 	CHECK_ERR(send(s[0], "x", 1, MSG_NOSIGNAL), EPIPE);
 	close(s[0]);
 	close(s[1]);
@@ -582,7 +515,7 @@ TEST(many_clients_are_served)
 {
 	struct sockaddr_un a;
 	socklen_t len;
-	int l = listener("busy", SOCK_STREAM, 2, &a, &len);
+	int l = named_listener("busy", SOCK_STREAM, 2, &a, &len);
 	pthread_t t[4];
 	void *failed;
 	char c;
@@ -680,10 +613,12 @@ TEST(regular_files_are_refused_by_epoll)
 	close(ep);
 }
 
-static void *signal_later(void *arg)
+static void *signal_sleeper(void *arg)
 {
-	sleep_ms(40);
-	pthread_kill(*(pthread_t *)arg, SIGUSR2);
+	pid_t tid = *(pid_t *)arg;
+
+	wait_asleep(tid);
+	CHECK_OK(tgkill(getpid(), tid, SIGUSR2));
 	return NULL;
 }
 
@@ -691,14 +626,15 @@ TEST(epoll_pwait_is_interrupted_and_never_restarted)
 {
 	struct epoll_event e;
 	int ep = CHECK_OK(epoll_create1(0));
-	pthread_t self = pthread_self(), t;
+	pid_t self = gettid();
+	pthread_t t;
 	sigset_t set, old;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
-	handle(SIGUSR2, nothing, SA_RESTART);
+	handle(SIGUSR2, on_wake, SA_RESTART);
 	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, &old), 0);
-	t = thread_start(signal_later, &self);
+	t = thread_start(signal_sleeper, &self);
 	CHECK_ERR(epoll_pwait(ep, &e, 1, 5000, &old), EINTR);
 	pthread_join(t, NULL);
 	CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &old), 0);
@@ -730,29 +666,22 @@ TEST(signalfd_reads_what_is_blocked)
 	close(p.fd);
 }
 
-static void *wait_one(void *arg)
-{
-	struct epoll_event e;
-
-	return (void *)(long)epoll_wait((int)(intptr_t)arg, &e, 1, 400);
-}
-
 TEST(one_edge_wakes_one_waiter)
 {
 	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
 	int ep = CHECK_OK(epoll_create1(0)), ev = CHECK_OK(eventfd(0, EFD_NONBLOCK));
-	pthread_t t[4];
+	struct blocked b[4];
 	long woken = 0;
-	void *r;
 
 	CHECK_OK(epoll_ctl(ep, EPOLL_CTL_ADD, ev, &e));
-	for (int i = 0; i < 4; i++)
-		t[i] = thread_start(wait_one, (void *)(intptr_t)ep);
-	sleep_ms(50);
+	for (int i = 0; i < 4; i++) {
+		b[i] = (struct blocked){ .call = call_epoll, .fd = ep };
+		blocked_start(&b[i]);
+	}
 	CHECK_OK(eventfd_write(ev, 1));
 	for (int i = 0; i < 4; i++) {
-		pthread_join(t[i], &r);
-		woken += (long)r;
+		pthread_join(b[i].thread, NULL);
+		woken += b[i].result;
 	}
 	CHECK_EQ(woken, 1);
 	close(ev);
