@@ -359,15 +359,22 @@ static long accept_file(struct file *f, struct socket *s, uaddr_t addr, uaddr_t 
 	struct socket *fresh;
 	struct file *nf;
 	long r;
+	int fd;
 
 	if (!s->ops->accept)
 		return -EOPNOTSUPP;
+	/* First, so that a connection for which there is none waits until there is. */
+	fd = fd_reserve(flags & SOCK_CLOEXEC);
+	if (fd < 0)
+		return fd;
 	fresh = s->ops->accept(s, f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+	r = PTR_ERR(fresh);
 	if (IS_ERR(fresh))
-		return PTR_ERR(fresh);
+		goto unreserve;
 	nf = socket_file_new(fresh, flags);
+	r = PTR_ERR(nf);
 	if (IS_ERR(nf))
-		return PTR_ERR(nf);
+		goto unreserve;
 	if (addr) {
 		struct socket_addr a;
 
@@ -380,11 +387,12 @@ static long accept_file(struct file *f, struct socket *s, uaddr_t addr, uaddr_t 
 		if (r)
 			goto drop;
 	}
-	r = fd_install(nf, 0, flags & SOCK_CLOEXEC);
-	if (r >= 0)
-		return r;
+	fd_fill(fd, nf);
+	return fd;
 drop:
 	file_put(nf);
+unreserve:
+	fd_unreserve(fd);
 	return r;
 }
 

@@ -27,6 +27,7 @@
 #define HALF_OPEN_MAX 255     /* lwIP's own limit of a listener */
 
 static const struct socket_ops tcp_ops;
+static void tcp_sock_release(struct socket *s);
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
@@ -538,42 +539,95 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 
 /* --- closing -------------------------------------------------------------------------------------------------------------- */
 
+/* The connections that waited for an accept(), which are the caller's to drop. lock held. */
+static void pending_take(struct tcp_sock *t, struct list *pending)
+{
+	list_splice_back(pending, &t->pending);
+	t->npending = 0;
+}
+
+/* Resets them. No lock held. */
+static void pending_drop(struct list *pending)
+{
+	while (!list_empty(pending)) {
+		struct tcp_sock *child = list_first(pending, struct tcp_sock, pending_link);
+
+		list_del(&child->pending_link);
+		atomic_store_explicit(&child->inet.base.linger_seconds, 0, memory_order_relaxed);
+		tcp_sock_release(&child->inet.base);
+	}
+}
+
+/* A listener that is shut down may listen again. Core lock held. */
+static void shut_listener(struct tcp_sock *t, struct list *pending)
+{
+	mutex_lock(&t->inet.lock);
+	t->state = TCP_NEW;
+	t->inet.base.listening = false;
+	pending_take(t, pending);
+	waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
+	mutex_unlock(&t->inet.lock);
+	tcp_conn_drop_half_open(&t->half_open);
+	tcp_close(t->pcb);
+}
+
+/* As on Linux, an attempt to connect ends, whichever direction was meant, and the socket may try again. Core lock held. */
+static void shut_attempt(struct tcp_sock *t)
+{
+	mutex_lock(&t->inet.lock);
+	t->state = TCP_OVER;
+	start_over(t);
+	atomic_store_explicit(&t->inet.base.error, ECONNRESET, memory_order_release);
+	waitq_wake_all(&t->inet.readers, EVENTS_OUT | EPOLLERR | EPOLLHUP);
+	waitq_wake_all(&t->inet.writers, 0);
+	mutex_unlock(&t->inet.lock);
+	tcp_conn_enter(t->pcb);
+	tcp_err(t->pcb, NULL);
+	tcp_abandon(t->pcb, t->pcb->state != SYN_SENT);
+}
+
+/* Core lock held. */
+static void shut_connection(struct tcp_sock *t, bool rx, bool tx)
+{
+	mutex_lock(&t->inet.lock);
+	t->inet.rx_shut |= rx;
+	t->inet.tx_shut |= tx;
+	waitq_wake_all(&t->inet.readers, (rx ? EVENTS_IN | EPOLLRDHUP : 0) | EVENTS_OUT |
+			(t->inet.tx_shut && (t->inet.rx_shut || t->rx_end_seen) ? EPOLLHUP : 0));
+	waitq_wake_all(&t->inet.writers, 0);
+	mutex_unlock(&t->inet.lock);
+	if (tx && t->pcb) {
+		tcp_conn_enter(t->pcb);
+		tcp_shutdown(t->pcb, 0, 1);
+	}
+}
+
 static int tcp_sock_shutdown(struct socket *s, int how)
 {
 	struct tcp_sock *t = tcp_sock(s);
 	bool rx = how != SHUT_WR, tx = how != SHUT_RD;
+	struct list pending;
 	int r = 0;
 
+	list_init(&pending);
 	net_lock();
-	mutex_lock(&t->inet.lock);
-	if (t->state == TCP_LISTENING && rx) {
-		/* It may listen again. */
-		t->state = TCP_NEW;
-		s->listening = false;
-		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
-		mutex_unlock(&t->inet.lock);
-		tcp_conn_drop_half_open(&t->half_open);
-		tcp_close(t->pcb);
-		net_unlock();
-		return 0;
-	}
-	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
+	switch (t->state) {
+	case TCP_LISTENING:
+		/* It sends nothing anyway. */
+		if (rx)
+			shut_listener(t, &pending);
+		break;
+	case TCP_CONNECTING: shut_attempt(t); break;
+	case TCP_CONNECTED: shut_connection(t, rx, tx); break;
+	default:
 		/* Linux remembers it all the same. */
-		r = -ENOTCONN;
+		mutex_lock(&t->inet.lock);
 		t->inet.rx_shut |= rx && t->state == TCP_NEW;
-	} else {
-		t->inet.rx_shut |= rx;
-		t->inet.tx_shut |= tx;
-		waitq_wake_all(&t->inet.readers, (rx ? EVENTS_IN | EPOLLRDHUP : 0) | EVENTS_OUT |
-				(t->inet.tx_shut && (t->inet.rx_shut || t->rx_end_seen) ? EPOLLHUP : 0));
-		waitq_wake_all(&t->inet.writers, 0);
-	}
-	mutex_unlock(&t->inet.lock);
-	if (!r && tx && t->pcb) {
-		tcp_conn_enter(t->pcb);
-		tcp_shutdown(t->pcb, 0, 1);
+		mutex_unlock(&t->inet.lock);
+		r = -ENOTCONN;
 	}
 	net_unlock();
+	pending_drop(&pending);
 	return r;
 }
 
@@ -632,8 +686,7 @@ static void tcp_sock_release(struct socket *s)
 	mutex_lock(&t->inet.lock);
 	t->linger_waits = seconds > 0 && t->pcb && t->state != TCP_LISTENING;
 	t->state = TCP_OVER;
-	list_splice_back(&pending, &t->pending);
-	t->npending = 0;
+	pending_take(t, &pending);
 	/* A connection that is dropped with bytes unread is reset, so that the peer learns of it (RFC 2525, section 2.17). */
 	reset = t->rx_bytes || seconds == 0;
 	unread = t->rx;
@@ -655,13 +708,7 @@ static void tcp_sock_release(struct socket *s)
 	net_unlock();
 	if (seconds > 0)
 		linger(t, seconds);
-	while (!list_empty(&pending)) {
-		struct tcp_sock *child = list_first(&pending, struct tcp_sock, pending_link);
-
-		list_del(&child->pending_link);
-		atomic_store_explicit(&child->inet.base.linger_seconds, 0, memory_order_relaxed);
-		tcp_sock_release(&child->inet.base);
-	}
+	pending_drop(&pending);
 	tcp_sock_put(t);
 }
 

@@ -243,18 +243,20 @@ static void rx_shift(struct tcp_sock *t)
 	t->rx_nread++;
 }
 
-/* Copies what is there, at most `limit` bytes. With peek it stays. Bytes, or -EFAULT if none. lock held. */
+/* Copies what is there, at most `limit` bytes. With peek it stays. Bytes, or -EFAULT if none: a buffer of lwIP's is read whole or stays. lock held. */
 static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, bool peek, bool discard)
 {
 	struct pbuf *p = t->rx;
 	unsigned skip = t->rx_skip;
 	size_t done = 0;
+	bool fault = false;
 
 	while (p && done < limit) {
 		size_t n = MIN((size_t)(p->len - skip), limit - done);
 
-		if (n && !discard && socket_msg_put(m, (uint8_t *)p->payload + skip, n))
-			return done ? (ssize_t)done : -EFAULT;
+		fault = n && !discard && socket_msg_put(m, (uint8_t *)p->payload + skip, n);
+		if (fault)
+			break;
 		done += n;
 		skip += n;
 		if (skip < p->len)
@@ -269,7 +271,7 @@ static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, b
 		t->rx_bytes -= done;
 		t->wnd_debt += done;
 	}
-	return done;
+	return fault && !done ? -EFAULT : (ssize_t)done;
 }
 
 /* Nothing is there: waits. 0 to look again, 1 at the end, or -errno. lock held. */

@@ -1,0 +1,163 @@
+/*
+ * tests/guest/tcp_shutdown.c - connections that are shut down before they stand, listeners that are shut down with connections in their queues, and
+ * connections between addresses of two interfaces.
+ */
+#include "tcp.h"
+#include "waits.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+
+/* A listener whose queue is full, so that nobody answers who connects. fd is the connection in the queue. */
+static int full_listener(int *fd)
+{
+	int l = listener(AF_INET, 0);
+
+	*fd = connected(AF_INET, port_of(l));
+	return l;
+}
+
+static int attempt_at(int l)
+{
+	int fd = CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	return fd;
+}
+
+TEST(an_attempt_to_connect_ends_by_any_shutdown)
+{
+	int queued, l = full_listener(&queued), other = listener(AF_INET, 4);
+
+	for (int how = SHUT_RD; how <= SHUT_RDWR; how++) {
+		int fd = attempt_at(l);
+
+		CHECK_EQ(events_of(fd, POLLIN | POLLOUT, 50), 0);
+		CHECK_OK(shutdown(fd, how));
+		CHECK_EQ(events_of(fd, POLLIN | POLLOUT, 0), POLLOUT | POLLERR | POLLHUP);
+		CHECK_EQ(error_of(fd), ECONNRESET);
+		CHECK_ERR(shutdown(fd, how), ENOTCONN);
+		close(fd);
+	}
+	/* It may try again, and nothing is left of what was shut down. */
+	int fd = attempt_at(l);
+
+	CHECK_OK(shutdown(fd, SHUT_WR));
+	CHECK_ERR(connect_here(fd, port_of(other)), EINPROGRESS);
+	CHECK_EQ(events_of(fd, POLLOUT, 5000), POLLOUT);
+	CHECK_EQ(error_of(fd), 0);
+	CHECK_EQ(CHECK_OK(write(fd, "x", 1)), 1);
+	close(fd);
+	close(queued);
+	close(l);
+	close(other);
+}
+
+static int blocked_port;
+
+static long call_connect(int fd) { return connect_here(fd, blocked_port); }
+
+TEST(a_blocked_connect_ends_by_a_shutdown)
+{
+	int queued, l = full_listener(&queued);
+	struct blocked b = { .call = call_connect, .fd = stream() };
+
+	blocked_port = port_of(l);
+	blocked_start(&b);
+	CHECK_OK(shutdown(b.fd, SHUT_RDWR));
+	blocked_end(&b, -1, ECONNRESET);
+	close(b.fd);
+	close(queued);
+	close(l);
+}
+
+TEST(a_listener_that_is_shut_down_resets_its_queue)
+{
+	int l = listener(AF_INET, 4), a = connected(AF_INET, port_of(l)), b;
+	char c;
+
+	CHECK_EQ(events_of(l, POLLIN, 5000), POLLIN);
+	CHECK_OK(shutdown(l, SHUT_RD));
+	CHECK_ERR(read(a, &c, 1), ECONNRESET);
+	/* Those who came before are not among those who come then. */
+	CHECK_OK(listen(l, 4));
+	CHECK_EQ(events_of(l, POLLIN, 0), 0);
+	b = connected(AF_INET, port_of(l));
+	CHECK_EQ(events_of(l, POLLIN, 5000), POLLIN);
+	close(a);
+	close(b);
+	close(l);
+}
+
+TEST(a_listener_that_is_shut_down_for_writing_goes_on)
+{
+	int l = listener(AF_INET, 4), fd[2];
+
+	CHECK_OK(shutdown(l, SHUT_WR));
+	pair_at(l, fd);
+	close_reset(fd[0]);
+	close(fd[1]);
+	close(l);
+}
+
+/* --- between interfaces -------------------------------------------------------------------------------------------------- */
+
+/* An address of this machine's that is not loopback's. False: there is none. */
+static bool card_address(int family, char ip[INET6_ADDRSTRLEN])
+{
+	struct ifaddrs *all;
+	bool found = false;
+
+	CHECK_OK(getifaddrs(&all));
+	for (struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)i->ifa_addr;
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family || i->ifa_flags & IFF_LOOPBACK ||
+		    (family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)))
+			continue;
+		found = inet_ntop(family, family == AF_INET ? (const void *)&((const struct sockaddr_in *)i->ifa_addr)->sin_addr : &v6->sin6_addr, ip,
+				  INET6_ADDRSTRLEN);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+/* Bytes there and back: what waited for a timer each time would take some seconds. */
+static void between(int family, const char *from, const char *to)
+{
+	int l = bound_to(family, SOCK_STREAM, to, 0), c = bound_to(family, SOCK_STREAM, from, 0), s;
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, family, to, port_of(l));
+	int64_t start = now_ns();
+	char byte;
+
+	CHECK_OK(listen(l, 4));
+	CHECK_OK(connect(c, (struct sockaddr *)&a, n));
+	s = CHECK_OK(accept(l, NULL, NULL));
+	for (int i = 0; i < 50; i++) {
+		CHECK_EQ(CHECK_OK(write(c, "x", 1)), 1);
+		CHECK_EQ(CHECK_OK(read(s, &byte, 1)), 1);
+		CHECK_EQ(CHECK_OK(write(s, "y", 1)), 1);
+		CHECK_EQ(CHECK_OK(read(c, &byte, 1)), 1);
+	}
+	close(c);
+	CHECK_EQ(CHECK_OK(read(s, &byte, 1)), 0);
+	CHECK(now_ns() - start < 1500 * MS);
+	close_reset(s);
+	close(l);
+}
+
+static void between_interfaces(int family)
+{
+	char card[INET6_ADDRSTRLEN];
+
+	if (!card_address(family, card))
+		SKIP("no card has an address");
+	between(family, here(family), card);
+	between(family, card, here(family));
+	between(family, card, card);
+}
+
+TEST(a_connection_between_addresses_of_two_interfaces_does_not_wait) { between_interfaces(AF_INET); }
+TEST(a_connection_between_ipv6_addresses_of_two_interfaces_does_not_wait) { between_interfaces(AF_INET6); }
+
+TEST_MAIN("tcp_shutdown")
