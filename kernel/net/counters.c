@@ -234,13 +234,9 @@ static void print_all(void)
 		while (t.buf[at + n] != '\n')
 			n++;
 		/* A line of the log has room for 240 bytes. */
-		for (size_t done = 0; done < n;) {
-			size_t part = MIN(n - done, (size_t)200);
-
-			while (part < n - done && t.buf[at + done + part] != ' ')
-				part--;
+		for (size_t done = 0, part; done < n; done += part + (t.buf[at + done + part] == ' ')) {
+			part = text_part(t.buf + at + done, n - done, 200);
 			log_warn("net: %.*s", (int)part, t.buf + at + done);
-			done += part + (done + part < n);
 		}
 		at += n + 1;
 	}
