@@ -81,12 +81,19 @@ int net_ip4_input(struct pbuf *p, struct netif *inp)
 	return 1;
 }
 
-static bool has_address(const ip6_addr_t *ip)
+bool net_has_ip6(struct netif *netif, const ip6_addr_t *ip)
+{
+	s8_t i = netif_get_ip6_addr_match(netif, ip);
+
+	return i >= 0 && ip6_addr_isvalid(netif_ip6_addr_state(netif, i));
+}
+
+static bool is_here(const ip6_addr_t *ip)
 {
 	struct netif *n;
 
 	NETIF_FOREACH(n)
-		if (netif_get_ip6_addr_match(n, ip) >= 0)
+		if (net_has_ip6(n, ip))
 			return true;
 	return false;
 }
@@ -100,7 +107,7 @@ int net_ip6_here(struct pbuf *p, struct netif *inp)
 		return 0;
 	ip6_addr_copy_from_packed(to, h->dest);
 	ip6_addr_copy_from_packed(from, h->src);
-	if (!ip6_addr_isloopback(&from) || !has_address(&to))
+	if (!ip6_addr_isloopback(&from) || !is_here(&to))
 		return 0;
 	ip_addr_copy_from_ip6(ip_data.current_iphdr_dest, to);
 	ip_addr_copy_from_ip6(ip_data.current_iphdr_src, from);

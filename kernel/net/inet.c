@@ -164,12 +164,8 @@ bool inet_is_local(const ip_addr_t *ip)
 	if (ip_addr_isany(ip) || ip_addr_isloopback(ip))
 		return true;
 	NETIF_FOREACH(n) {
-		if (IP_IS_V4(ip)) {
-			if (ip4_addr_eq(netif_ip4_addr(n), ip_2_ip4(ip)))
-				return true;
-		} else if (netif_get_ip6_addr_match(n, ip_2_ip6(ip)) >= 0) {
+		if (IP_IS_V4(ip) ? ip4_addr_eq(netif_ip4_addr(n), ip_2_ip4(ip)) : net_has_ip6(n, ip_2_ip6(ip)))
 			return true;
-		}
 	}
 	return false;
 }

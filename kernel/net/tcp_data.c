@@ -305,7 +305,10 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	mutex_lock(&t->inet.lock);
-	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
+	/* An attempt that was shut down has left its error. */
+	if (t->state == TCP_NEW)
+		r = socket_take_error(s);
+	if (!r && (t->state == TCP_NEW || t->state == TCP_LISTENING))
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {

@@ -40,8 +40,17 @@ TEST(an_attempt_to_connect_ends_by_any_shutdown)
 	}
 	/* It may try again, and nothing is left of what was shut down. */
 	int fd = attempt_at(l);
+	char c;
 
 	CHECK_OK(shutdown(fd, SHUT_WR));
+	CHECK_ERR(read(fd, &c, 1), ECONNRESET);
+	CHECK_ERR(read(fd, &c, 1), ENOTCONN);
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	CHECK_OK(shutdown(fd, SHUT_RD));
+	CHECK_ERR(send(fd, "x", 1, MSG_NOSIGNAL), ECONNRESET);
+	CHECK_ERR(send(fd, "x", 1, MSG_NOSIGNAL), EPIPE);
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	CHECK_OK(shutdown(fd, SHUT_RDWR));
 	CHECK_ERR(connect_here(fd, port_of(other)), EINPROGRESS);
 	CHECK_EQ(events_of(fd, POLLOUT, 5000), POLLOUT);
 	CHECK_EQ(error_of(fd), 0);
@@ -124,6 +133,17 @@ TEST(the_peer_of_a_connection_has_a_name_while_that_stands)
 
 /* --- between interfaces -------------------------------------------------------------------------------------------------- */
 
+/* May sockets have that address? One of IPv6 that is still looked for elsewhere is listed, too. */
+static bool is_usable(int family, const char *ip)
+{
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, family, ip, 0);
+	int fd = CHECK_OK(socket(family, SOCK_STREAM, 0)), r = bind(fd, (struct sockaddr *)&a, n);
+
+	close(fd);
+	return r == 0;
+}
+
 /* An address of this machine's that is not loopback's. False: there is none. */
 static bool card_address(int family, char ip[INET6_ADDRSTRLEN])
 {
@@ -138,7 +158,7 @@ static bool card_address(int family, char ip[INET6_ADDRSTRLEN])
 		    (family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)))
 			continue;
 		found = inet_ntop(family, family == AF_INET ? (const void *)&((const struct sockaddr_in *)i->ifa_addr)->sin_addr : &v6->sin6_addr, ip,
-				  INET6_ADDRSTRLEN);
+				  INET6_ADDRSTRLEN) && is_usable(family, ip);
 	}
 	freeifaddrs(all);
 	return found;
@@ -157,8 +177,8 @@ static void between(int family, const char *from, const char *to)
 	for (int k = 0; k < 10; k++) {
 		int c = bound_to(family, SOCK_STREAM, from, 0), s;
 
-		CHECK_OK(connect(c, (struct sockaddr *)&a, n));
 		start = now_ns();
+		CHECK_OK(connect(c, (struct sockaddr *)&a, n));
 		s = CHECK_OK(accept(l, NULL, NULL));
 		waited += now_ns() - start;
 		start = now_ns();
@@ -173,7 +193,7 @@ static void between(int family, const char *from, const char *to)
 		CHECK(now_ns() - start < 1500 * MS);
 		close_reset(s);
 	}
-	CHECK_MSG(waited < 200 * MS, "connections that stood came after %lld us", (long long)waited / 1000);
+	CHECK_MSG(waited < 200 * MS, "ten connections took %lld us", (long long)waited / 1000);
 	close(l);
 }
 
