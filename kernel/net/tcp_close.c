@@ -176,14 +176,7 @@ void tcp_sock_release(struct socket *s)
 	tcp_data_settle(t);
 	if (t->pcb)
 		pcb_close(t, reset);
-	while (unread) {
-		struct pbuf *next = unread->next;
-
-		unread->next = NULL;
-		unread->tot_len = unread->len;
-		pbuf_free(unread);
-		unread = next;
-	}
+	tcp_pbufs_free(unread);
 	net_unlock();
 	if (seconds > 0)
 		linger(t, seconds);

@@ -166,6 +166,18 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 
 /* --- receiving: to the application --------------------------------------------------------------------------- */
 
+void tcp_pbufs_free(struct pbuf *p)
+{
+	while (p) {
+		struct pbuf *next = p->next;
+
+		p->next = NULL;
+		p->tot_len = p->len;
+		pbuf_free(p);
+		p = next;
+	}
+}
+
 void tcp_data_settle(struct tcp_sock *t)
 {
 	struct pbuf *read;
@@ -193,14 +205,7 @@ void tcp_data_settle(struct tcp_sock *t)
 	/* The poll may have been asked for, or lwIP is called. */
 	if (t->pcb && (debt || t->poll_wanted))
 		tcp_conn_enter(t->pcb);
-	while (read) {
-		struct pbuf *next = read->next;
-
-		read->next = NULL;
-		read->tot_len = read->len;
-		pbuf_free(read);
-		read = next;
-	}
+	tcp_pbufs_free(read);
 	if (!debt)
 		return;
 	for (; debt; debt -= MIN(debt, (size_t)UINT16_MAX))

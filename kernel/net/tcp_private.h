@@ -106,6 +106,8 @@ unsigned tcp_window_limit(const struct tcp_sock *t);
 void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
 /* SO_RCVBUF has changed. Core lock held. */
 void tcp_window_change(struct tcp_sock *t);
+/* Frees a socket's buffers, whose lengths are no longer those of chains. Core lock held. */
+void tcp_pbufs_free(struct pbuf *p);
 /* Frees what has been read and opens the window. Core lock held. */
 void tcp_data_settle(struct tcp_sock *t);
 /* Frees everything; the control block is gone or about to go. Core lock held. */

@@ -22,6 +22,7 @@ static struct process process = {
 };
 static struct mutex fds_lock = MUTEX_INIT("descriptors");
 static struct file *fds[MAX_FDS];
+static bool fds_reserved[MAX_FDS];
 static struct inode the_inode = { .ino = 7 };
 
 struct process *io_process(void) { return &process; }
@@ -71,18 +72,34 @@ struct file *fd_get(int fd)
 	return f;
 }
 
-int fd_install(struct file *f, int min, bool cloexec)
+/* The lowest that is free, with that file, or reserved. */
+static int fd_take(struct file *f, int min)
 {
 	int fd;
 
 	mutex_lock(&fds_lock);
-	for (fd = min; fd < MAX_FDS && fds[fd]; fd++)
+	for (fd = min; fd < MAX_FDS && (fds[fd] || fds_reserved[fd]); fd++)
 		;
-	if (fd < MAX_FDS)
+	if (fd < MAX_FDS) {
 		fds[fd] = f;
+		fds_reserved[fd] = !f;
+	}
 	mutex_unlock(&fds_lock);
 	return fd < MAX_FDS ? fd : -EMFILE;
 }
+
+int fd_install(struct file *f, int min, bool cloexec) { return fd_take(f, min); }
+int fd_reserve(bool cloexec) { return fd_take(NULL, 0); }
+
+void fd_fill(int fd, struct file *f)
+{
+	mutex_lock(&fds_lock);
+	fds[fd] = f;
+	fds_reserved[fd] = false;
+	mutex_unlock(&fds_lock);
+}
+
+void fd_unreserve(int fd) { fd_fill(fd, NULL); }
 
 int fd_close(int fd)
 {
