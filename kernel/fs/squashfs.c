@@ -305,90 +305,76 @@ static const uint32_t type_modes[] = {
 	[SQFS_LFIFO] = S_IFIFO, [SQFS_LSOCKET] = S_IFSOCK,
 };
 
+/* What stands behind the common head, by type. FIFOs and sockets have the number of links alone. */
+union body_disk {
+	struct sqfs_dir_disk dir;
+	struct sqfs_ldir_disk ldir;
+	struct sqfs_reg_disk reg;
+	struct sqfs_lreg_disk lreg;
+	struct sqfs_symlink_disk symlink;
+	struct sqfs_dev_disk dev;
+	uint32_t nlink;
+};
+
+static const uint8_t body_sizes[] = {
+	[SQFS_DIR] = sizeof(struct sqfs_dir_disk), [SQFS_REG] = sizeof(struct sqfs_reg_disk), [SQFS_SYMLINK] = sizeof(struct sqfs_symlink_disk),
+	[SQFS_BLKDEV] = sizeof(struct sqfs_dev_disk), [SQFS_CHRDEV] = sizeof(struct sqfs_dev_disk), [SQFS_FIFO] = sizeof(uint32_t),
+	[SQFS_SOCKET] = sizeof(uint32_t), [SQFS_LDIR] = sizeof(struct sqfs_ldir_disk), [SQFS_LREG] = sizeof(struct sqfs_lreg_disk),
+	[SQFS_LSYMLINK] = sizeof(struct sqfs_symlink_disk), [SQFS_LBLKDEV] = sizeof(struct sqfs_dev_disk),
+	[SQFS_LCHRDEV] = sizeof(struct sqfs_dev_disk), [SQFS_LFIFO] = sizeof(uint32_t), [SQFS_LSOCKET] = sizeof(uint32_t),
+};
+
 /* The part behind the common head. *block and *offset stand there. */
 static int inode_read_body(struct sqfs *fs, unsigned type, uint64_t *block, uint32_t *offset,
 			   struct sqfs_inode *out)
 {
-	int r;
+	union body_disk d;
+	int r = sqfs_meta_read(fs, block, offset, &d, body_sizes[type]);
 
+	if (r)
+		return r;
 	switch (type) {
-	case SQFS_DIR: {
-		struct sqfs_dir_disk d;
-
-		r = sqfs_meta_read(fs, block, offset, &d, sizeof(d));
-		if (r)
-			return r;
-		out->start = d.start;
-		out->nlink = d.nlink;
-		out->size = d.size;
-		out->offset = d.offset;
-		return 0;
-	}
-	case SQFS_LDIR: {
-		struct sqfs_ldir_disk d;
-
-		r = sqfs_meta_read(fs, block, offset, &d, sizeof(d));
-		if (r)
-			return r;
-		out->start = d.start;
-		out->nlink = d.nlink;
-		out->size = d.size;
-		out->offset = d.offset;
-		out->nindex = d.nindex;
-		return 0;
-	}
-	case SQFS_REG: {
-		struct sqfs_reg_disk f;
-
-		r = sqfs_meta_read(fs, block, offset, &f, sizeof(f));
-		if (r)
-			return r;
-		out->start = f.start;
-		out->size = f.size;
-		out->fragment = f.fragment;
-		out->offset = f.offset;
-		return 0;
-	}
-	case SQFS_LREG: {
-		struct sqfs_lreg_disk f;
-
-		r = sqfs_meta_read(fs, block, offset, &f, sizeof(f));
-		if (r)
-			return r;
-		out->start = f.start;
-		out->size = f.size;
-		out->nlink = f.nlink;
-		out->fragment = f.fragment;
-		out->offset = f.offset;
-		return 0;
-	}
+	case SQFS_DIR:
+		out->start = d.dir.start;
+		out->nlink = d.dir.nlink;
+		out->size = d.dir.size;
+		out->offset = d.dir.offset;
+		break;
+	case SQFS_LDIR:
+		out->start = d.ldir.start;
+		out->nlink = d.ldir.nlink;
+		out->size = d.ldir.size;
+		out->offset = d.ldir.offset;
+		out->nindex = d.ldir.nindex;
+		break;
+	case SQFS_REG:
+		out->start = d.reg.start;
+		out->size = d.reg.size;
+		out->fragment = d.reg.fragment;
+		out->offset = d.reg.offset;
+		break;
+	case SQFS_LREG:
+		out->start = d.lreg.start;
+		out->size = d.lreg.size;
+		out->nlink = d.lreg.nlink;
+		out->fragment = d.lreg.fragment;
+		out->offset = d.lreg.offset;
+		break;
 	case SQFS_SYMLINK:
-	case SQFS_LSYMLINK: {
-		struct sqfs_symlink_disk l;
-
-		r = sqfs_meta_read(fs, block, offset, &l, sizeof(l));
-		if (r)
-			return r;
-		out->nlink = l.nlink;
-		out->size = l.size;
-		return 0;
-	}
+	case SQFS_LSYMLINK:
+		out->nlink = d.symlink.nlink;
+		out->size = d.symlink.size;
+		break;
 	case SQFS_BLKDEV:
 	case SQFS_CHRDEV:
 	case SQFS_LBLKDEV:
-	case SQFS_LCHRDEV: {
-		struct sqfs_dev_disk d;
-
-		r = sqfs_meta_read(fs, block, offset, &d, sizeof(d));
-		if (r)
-			return r;
-		out->nlink = d.nlink;
-		out->rdev = d.rdev;
-		return 0;
+	case SQFS_LCHRDEV:
+		out->nlink = d.dev.nlink;
+		out->rdev = d.dev.rdev;
+		break;
+	default: out->nlink = d.nlink; /* FIFO, socket */
 	}
-	default: /* FIFO, socket */
-		return sqfs_meta_read(fs, block, offset, &out->nlink, 4);
-	}
+	return 0;
 }
 
 int sqfs_inode_read(struct sqfs *fs, uint64_t ref, struct sqfs_inode *out)

@@ -7,21 +7,7 @@
 #include "fs/squashfs.h"
 #include <string.h>
 #include <sys/stat.h>
-
-struct memory {
-	struct sqfs_source source;
-	const uint8_t *data;
-};
-
-static int memory_read(struct sqfs_source *s, uint64_t offset, void *buf, size_t len)
-{
-	struct memory *m = (struct memory *)s;
-
-	if (offset > s->length || len > s->length - offset)
-		return -EIO;
-	memcpy(buf, m->data + offset, len);
-	return 0;
-}
+#include "tests/unit/fs_memory.h"
 
 struct walk {
 	struct sqfs *fs;
@@ -81,7 +67,7 @@ static void inode_visit(struct sqfs *fs, const struct sqfs_inode *in, unsigned d
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct memory m = { .source = { .read = memory_read, .length = size, .name = "fuzz" }, .data = data };
+	struct memory m = { .source = { .read = memory_read, .length = size, .name = "fuzz" }, .data = (char *)data };
 	struct sqfs_inode root;
 	unsigned budget = 200;
 	struct sqfs fs;

@@ -15,23 +15,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "fs_memory.h"
 
 static char dir[PATH_MAX];
-
-struct memory { /* an image in memory */
-	struct sqfs_source source;
-	char *data;
-};
-
-static int memory_read(struct sqfs_source *s, uint64_t offset, void *buf, size_t len)
-{
-	struct memory *m = (struct memory *)s;
-
-	if (offset > s->length || len > s->length - offset)
-		return -EIO;
-	memcpy(buf, m->data + offset, len);
-	return 0;
-}
 
 static void shell(const char *fmt, ...)
 {

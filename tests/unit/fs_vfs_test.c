@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/inotify.h>
 #include "fs_host.h"
+#include "fs_memory.h"
 #include "shim.h"
 
 #define U(p) ((uaddr_t)(uintptr_t)(p))
@@ -32,20 +33,7 @@ static long host(long nr, long a, long b, long c, long d, long e)
 static char top[64]; /* of the host's tree */
 static int host_dir; /* descriptor of it: paths are relative on both sides */
 
-struct memory {
-	struct sqfs_source source;
-	char *data;
-} layers[2];
-
-static int memory_read(struct sqfs_source *s, uint64_t offset, void *buf, size_t len)
-{
-	struct memory *m = (struct memory *)s;
-
-	if (offset > s->length || len > s->length - offset)
-		return -EIO;
-	memcpy(buf, m->data + offset, len);
-	return 0;
-}
+static struct memory layers[2];
 
 static void shell(const char *fmt, ...)
 {
