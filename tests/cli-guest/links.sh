@@ -7,7 +7,7 @@ HALF=$((BYTES / 4))
 
 # --- the relay's impairments, one machine -------------------------------------------------------------------------------------
 relay_start 7
-machine_start --ip 10.9.0.2/24,gw=10.9.0.1
+machine_start --ip 10.9.0.2/24,gw=10.9.0.1 --kernel-opts trace=net
 machine_wait 10.9.0.2
 moves clean 10.9.0.2 "$BYTES"
 relay_say loss 1
@@ -57,6 +57,9 @@ relay_say clear
 relay_say stats
 [ -z "${LINK_BYTES:-}" ] || echo "$answer"
 machine_end links 10.9.0.2
+# What the counters said in the end: what was lost went again before a timer ran out.
+check lost-segments-go-again grep -q 'recovery begun=[1-9][0-9]* resent=[1-9]' "$T/log"
+[ -z "${LINK_BYTES:-}" ] || grep 'recovery begun' "$T/log" | tail -n 1
 
 # --- other cards and lengths: QEMU itself, with a monitor ----------------------------------------------------------------------
 "$IBRIK" build --kernel-opts "net.ip=10.9.0.2/24,gw=10.9.0.1 log=info" --exec "$PEER" -o "$T/a.img" -- serve || { not_ok build; finish; }

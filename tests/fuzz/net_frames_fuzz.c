@@ -300,6 +300,22 @@ static void send_ip6(unsigned protocol, unsigned last, size_t skip, size_t bytes
 	receive(ETHERNET_BYTES + IP6_BYTES + bytes - (how & 32 ? MIN((size_t)next(), bytes) : 0));
 }
 
+/* Options that a connection with selective acknowledgements sends: that it has them, and blocks about what we are said to have heard. */
+static void sack_options(uint8_t *p, const struct tcp_fields *f)
+{
+	unsigned blocks = MIN((f->option_bytes - 4) / 8, 4u);
+
+	memset(p, 1, f->option_bytes);
+	p[0] = f->flags & 2 ? 4 : 5;
+	p[1] = f->flags & 2 ? 2 : (uint8_t)(2 + 8 * blocks);
+	for (unsigned i = 0; i < blocks && !(f->flags & 2); i++) {
+		uint32_t start = f->ack + (uint32_t)(int8_t)next() * 64;
+
+		put32(p + 2 + 8 * i, start);
+		put32(p + 6 + 8 * i, start + next() * 64u);
+	}
+}
+
 static void step_tcp(void)
 {
 	static const uint8_t windows[] = { 0, 1, 16, 255 };
@@ -323,6 +339,8 @@ static void step_tcp(void)
 	if (f.option_bytes + bytes > 48)
 		memset(p + TCP_BYTES + 48, 'x', f.option_bytes + bytes - 48);
 	frame_tcp(p, &f);
+	if (f.option_bytes >= 12 && next() & 1)
+		sack_options(p + TCP_BYTES, &f);
 	if (v6)
 		send_ip6(PROTO_TCP, PROTO_TCP, 0, TCP_BYTES + f.option_bytes + bytes);
 	else

@@ -169,11 +169,14 @@ static void each_lost_segment_goes_again_once(void)
 	ACKS(3, { 8, 20 }, { 4, 7 });
 	ACKS(7, { 8, 20 });
 	EXPECT(pcb.flags & TF_INFR);
+	/* Two more went before it began. */
 	ACKS(20);
+	EXPECT(pcb.flags & TF_INFR);
+	ACKS(22);
 	EXPECT(!(pcb.flags & TF_INFR));
 	for (unsigned i = 0; i < 20; i++)
 		EXPECT(sent[i] == (i == 0 || i == 3 || i == 7 ? 2u : 1u));
-	EXPECT(whole(20));
+	EXPECT(whole(22));
 }
 
 /* A burst: every other segment is lost; as many go out as come in. */
@@ -209,7 +212,7 @@ static void new_data_goes_out_when_there_is_room(void)
 	/* 5 may be under way: the first, and 4 that are new. */
 	EXPECT(sent[0] == 2);
 	EXPECT(fresh == 14);
-	ACKS(10);
+	ACKS(12);
 	EXPECT(pcb.cwnd == 5 * MSS);
 	EXPECT(!(pcb.flags & TF_INFR));
 }
@@ -231,6 +234,66 @@ static void without_blocks_a_partial_acknowledgement_sends_the_next(void)
 	ACKS(all);
 	EXPECT(!(pcb.flags & TF_INFR));
 	EXPECT(whole(all));
+}
+
+static void a_segment_that_is_lost_twice_goes_a_third_time(void)
+{
+	start(20, TF_SACK);
+	for (unsigned to = 2; to <= 20; to++)
+		ACKS(0, { 1, to });
+	EXPECT(sent[0] == 2 && fresh > 26);
+	/* What was sent after it arrives: two had gone before. */
+	for (unsigned to = 21; to <= 24; to++)
+		ACKS(0, { 1, to });
+	EXPECT(sent[0] == 2);
+	ACKS(0, { 1, 25 });
+	EXPECT(sent[0] == 3);
+	ACKS(0, { 1, 26 });
+	EXPECT(sent[0] == 3);
+	ACKS(26);
+	EXPECT(whole(26));
+}
+
+/* Leaves the first n segments, which are under way, as all that there are to send. */
+static void nothing_more(unsigned n)
+{
+	segs[n - 1].next = NULL;
+	pcb.unsent = NULL;
+}
+
+static void the_last_segments_are_recovered_without_three_behind_them(void)
+{
+	start(3, TF_SACK);
+	nothing_more(3);
+	ACKS(0, { 1, 2 });
+	EXPECT(sent[0] == 1);
+	ACKS(0, { 1, 3 });
+	EXPECT(sent[0] == 2 && sent[1] == 1 && sent[2] == 1);
+	/* A second one is lost near the end. */
+	start(8, TF_SACK);
+	nothing_more(8);
+	for (unsigned to = 2; to <= 6; to++)
+		ACKS(0, { 1, to });
+	ACKS(0, { 7, 8 }, { 1, 6 });
+	ACKS(6, { 7, 8 });
+	EXPECT(sent[0] == 2 && sent[6] == 2 && sent[7] == 1);
+	/* One alone tells nothing. */
+	start(1, TF_SACK);
+	nothing_more(1);
+	ACKS(0);
+	EXPECT(sent[0] == 1);
+}
+
+static void two_out_of_order_let_two_new_ones_go(void)
+{
+	start(4, TF_SACK);
+	ACKS(0, { 1, 2 });
+	EXPECT(fresh == 5);
+	ACKS(0, { 1, 3 });
+	EXPECT(fresh == 6 && sent[0] == 1);
+	/* They were only late. */
+	ACKS(4);
+	EXPECT(pcb.cwnd == 4 * MSS);
 }
 
 static void time_out(void)
@@ -351,6 +414,9 @@ int main(void)
 	RUN(no_more_goes_out_than_leaves_the_network);
 	RUN(new_data_goes_out_when_there_is_room);
 	RUN(without_blocks_a_partial_acknowledgement_sends_the_next);
+	RUN(a_segment_that_is_lost_twice_goes_a_third_time);
+	RUN(the_last_segments_are_recovered_without_three_behind_them);
+	RUN(two_out_of_order_let_two_new_ones_go);
 	RUN(a_time_out_spares_what_the_peer_has);
 	RUN(after_a_second_time_out_the_peer_is_not_believed);
 	RUN(a_time_out_ends_a_recovery);
