@@ -167,6 +167,8 @@ static void each_lost_segment_goes_again_once(void)
 		ACKS(0, { 8, to }, { 4, 7 }, { 1, 3 });
 	EXPECT(sent[0] == 2 && sent[3] == 2 && sent[7] == 2);
 	ACKS(3, { 8, 20 }, { 4, 7 });
+	/* lwIP has not taken it for the end, with a window of half: what was sent beyond is still within it. */
+	EXPECT(pcb.cwnd >= pcb.snd_nxt - pcb.lastack);
 	ACKS(7, { 8, 20 });
 	EXPECT(pcb.flags & TF_INFR);
 	/* Two more went before it began. */
@@ -318,6 +320,20 @@ static void a_time_out_spares_what_the_peer_has(void)
 	EXPECT(whole(3));
 }
 
+/* lwIP takes it for impossible that something is under way while it probes a window. */
+static void while_a_window_is_probed_nothing_is_taken_for_sent(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 1, 2 });
+	tcp_rexmit_rto_prepare(&pcb);
+	pcb.snd_wnd = 0;
+	pcb.persist_backoff = 1;
+	tcp_recover_timeout(record, &pcb);
+	ACKS(0, { 1, 3 });
+	EXPECT(!pcb.unacked);
+	EXPECT(whole(0));
+}
+
 static void after_a_second_time_out_the_peer_is_not_believed(void)
 {
 	start(10, TF_SACK);
@@ -418,6 +434,7 @@ int main(void)
 	RUN(the_last_segments_are_recovered_without_three_behind_them);
 	RUN(two_out_of_order_let_two_new_ones_go);
 	RUN(a_time_out_spares_what_the_peer_has);
+	RUN(while_a_window_is_probed_nothing_is_taken_for_sent);
 	RUN(after_a_second_time_out_the_peer_is_not_believed);
 	RUN(a_time_out_ends_a_recovery);
 	RUN(without_memory_lwip_does_it_alone);
