@@ -6,10 +6,11 @@
  *            takes none, for calls that only look at the struct file. Bitmaps too are read without the lock.
  *            Growing makes a bigger array and frees the old one after a grace period. One bit for each
  *            descriptor says "in use", one "close on exec"; a hint keeps the search for the lowest
- *            free one short.
+ *            free one short. A descriptor that is in use without a file has been reserved by a call that
+ *            must not begin what it could not hand out (fd_reserve()).
  * Interface: fd_*() in vfs.h.
  * Locking:   table->lock for every change.
- * Errors:    -EMFILE (RLIMIT_NOFILE), -EBADF, -ENOMEM.
+ * Errors:    -EMFILE (RLIMIT_NOFILE), -EBADF, -EBUSY (dup2() to a reserved one), -ENOMEM.
  */
 #include "fs/fdtable.h"
 #include "fs/inode.h"
@@ -165,7 +166,8 @@ static unsigned lowest_free(const struct fd_array *a, unsigned min)
 	return MAX(a->size, min);
 }
 
-int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec)
+/* The lowest free descriptor from min on, with that file, or reserved if it is NULL. */
+static int slot_take(struct fd_table *t, struct file *f, int min, bool cloexec)
 {
 	uint64_t limit = fd_limit();
 	struct fd_array *a;
@@ -191,9 +193,42 @@ int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec)
 	return r;
 }
 
+int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec) { return slot_take(t, f, min, cloexec); }
+
 int fd_install(struct file *f, int min, bool cloexec)
 {
 	return fd_table_install(current_process()->fds, f, min, cloexec);
+}
+
+int fd_reserve(bool cloexec) { return slot_take(current_process()->fds, NULL, 0, cloexec); }
+
+void fd_fill(int fd, struct file *f)
+{
+	struct fd_table *t = current_process()->fds;
+	struct fd_array *a;
+
+	mutex_lock(&t->lock);
+	a = table_array(t);
+	assert(bit_test(a->used, (unsigned)fd) && !a->slots[fd]);
+	rcu_assign(a->slots[fd], f);
+	mutex_unlock(&t->lock);
+}
+
+/* Nobody's any more; lock held. */
+static void slot_free(struct fd_table *t, struct fd_array *a, unsigned fd)
+{
+	bit_clear(a->used, fd);
+	bit_clear(a->cloexec, fd);
+	t->hint = MIN(t->hint, fd);
+}
+
+void fd_unreserve(int fd)
+{
+	struct fd_table *t = current_process()->fds;
+
+	mutex_lock(&t->lock);
+	slot_free(t, table_array(t), (unsigned)fd);
+	mutex_unlock(&t->lock);
 }
 
 /* Empties a slot; lock held. */
@@ -208,9 +243,7 @@ static struct file *slot_clear(struct fd_table *t, unsigned fd)
 	if (!f)
 		return NULL;
 	rcu_assign(a->slots[fd], NULL);
-	bit_clear(a->used, fd);
-	bit_clear(a->cloexec, fd);
-	t->hint = MIN(t->hint, fd);
+	slot_free(t, a, fd);
 	return f;
 }
 
@@ -241,13 +274,15 @@ int fd_dup2(int old, int new, bool cloexec)
 		return -EBADF;
 	mutex_lock(&t->lock);
 	r = table_grow(t, new);
+	a = table_array(t);
+	if (!r && bit_test(a->used, new) && !a->slots[new])
+		r = -EBUSY;
 	if (r) {
 		mutex_unlock(&t->lock);
 		file_put(f);
 		return r;
 	}
 	replaced = slot_clear(t, new);
-	a = table_array(t);
 	bit_set(a->used, new);
 	if (cloexec)
 		bit_set(a->cloexec, new);
@@ -373,10 +408,10 @@ struct fd_table *fd_table_copy(struct fd_table *from)
 			continue;
 		file_get(a->slots[i]);
 		b->slots[i] = a->slots[i];
+		bit_set(b->used, i);
+		if (bit_test(a->cloexec, i))
+			bit_set(b->cloexec, i);
 	}
-	memcpy(b->used, a->used, a->size / 8);
-	memcpy(b->cloexec, a->cloexec, a->size / 8);
-	t->hint = from->hint;
 	mutex_unlock(&from->lock);
 	return t;
 }

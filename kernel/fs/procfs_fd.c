@@ -5,13 +5,25 @@
  *            need not be a path, since a pipe has none and a file may have been removed. The files are
  *            those of the process, so what is below task/TID looks at the thread's number nowhere.
  * Interface: the functions of procfs.h, for the tables in procfs_pid.c.
- * Locking:   fs->lock while the working directory is referenced. A descriptor is looked up anew at each
- *            step and its file referenced, so it may go between find and show, but not under show.
+ * Locking:   process_list_lock, under which a process that ends lets go of what it has, while that is referenced; fs->lock inside it
+ *            for the working directory. A descriptor is looked up anew at each step and its file referenced, so
+ *            it may go between find and show, but not under show.
  * Errors:    -ENOENT (the process or the descriptor is not there, or no longer), -ENOMEM.
  */
 #include "fs/procfs.h"
 #include "lib/string.h"
 #include "linux/process.h"
+
+/* Copies as much of a text of n bytes as there is room for, or passes the error on that n is; frees the text. */
+static ssize_t text_copy(char *text, ssize_t n, char *buf, size_t size)
+{
+	if (n > 0) {
+		n = (ssize_t)MIN((size_t)n, size);
+		memcpy(buf, text, (size_t)n);
+	}
+	kfree(text);
+	return n;
+}
 
 /* Copies the path of a dentry, or passes its error on; takes the reference. */
 static ssize_t path_put(struct dentry *d, char *buf, size_t size)
@@ -23,13 +35,8 @@ static ssize_t path_put(struct dentry *d, char *buf, size_t size)
 		return PTR_ERR(d);
 	text = kmalloc(PATH_MAX);
 	n = text ? dentry_path(d, text, PATH_MAX) : -ENOMEM;
-	if (n > 0) {
-		n = MIN((size_t)n, size);
-		memcpy(buf, text, n);
-	}
-	kfree(text);
 	dentry_put(d);
-	return n;
+	return text_copy(text, n, buf, size);
 }
 
 struct dentry *proc_exe_follow(const struct gen_ref *ref)
@@ -37,12 +44,15 @@ struct dentry *proc_exe_follow(const struct gen_ref *ref)
 	struct process *p = process_find(ref->pid);
 	struct dentry *d = ERR_PTR(-ENOENT);
 
-	if (p && p->mm && p->mm->exe_file && p->mm->exe_file->dentry) {
+	if (!p)
+		return d;
+	mutex_lock(&process_list_lock);
+	if (p->mm && p->mm->exe_file && p->mm->exe_file->dentry) {
 		d = p->mm->exe_file->dentry;
 		dentry_get(d);
 	}
-	if (p)
-		process_put(p);
+	mutex_unlock(&process_list_lock);
+	process_put(p);
 	return d;
 }
 
@@ -56,14 +66,17 @@ struct dentry *proc_cwd_follow(const struct gen_ref *ref)
 	struct process *p = process_find(ref->pid);
 	struct dentry *d = ERR_PTR(-ENOENT);
 
-	if (p && p->fs) {
+	if (!p)
+		return d;
+	mutex_lock(&process_list_lock);
+	if (p->fs) {
 		mutex_lock(&p->fs->lock);
 		d = p->fs->cwd;
 		dentry_get(d);
 		mutex_unlock(&p->fs->lock);
 	}
-	if (p)
-		process_put(p);
+	mutex_unlock(&process_list_lock);
+	process_put(p);
 	return d;
 }
 
@@ -84,14 +97,31 @@ ssize_t proc_root_readlink(const struct gen_ref *ref, char *buf, size_t size)
 	return 1;
 }
 
+/* The descriptors of a process, referenced, or NULL. */
+static struct fd_table *table_of(int pid)
+{
+	struct process *p = process_find(pid);
+	struct fd_table *t;
+
+	if (!p)
+		return NULL;
+	mutex_lock(&process_list_lock);
+	t = p->fds;
+	if (t)
+		fd_table_get(t);
+	mutex_unlock(&process_list_lock);
+	process_put(p);
+	return t;
+}
+
 /* The file of a reference's descriptor, referenced, or NULL. */
 static struct file *ref_file(const struct gen_ref *ref)
 {
-	struct process *p = process_find(ref->pid);
-	struct file *f = p && p->fds ? fd_table_file(p->fds, ref->index) : NULL;
+	struct fd_table *t = table_of(ref->pid);
+	struct file *f = t ? fd_table_file(t, ref->index) : NULL;
 
-	if (p)
-		process_put(p);
+	if (t)
+		fd_table_put(t);
 	return f;
 }
 
@@ -118,19 +148,15 @@ static struct dentry *fd_follow(const struct gen_ref *ref)
 static ssize_t fd_readlink(const struct gen_ref *ref, char *buf, size_t size)
 {
 	struct file *f = ref_file(ref);
-	char *text = kmalloc(PATH_MAX);
-	ssize_t n = -ENOENT;
+	char *text;
+	ssize_t n;
 
-	if (f && text) {
-		n = file_path(f, text, PATH_MAX);
-		n = MIN(n, (ssize_t)size);
-		if (n > 0)
-			memcpy(buf, text, n);
-	}
-	if (f)
-		file_put(f);
-	kfree(text);
-	return n;
+	if (!f)
+		return -ENOENT;
+	text = kmalloc(PATH_MAX);
+	n = text ? file_path(f, text, PATH_MAX) : -ENOMEM;
+	file_put(f);
+	return text_copy(text, n, buf, size);
 }
 
 static int fdinfo_show(struct text *t, const struct gen_ref *ref)
@@ -176,14 +202,13 @@ static int fd_number_emit(int fd, struct file *f, void *arg)
 
 static bool fd_number_next(const struct gen_ref *dir, int after, int *number, char name[32])
 {
-	struct process *p = process_find(dir->pid);
+	struct fd_table *t = table_of(dir->pid);
 	struct fd_above n = { .after = after, .best = -1 };
 
-	if (!p)
+	if (!t)
 		return false;
-	if (p->fds)
-		fd_each(p->fds, fd_number_emit, &n);
-	process_put(p);
+	fd_each(t, fd_number_emit, &n);
+	fd_table_put(t);
 	*number = n.best;
 	snprintf(name, 32, "%d", n.best);
 	return n.best >= 0;

@@ -16,8 +16,6 @@
 #include "linux/process.h"
 #include "linux/signal.h"
 
-#define THREADS_MAX 65536u
-
 /* --- processes and threads -------------------------------------------------------------------------- */
 
 /* The process of a reference; *t receives its thread (the first one outside task/), referenced. */

@@ -150,6 +150,10 @@ static inline bool file_try_get(struct file *f)
 }
 /* Lowest free descriptor >= min, or -EMFILE. Takes over the caller's reference of f on success. */
 int fd_install(struct file *f, int min, bool cloexec);
+/* A descriptor for a file that there is not yet, for calls that must not begin what they could not hand out. */
+int fd_reserve(bool cloexec);
+void fd_fill(int fd, struct file *f); /* takes over the reference */
+void fd_unreserve(int fd);
 int fd_close(int fd);
 int fd_dup2(int old, int new, bool cloexec); /* new == old is the caller's case */
 int fd_cloexec(int fd, int set);       /* set < 0 asks; 0/1 sets */

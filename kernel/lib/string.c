@@ -198,6 +198,17 @@ bool str_starts(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+size_t text_part(const char *s, size_t n, size_t max)
+{
+	size_t part = max;
+
+	if (n <= max)
+		return n;
+	while (part && s[part] != ' ')
+		part--;
+	return part ? part : max;
+}
+
 int parse_u64(const char *s, const char **end, uint64_t *value)
 {
 	unsigned base = 10;

@@ -25,6 +25,8 @@ char *strrchr(const char *s, int c);
 char *strstr(const char *haystack, const char *needle);
 size_t strlcpy(char *dst, const char *src, size_t size);
 bool str_starts(const char *s, const char *prefix);
+/* How many of n bytes of text go into a line of max bytes: up to a blank, or as many as fit if no word ends before that. Not 0, unless n is. */
+size_t text_part(const char *s, size_t n, size_t max);
 
 /*
  * Formatted text: d i u x X o c s p %, flags - 0 + space #, width and precision (also *), and

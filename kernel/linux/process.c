@@ -253,13 +253,19 @@ void process_kill(struct process *p, int status)
 
 void process_finish(struct process *p, int status)
 {
+	struct fd_table *fds = p->fds;
+	struct fs_context *fs = p->fs;
+	struct mm *mm = p->mm;
+
 	timers_free(p);
-	fd_table_put(p->fds);
-	fs_context_put(p->fs);
+	/* /proc takes references of all three under the lock. */
+	mutex_lock(&process_list_lock);
 	p->fds = NULL;
 	p->fs = NULL;
+	mutex_unlock(&process_list_lock);
+	fd_table_put(fds);
+	fs_context_put(fs);
 	mutex_lock(&process_list_lock);
-	struct mm *mm = p->mm;
 	p->mm = NULL;
 	mutex_unlock(&process_list_lock);
 	gate_free(mm);

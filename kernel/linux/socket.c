@@ -359,20 +359,27 @@ static long accept_file(struct file *f, struct socket *s, uaddr_t addr, uaddr_t 
 	struct socket *fresh;
 	struct file *nf;
 	long r;
+	int fd;
 
 	if (!s->ops->accept)
 		return -EOPNOTSUPP;
+	/* First, so that a connection for which there is none waits until there is. */
+	fd = fd_reserve(flags & SOCK_CLOEXEC);
+	if (fd < 0)
+		return fd;
 	fresh = s->ops->accept(s, f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+	r = PTR_ERR(fresh);
 	if (IS_ERR(fresh))
-		return PTR_ERR(fresh);
+		goto unreserve;
 	nf = socket_file_new(fresh, flags);
+	r = PTR_ERR(nf);
 	if (IS_ERR(nf))
-		return PTR_ERR(nf);
+		goto unreserve;
 	if (addr) {
 		struct socket_addr a;
 
 		memset(&a, 0, sizeof(a));
-		r = fresh->ops->getname(fresh, &a, true);
+		r = fresh->ops->getname(fresh, &a, SOCKET_ACCEPTED);
 		if (r) /* it hung up already */
 			r = -ECONNABORTED;
 		else
@@ -380,11 +387,12 @@ static long accept_file(struct file *f, struct socket *s, uaddr_t addr, uaddr_t 
 		if (r)
 			goto drop;
 	}
-	r = fd_install(nf, 0, flags & SOCK_CLOEXEC);
-	if (r >= 0)
-		return r;
+	fd_fill(fd, nf);
+	return fd;
 drop:
 	file_put(nf);
+unreserve:
+	fd_unreserve(fd);
 	return r;
 }
 
@@ -406,7 +414,7 @@ long sys_accept4(int fd, uaddr_t addr, uaddr_t len, int flags)
 
 long sys_accept(int fd, uaddr_t addr, uaddr_t len) { return sys_accept4(fd, addr, len, 0); }
 
-static long socket_name(int fd, uaddr_t addr, uaddr_t len, bool peer)
+static long socket_name(int fd, uaddr_t addr, uaddr_t len, enum socket_whose whose)
 {
 	struct socket_addr a;
 	struct file *f;
@@ -416,13 +424,13 @@ static long socket_name(int fd, uaddr_t addr, uaddr_t len, bool peer)
 	if (IS_ERR(s))
 		return PTR_ERR(s);
 	memset(&a, 0, sizeof(a));
-	r = s->ops->getname ? s->ops->getname(s, &a, peer) : -EOPNOTSUPP;
+	r = s->ops->getname ? s->ops->getname(s, &a, whose) : -EOPNOTSUPP;
 	file_put(f);
 	return r ? r : socket_addr_put_user(&a, addr, len);
 }
 
-long sys_getsockname(int fd, uaddr_t addr, uaddr_t len) { return socket_name(fd, addr, len, false); }
-long sys_getpeername(int fd, uaddr_t addr, uaddr_t len) { return socket_name(fd, addr, len, true); }
+long sys_getsockname(int fd, uaddr_t addr, uaddr_t len) { return socket_name(fd, addr, len, SOCKET_OWN); }
+long sys_getpeername(int fd, uaddr_t addr, uaddr_t len) { return socket_name(fd, addr, len, SOCKET_PEER); }
 
 long sys_shutdown(int fd, int how)
 {

@@ -377,33 +377,32 @@ static void control_put_all(struct control_out *c, const struct socket_control *
 	}
 }
 
-/* Installs as many of the received files as there is room for, drops the others. */
+/* Installs as many of the received files as there is room for, and descriptors, and drops the others. The message says how many came. */
 static void control_put_files(struct control_out *c, struct socket_msg *m, bool cloexec)
 {
 	size_t left = c->room - c->used, room = 0, n, bytes;
-	uaddr_t data;
+	uaddr_t data = c->at + c->used + sizeof(struct socket_cmsg);
 
 	if (left > sizeof(struct socket_cmsg))
 		room = (left - sizeof(struct socket_cmsg)) / sizeof(int);
-	n = MIN(room, (size_t)m->nfiles);
+	for (n = 0; n < room && n < m->nfiles; n++) {
+		int fd = fd_reserve(cloexec);
+
+		if (fd < 0)
+			break;
+		if (put_user(data + n * sizeof(fd), fd)) {
+			fd_unreserve(fd);
+			break;
+		}
+		fd_fill(fd, m->files[n]);
+	}
 	if (n < m->nfiles)
 		*c->flags |= MSG_CTRUNC;
-	bytes = n * sizeof(int);
-	data = n ? control_put(c, SOL_SOCKET, SCM_RIGHTS, &bytes) : 0;
-	for (size_t i = 0; i < m->nfiles; i++) {
-		int fd = -1;
-
-		if (data && i < n) {
-			fd = fd_install(m->files[i], 0, cloexec);
-			if (fd < 0)
-				*c->flags |= MSG_CTRUNC;
-			else if (put_user(data + i * sizeof(fd), fd))
-				*c->flags |= MSG_CTRUNC;
-		}
-		if (fd < 0)
-			file_put(m->files[i]);
-	}
+	files_put(m->files + n, m->nfiles - n);
 	m->nfiles = 0;
+	bytes = n * sizeof(int);
+	if (n)
+		control_put(c, SOL_SOCKET, SCM_RIGHTS, &bytes);
 }
 
 static long receive_message(struct file *f, struct socket *s, struct user_msghdr *h, int flags)

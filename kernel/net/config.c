@@ -286,7 +286,7 @@ static void advertisement_take(const struct ra_dns *said)
 		advertised_timer(NULL);
 }
 
-int net_ip6_input(struct pbuf *p, struct netif *in)
+void net_ip6_look(struct pbuf *p, struct netif *in)
 {
 	struct {
 		uint8_t source[16], destination[16]; /* the pseudo header: RFC 8200, 8.1 */
@@ -300,20 +300,19 @@ int net_ip6_input(struct pbuf *p, struct netif *in)
 	/* A router's advertisements come from its own link, and from nowhere else. */
 	if (in != netif || p->len < IP6_HLEN + 16 || IP6H_NEXTH(h) != NEXT_ICMP6 || ((const uint8_t *)h)[IP6_HLEN] != RA_TYPE ||
 	    IP6H_HOPLIM(h) != 255 || ((const uint8_t *)&h->src)[0] != 0xfe || (((const uint8_t *)&h->src)[1] & 0xc0) != 0x80)
-		return 0;
+		return;
 	len = IP6H_PLEN(h);
 	if (len > sizeof(sum.message) || len > (size_t)p->tot_len - IP6_HLEN)
-		return 0;
+		return;
 	memcpy(sum.source, &h->src, 16);
 	memcpy(sum.destination, &h->dest, 16);
 	sum.length = lwip_htonl((uint32_t)len);
 	sum.next = lwip_htonl(NEXT_ICMP6);
 	pbuf_copy_partial(p, sum.message, (uint16_t)len, IP6_HLEN);
 	if (inet_chksum(&sum, (uint16_t)(offsetof(typeof(sum), message) + len)))
-		return 0;
+		return;
 	if (ra_parse(sum.message, len, &said))
 		advertisement_take(&said);
-	return 0; /* lwIP shall read it, too */
 }
 
 /* --- events -------------------------------------------------------------------------------------------------------------------- */

@@ -66,10 +66,23 @@ void net_lock(void)
 
 static uint64_t timer_due_ns(void) { return MIN(tcp_conn_due_ns(), net_timers_due_ns()); }
 
+static bool local_waits(void)
+{
+	struct netif *n;
+
+	NETIF_FOREACH(n)
+		if (n->loop_first)
+			return true;
+	return false;
+}
+
 /* Delivers what was sent, and says what is due next. True: frames left the machine. */
 static bool finish(void)
 {
-	netif_poll_all();
+	/* Between addresses of two interfaces the answer may wait at one that has been looked at already. */
+	do
+		netif_poll_all();
+	while (local_waits());
 	tcp_conn_settle();
 	return net_devices_flush();
 }

@@ -134,9 +134,9 @@ static void devices(struct text *t)
 static void connections(struct text *t, const struct tcp_conn_counters *c)
 {
 	text_printf(t, "connections open=%lu time_waits=%lu time_waits_cut=%lu timer_runs=%lu half_open_overflows=%lu cookies_sent=%lu cookies_taken=%lu"
-		       " cookies_refused=%lu unacceptable=%lu no_memory=%lu memory_stalls=%lu\n",
+		       " cookies_refused=%lu unacceptable=%lu no_memory=%lu memory_stalls=%lu memory_drops=%lu\n",
 		    c->connections, c->time_waits, c->time_waits_cut, c->timer_runs, c->syn_overflows, c->cookies_sent, c->cookies_taken,
-		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls);
+		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls, c->memory_drops);
 }
 
 static void recovery(struct text *t, const struct tcp_recover_counters *c)
@@ -234,13 +234,9 @@ static void print_all(void)
 		while (t.buf[at + n] != '\n')
 			n++;
 		/* A line of the log has room for 240 bytes. */
-		for (size_t done = 0; done < n;) {
-			size_t part = MIN(n - done, (size_t)200);
-
-			while (part < n - done && t.buf[at + done + part] != ' ')
-				part--;
+		for (size_t done = 0, part; done < n; done += part + (t.buf[at + done + part] == ' ')) {
+			part = text_part(t.buf + at + done, n - done, 200);
 			log_warn("net: %.*s", (int)part, t.buf + at + done);
-			done += part + (done + part < n);
 		}
 		at += n + 1;
 	}

@@ -22,6 +22,12 @@
 #include "lwip/netif.h"
 #include "lwip/snmp.h"
 
+/*
+ * Sums that lwIP looks at, only while a frame of the device is under way: what this machine sends to the interface's own address comes back
+ * without the sums that are left to the device.
+ */
+#define CHECKS (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+
 struct list net_devices = LIST_INIT(net_devices);
 
 static struct netif *loopback(void)
@@ -44,6 +50,17 @@ void net_loopback_init(void)
 	lo->mtu = 65535;
 }
 
+/* Hands a segment to TCP that has come through loopback; where from and where to has been set. */
+static void tcp_here(struct pbuf *p, struct netif *inp, u16_t head)
+{
+	ip_data.current_netif = ip_data.current_input_netif = inp;
+	ip_data.current_ip_header_tot_len = head;
+	pbuf_remove_header(p, head);
+	tcp_input(p, inp);
+	ip_data.current_netif = ip_data.current_input_netif = NULL;
+	ip_data.current_ip_header_tot_len = 0;
+}
+
 /*
  * What comes through loopback is this machine's own: whole, with a header of which nothing need be checked, and for this machine whatever address of
  * 127.0.0.0/8 it names (RFC 1122, section 3.2.1.3), of which lwIP would take 127.0.0.1 alone. TCP gets it at once.
@@ -57,15 +74,46 @@ int net_ip4_input(struct pbuf *p, struct netif *inp)
 		return 0;
 	ip_addr_copy_from_ip4(ip_data.current_iphdr_dest, h->dest);
 	ip_addr_copy_from_ip4(ip_data.current_iphdr_src, h->src);
-	ip_data.current_netif = ip_data.current_input_netif = inp;
 	ip_data.current_ip4_header = h;
-	ip_data.current_ip_header_tot_len = IP_HLEN;
-	pbuf_remove_header(p, IP_HLEN);
 	MIB2_STATS_INC(mib2.ipindelivers);
-	tcp_input(p, inp);
-	ip_data.current_netif = ip_data.current_input_netif = NULL;
+	tcp_here(p, inp, IP_HLEN);
 	ip_data.current_ip4_header = NULL;
-	ip_data.current_ip_header_tot_len = 0;
+	return 1;
+}
+
+bool net_has_ip6(struct netif *netif, const ip6_addr_t *ip)
+{
+	s8_t i = netif_get_ip6_addr_match(netif, ip);
+
+	return i >= 0 && ip6_addr_isvalid(netif_ip6_addr_state(netif, i));
+}
+
+static bool is_here(const ip6_addr_t *ip)
+{
+	struct netif *n;
+
+	NETIF_FOREACH(n)
+		if (net_has_ip6(n, ip))
+			return true;
+	return false;
+}
+
+int net_ip6_here(struct pbuf *p, struct netif *inp)
+{
+	struct ip6_hdr *h = p->payload;
+	ip6_addr_t to, from;
+
+	if (net_device_of(inp) || p->len < IP6_HLEN || IP6H_NEXTH(h) != IP6_NEXTH_TCP || IP6H_PLEN(h) != p->tot_len - IP6_HLEN)
+		return 0;
+	ip6_addr_copy_from_packed(to, h->dest);
+	ip6_addr_copy_from_packed(from, h->src);
+	if (!ip6_addr_isloopback(&from) || !is_here(&to))
+		return 0;
+	ip_addr_copy_from_ip6(ip_data.current_iphdr_dest, to);
+	ip_addr_copy_from_ip6(ip_data.current_iphdr_src, from);
+	ip_data.current_ip6_header = h;
+	tcp_here(p, inp, IP6_HLEN);
+	ip_data.current_ip6_header = NULL;
 	return 1;
 }
 
@@ -181,14 +229,13 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 	dev->rx_frames++;
 	dev->rx_bytes += p->tot_len;
 	/* The sums of this frame are looked at unless the device has done so. */
-	if (checked && !is_fragment(p))
-		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
-	else
-		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+	if (!checked || is_fragment(p))
+		netif->chksum_flags |= CHECKS;
 	if (!acceptable(netif, p) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}
+	netif->chksum_flags &= ~CHECKS;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------- */
@@ -206,6 +253,7 @@ static err_t netif_setup(struct netif *netif)
 	netif->output = unreach_output_v4;
 	netif->output_ip6 = unreach_output_v6;
 	netif->linkoutput = link_output;
+	netif->chksum_flags &= ~CHECKS;
 	if (dev->offload & NET_OFFLOAD_TX_CSUM)
 		netif->chksum_flags &= ~NETIF_CHECKSUM_GEN_TCP;
 	MIB2_INIT_NETIF(netif, snmp_ifType_ethernet_csmacd, 1000000000);

@@ -6,6 +6,8 @@
 
 #include "net/net.h"
 
+struct ip6_addr;
+
 void net_loopback_init(void);
 /* A packet of that many bytes went from here to here without lwIP's interface: it is counted there. Core lock held. */
 void net_loopback_count(unsigned bytes);
@@ -21,6 +23,8 @@ struct net_device *net_device_of(const struct netif *netif);
 void net_interface_name(const struct netif *netif, char name[16]);
 /* The interface with that name, or NULL. */
 struct netif *net_interface_find(const char *name);
+/* Is that IPv6 address the interface's, and known to be nobody else's? */
+bool net_has_ip6(struct netif *netif, const struct ip6_addr *ip);
 /* Number as in if_nametoindex(): lo is 1. */
 static inline unsigned net_interface_index(unsigned netif_num) { return netif_num + 1; }
 

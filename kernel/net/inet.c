@@ -143,16 +143,16 @@ void inet_end_format(const struct inet_sock *i, const struct inet_end *end, stru
 	}
 }
 
-int inet_getname(struct socket *s, struct socket_addr *addr, bool peer)
+int inet_getname(struct socket *s, struct socket_addr *addr, enum socket_whose whose)
 {
 	struct inet_sock *i = inet_of(s);
 	int r = 0;
 
 	mutex_lock(&i->lock);
-	if (peer && !i->remote.port)
+	if (whose != SOCKET_OWN && (!i->remote.port || (whose == SOCKET_PEER && inet_is_tcp(i) && !tcp_has_peer(i))))
 		r = -ENOTCONN;
 	else
-		inet_end_format(i, peer ? &i->remote : &i->local, addr);
+		inet_end_format(i, whose == SOCKET_OWN ? &i->local : &i->remote, addr);
 	mutex_unlock(&i->lock);
 	return r;
 }
@@ -164,12 +164,8 @@ bool inet_is_local(const ip_addr_t *ip)
 	if (ip_addr_isany(ip) || ip_addr_isloopback(ip))
 		return true;
 	NETIF_FOREACH(n) {
-		if (IP_IS_V4(ip)) {
-			if (ip4_addr_eq(netif_ip4_addr(n), ip_2_ip4(ip)))
-				return true;
-		} else if (netif_get_ip6_addr_match(n, ip_2_ip6(ip)) >= 0) {
+		if (IP_IS_V4(ip) ? ip4_addr_eq(netif_ip4_addr(n), ip_2_ip4(ip)) : net_has_ip6(n, ip_2_ip6(ip)))
 			return true;
-		}
 	}
 	return false;
 }

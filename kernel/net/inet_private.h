@@ -104,7 +104,7 @@ void inet_port_release(struct inet_sock *i); /* core lock held; nothing if it ha
 void inet_port_share(struct inet_sock *i, uint16_t port);
 /* Calls visit for every socket of TCP or UDP that has a port. Core lock held. */
 void inet_port_each(bool tcp, void (*visit)(struct inet_sock *i, void *arg), void *arg);
-int inet_getname(struct socket *s, struct socket_addr *addr, bool peer);
+int inet_getname(struct socket *s, struct socket_addr *addr, enum socket_whose whose);
 /* lwIP's error as -errno. */
 int inet_error(err_t e);
 
@@ -122,7 +122,7 @@ static inline bool inet_wants(const struct inet_sock *i, unsigned what)
 int inet_setopt(struct socket *s, int level, int name, const void *value, unsigned len);
 int inet_getopt(struct socket *s, int level, int name, void *value, unsigned *len);
 
-/* --- inet_tcp.c, inet_udp.c --------------------------------------------------------------------------------- */
+/* --- inet_tcp.c, tcp_option.c, inet_udp.c --------------------------------------------------------------------------------- */
 struct socket *tcp_create(int domain, int protocol);
 struct socket *udp_create(int domain, int protocol);
 /* TCP's own options; core lock held, len is at least 4. -ENOPROTOOPT. */
@@ -130,6 +130,8 @@ int tcp_setopt(struct inet_sock *i, int level, int name, int value);
 int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *len);
 /* Bytes that wait in a UDP socket, and the datagrams for which it had no room. Takes its lock. */
 void udp_sock_figures(struct inet_sock *i, size_t *waiting, uint64_t *dropped);
+/* Does the connection stand? lock held. */
+bool tcp_has_peer(const struct inet_sock *i);
 /* Applies what the options of IP say to the control block; core lock held. */
 void tcp_ip_options(struct inet_sock *i);
 

@@ -1,5 +1,5 @@
 /*
- * kernel/net/inet_tcp.c - TCP sockets: connections, from the first SYN to the last.
+ * kernel/net/inet_tcp.c - TCP sockets: connections that are made. How they end is in tcp_close.c.
  *
  * Theory:    a socket has at most one control block of lwIP. The block holds a reference of the socket, which goes when lwIP frees the block
  *            (pcb_gone(), called through its extension argument): so lwIP's callbacks always find their socket, and
@@ -93,6 +93,8 @@ static void pcb_gone(u8_t id, void *data)
 	mutex_unlock(&t->inet.lock);
 	tcp_sock_put(t);
 }
+
+bool tcp_has_peer(const struct inet_sock *i) { return container_of(i, struct tcp_sock, inet)->state == TCP_CONNECTED; }
 
 bool tcp_accept_full(struct tcp_sock *t)
 {
@@ -441,6 +443,8 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	t->attempt = true;
 	t->inet.remote = to;
 	t->inet.local.ip = *from;
+	/* What an attempt before this one met is over, too. */
+	atomic_store_explicit(&t->inet.base.error, 0, memory_order_relaxed);
 	mutex_unlock(&t->inet.lock);
 	tcp_ip_options(&t->inet);
 	r = inet_error(tcp_connect(t->pcb, &to.ip, to.port, connection_made));
@@ -456,8 +460,7 @@ static int connect_start(struct tcp_sock *t, struct inet_end to)
 	return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
 }
 
-/* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
-static void start_over(struct tcp_sock *t)
+void tcp_start_over(struct tcp_sock *t)
 {
 	if (t->state != TCP_OVER || !t->attempt)
 		return;
@@ -485,7 +488,7 @@ static int connect_wait(struct tcp_sock *t, uint64_t deadline)
 		r = socket_take_error(&t->inet.base);
 		if (!r && t->state != TCP_CONNECTED)
 			r = -ECONNABORTED;
-		start_over(t);
+		tcp_start_over(t);
 	}
 	mutex_unlock(&t->inet.lock);
 	return r;
@@ -518,7 +521,7 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 		r = socket_take_error(s);
 		r = r ? r : t->attempt ? -ECONNABORTED : -EISCONN;
 		mutex_lock(&t->inet.lock);
-		start_over(t);
+		tcp_start_over(t);
 		mutex_unlock(&t->inet.lock);
 	}
 	net_unlock();
@@ -534,135 +537,6 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 		net_unlock();
 	}
 	return r;
-}
-
-/* --- closing -------------------------------------------------------------------------------------------------------------- */
-
-static int tcp_sock_shutdown(struct socket *s, int how)
-{
-	struct tcp_sock *t = tcp_sock(s);
-	bool rx = how != SHUT_WR, tx = how != SHUT_RD;
-	int r = 0;
-
-	net_lock();
-	mutex_lock(&t->inet.lock);
-	if (t->state == TCP_LISTENING && rx) {
-		/* It may listen again. */
-		t->state = TCP_NEW;
-		s->listening = false;
-		waitq_wake_all(&t->inet.readers, EVENTS_IN | EPOLLHUP | EPOLLRDHUP);
-		mutex_unlock(&t->inet.lock);
-		tcp_conn_drop_half_open(&t->half_open);
-		tcp_close(t->pcb);
-		net_unlock();
-		return 0;
-	}
-	if (t->state != TCP_CONNECTED && t->state != TCP_CONNECTING) {
-		/* Linux remembers it all the same. */
-		r = -ENOTCONN;
-		t->inet.rx_shut |= rx && t->state == TCP_NEW;
-	} else {
-		t->inet.rx_shut |= rx;
-		t->inet.tx_shut |= tx;
-		waitq_wake_all(&t->inet.readers, (rx ? EVENTS_IN | EPOLLRDHUP : 0) | EVENTS_OUT |
-				(t->inet.tx_shut && (t->inet.rx_shut || t->rx_end_seen) ? EPOLLHUP : 0));
-		waitq_wake_all(&t->inet.writers, 0);
-	}
-	mutex_unlock(&t->inet.lock);
-	if (!r && tx && t->pcb) {
-		tcp_conn_enter(t->pcb);
-		tcp_shutdown(t->pcb, 0, 1);
-	}
-	net_unlock();
-	return r;
-}
-
-/* Lets go of the connection; lwIP brings it to its end. Core lock held. */
-static void pcb_close(struct tcp_sock *t, bool reset)
-{
-	struct tcp_pcb *pcb = t->pcb;
-
-	if (pcb->state == LISTEN)
-		tcp_conn_drop_half_open(&t->half_open);
-	else
-		tcp_conn_enter(pcb);
-	if (reset && pcb->state != LISTEN) {
-		tcp_abort(pcb);
-		return;
-	}
-	if (pcb->state != LISTEN) {
-		/* lwIP takes a window that is not open for unread data; there is none. */
-		pcb->rcv_wnd = TCP_WND_MAX(pcb);
-		tcp_recv(pcb, NULL);
-		tcp_err(pcb, NULL);
-	}
-	/* An error would mean no memory for the FIN, and lwIP tries that again by itself. */
-	tcp_close(pcb);
-}
-
-void tcp_linger_end(struct tcp_sock *t)
-{
-	mutex_lock(&t->inet.lock);
-	t->linger_waits = false;
-	waitq_wake_all(&t->inet.writers, 0);
-	mutex_unlock(&t->inet.lock);
-}
-
-static void linger(struct tcp_sock *t, int seconds)
-{
-	uint64_t deadline = clock_monotonic_ns() + (uint64_t)seconds * NSEC_PER_SEC;
-
-	mutex_lock(&t->inet.lock);
-	while (t->linger_waits && waitq_wait(&t->inet.writers, &t->inet.lock, deadline, true) == 0)
-		;
-	mutex_unlock(&t->inet.lock);
-}
-
-static void tcp_sock_release(struct socket *s)
-{
-	struct tcp_sock *t = tcp_sock(s);
-	int seconds = atomic_load_explicit(&s->linger_seconds, memory_order_relaxed);
-	struct pbuf *unread;
-	struct list pending;
-	bool reset;
-
-	list_init(&pending);
-	net_lock();
-	t->orphan = true;
-	mutex_lock(&t->inet.lock);
-	t->linger_waits = seconds > 0 && t->pcb && t->state != TCP_LISTENING;
-	t->state = TCP_OVER;
-	list_splice_back(&pending, &t->pending);
-	t->npending = 0;
-	/* A connection that is dropped with bytes unread is reset, so that the peer learns of it (RFC 2525, section 2.17). */
-	reset = t->rx_bytes || seconds == 0;
-	unread = t->rx;
-	t->rx = NULL;
-	t->rx_end = &t->rx;
-	t->rx_bytes = 0;
-	mutex_unlock(&t->inet.lock);
-	tcp_data_settle(t);
-	if (t->pcb)
-		pcb_close(t, reset);
-	while (unread) {
-		struct pbuf *next = unread->next;
-
-		unread->next = NULL;
-		unread->tot_len = unread->len;
-		pbuf_free(unread);
-		unread = next;
-	}
-	net_unlock();
-	if (seconds > 0)
-		linger(t, seconds);
-	while (!list_empty(&pending)) {
-		struct tcp_sock *child = list_first(&pending, struct tcp_sock, pending_link);
-
-		list_del(&child->pending_link);
-		atomic_store_explicit(&child->inet.base.linger_seconds, 0, memory_order_relaxed);
-		tcp_sock_release(&child->inet.base);
-	}
-	tcp_sock_put(t);
 }
 
 /* --- polling, options ------------------------------------------------------------------------------------------------------- */

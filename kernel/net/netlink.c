@@ -177,14 +177,14 @@ static int netlink_connect(struct socket *s, const struct socket_addr *addr, int
 	return 0;
 }
 
-static int netlink_getname(struct socket *s, struct socket_addr *addr, bool peer)
+static int netlink_getname(struct socket *s, struct socket_addr *addr, enum socket_whose whose)
 {
 	struct netlink_sock *n = netlink_of(s);
 	struct sockaddr_nl nl = { .nl_family = AF_NETLINK };
 
 	mutex_lock(&n->lock);
-	nl.nl_pid = peer ? n->peer : n->portid;
-	nl.nl_groups = peer ? n->groups_sent_to : (uint32_t)n->groups;
+	nl.nl_pid = whose != SOCKET_OWN ? n->peer : n->portid;
+	nl.nl_groups = whose != SOCKET_OWN ? n->groups_sent_to : (uint32_t)n->groups;
 	mutex_unlock(&n->lock);
 	memcpy(addr->bytes, &nl, sizeof(nl));
 	addr->len = sizeof(nl);

@@ -37,18 +37,25 @@ static size_t row_print(char *b, size_t size, const struct socket_row *r)
 	return n;
 }
 
-static int tcp_table(struct text *t, bool ipv6)
+/* What one protocol's table looks like; [0] is IPv4's, [1] IPv6's. */
+struct table {
+	struct socket_row *(*rows)(unsigned *n);
+	const char *head[2];
+	int width;        /* of IPv4's lines, which are filled up with blanks */
+	int number_width;
+	/* The columns behind those that both protocols have. */
+	void (*rest)(char *b, size_t size, size_t *n, const struct socket_row *r);
+};
+
+static int table_print(struct text *t, const struct table *table, bool ipv6)
 {
 	unsigned n, number = 0;
-	struct socket_row *rows = socket_rows_tcp(&n);
+	struct socket_row *rows = table->rows(&n);
+	int width = ipv6 ? 0 : table->width;
 
 	if (!rows)
 		return -ENOMEM;
-	if (ipv6)
-		text_printf(t, "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when"
-			       " retrnsmt   uid  timeout inode\n");
-	else
-		text_printf(t, "%-149s\n", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode");
+	text_printf(t, "%-*s\n", width, table->head[ipv6]);
 	for (unsigned i = 0; i < n; i++) {
 		char line[256];
 		size_t len;
@@ -56,49 +63,52 @@ static int tcp_table(struct text *t, bool ipv6)
 		if (rows[i].ipv6 != ipv6)
 			continue;
 		len = row_print(line, sizeof(line), &rows[i]);
-		if (rows[i].state == SOCKET_TIME_WAIT || rows[i].state == SOCKET_SYN_RECEIVED)
-			sappendf(line, sizeof(line), &len, " 1 0000000000000000");
-		else
-			sappendf(line, sizeof(line), &len, " 1 0000000000000000 100 0 0 %u %d", rows[i].window_sent,
-				 rows[i].threshold && rows[i].threshold <= THRESHOLD_MAX ? (int)rows[i].threshold : rows[i].state == SOCKET_LISTENING ? 0 : -1);
-		text_printf(t, ipv6 ? "%4u%s\n" : "%4u%-145s\n", number++, line);
+		table->rest(line, sizeof(line), &len, &rows[i]);
+		text_printf(t, "%*u%-*s\n", table->number_width, number++, MAX(width - table->number_width, 0), line);
 	}
 	kfree(rows);
 	return 0;
 }
 
-int proc_net_tcp_show(struct text *t, const struct gen_ref *ref) { return tcp_table(t, false); }
-int proc_net_tcp6_show(struct text *t, const struct gen_ref *ref) { return tcp_table(t, true); }
-
-static int udp_table(struct text *t, bool ipv6)
+static void tcp_rest(char *b, size_t size, size_t *n, const struct socket_row *r)
 {
-	unsigned n, number = 0;
-	struct socket_row *rows = socket_rows_udp(&n);
+	bool has_threshold = r->threshold && r->threshold <= THRESHOLD_MAX;
 
-	if (!rows)
-		return -ENOMEM;
-	if (ipv6)
-		text_printf(t, "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when"
-			       " retrnsmt   uid  timeout inode ref pointer drops\n");
-	else
-		text_printf(t, "%-127s\n",
-			    "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops");
-	for (unsigned i = 0; i < n; i++) {
-		char line[256];
-		size_t len;
-
-		if (rows[i].ipv6 != ipv6)
-			continue;
-		len = row_print(line, sizeof(line), &rows[i]);
-		sappendf(line, sizeof(line), &len, " 2 0000000000000000 %lu", rows[i].dropped);
-		text_printf(t, ipv6 ? "%5u%s\n" : "%5u%-122s\n", number++, line);
-	}
-	kfree(rows);
-	return 0;
+	sappendf(b, size, n, " 1 0000000000000000");
+	if (r->state != SOCKET_TIME_WAIT && r->state != SOCKET_SYN_RECEIVED)
+		sappendf(b, size, n, " 100 0 0 %u %d", r->window_sent, has_threshold ? (int)r->threshold : r->state == SOCKET_LISTENING ? 0 : -1);
 }
 
-int proc_net_udp_show(struct text *t, const struct gen_ref *ref) { return udp_table(t, false); }
-int proc_net_udp6_show(struct text *t, const struct gen_ref *ref) { return udp_table(t, true); }
+static const struct table tcp_table = {
+	.rows = socket_rows_tcp,
+	.head = { "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+		  "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when"
+		  " retrnsmt   uid  timeout inode" },
+	.width = 149,
+	.number_width = 4,
+	.rest = tcp_rest,
+};
+
+int proc_net_tcp_show(struct text *t, const struct gen_ref *ref) { return table_print(t, &tcp_table, false); }
+int proc_net_tcp6_show(struct text *t, const struct gen_ref *ref) { return table_print(t, &tcp_table, true); }
+
+static void udp_rest(char *b, size_t size, size_t *n, const struct socket_row *r)
+{
+	sappendf(b, size, n, " 2 0000000000000000 %lu", r->dropped);
+}
+
+static const struct table udp_table = {
+	.rows = socket_rows_udp,
+	.head = { "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops",
+		  "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when"
+		  " retrnsmt   uid  timeout inode ref pointer drops" },
+	.width = 127,
+	.number_width = 5,
+	.rest = udp_rest,
+};
+
+int proc_net_udp_show(struct text *t, const struct gen_ref *ref) { return table_print(t, &udp_table, false); }
+int proc_net_udp6_show(struct text *t, const struct gen_ref *ref) { return table_print(t, &udp_table, true); }
 
 int proc_net_unix_show(struct text *t, const struct gen_ref *ref)
 {

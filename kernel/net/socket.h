@@ -109,6 +109,9 @@ int socket_msg_put(struct socket_msg *m, const void *from, size_t n);
 struct socket_iov *socket_msg_piece(struct socket_msg *m, uaddr_t *base, size_t *len);
 void socket_msg_advance(struct socket_msg *m, size_t n);
 
+/* Whose name: the socket's own, its peer's, or, of a connection that has just been accepted and may be over already, its peer's all the same. */
+enum socket_whose { SOCKET_OWN, SOCKET_PEER, SOCKET_ACCEPTED };
+
 struct socket_ops {
 	int (*bind)(struct socket *s, const struct socket_addr *addr);
 	int (*listen)(struct socket *s, int backlog);
@@ -120,7 +123,7 @@ struct socket_ops {
 	ssize_t (*sendmsg)(struct socket *s, struct socket_msg *m, int flags);
 	ssize_t (*recvmsg)(struct socket *s, struct socket_msg *m, int flags);
 	int (*shutdown)(struct socket *s, int how);
-	int (*getname)(struct socket *s, struct socket_addr *addr, bool peer);
+	int (*getname)(struct socket *s, struct socket_addr *addr, enum socket_whose whose);
 	/* Options, before linux/socket_option.c is asked. value is in kernel memory; getopt: *len is the application's room, then the value's. */
 	int (*setopt)(struct socket *s, int level, int name, const void *value, unsigned len);
 	int (*getopt)(struct socket *s, int level, int name, void *value, unsigned *len);

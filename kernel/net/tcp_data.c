@@ -243,18 +243,20 @@ static void rx_shift(struct tcp_sock *t)
 	t->rx_nread++;
 }
 
-/* Copies what is there, at most `limit` bytes. With peek it stays. Bytes, or -EFAULT if none. lock held. */
+/* Copies what is there, at most `limit` bytes. With peek it stays. Bytes, or -EFAULT if none: a buffer of lwIP's is read whole or stays. lock held. */
 static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, bool peek, bool discard)
 {
 	struct pbuf *p = t->rx;
 	unsigned skip = t->rx_skip;
 	size_t done = 0;
+	bool fault = false;
 
 	while (p && done < limit) {
 		size_t n = MIN((size_t)(p->len - skip), limit - done);
 
-		if (n && !discard && socket_msg_put(m, (uint8_t *)p->payload + skip, n))
-			return done ? (ssize_t)done : -EFAULT;
+		fault = n && !discard && socket_msg_put(m, (uint8_t *)p->payload + skip, n);
+		if (fault)
+			break;
 		done += n;
 		skip += n;
 		if (skip < p->len)
@@ -269,7 +271,7 @@ static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, b
 		t->rx_bytes -= done;
 		t->wnd_debt += done;
 	}
-	return done;
+	return fault && !done ? -EFAULT : (ssize_t)done;
 }
 
 /* Nothing is there: waits. 0 to look again, 1 at the end, or -errno. lock held. */
@@ -303,7 +305,10 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	mutex_lock(&t->inet.lock);
-	if (t->state == TCP_NEW || t->state == TCP_LISTENING)
+	/* An attempt that was shut down has left its error. */
+	if (t->state == TCP_NEW)
+		r = socket_take_error(s);
+	if (!r && (t->state == TCP_NEW || t->state == TCP_LISTENING))
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;
 	while (!r && done < want) {
 		if (!t->rx_bytes) {

@@ -1,6 +1,6 @@
 /*
- * kernel/net/tcp_private.h - the TCP socket, shared by inet_tcp.c (connections), tcp_option.c, tcp_data.c (what flows through them),
- * tcp_conn.c (their table) and tcp_syn.c.
+ * kernel/net/tcp_private.h - the TCP socket, shared by inet_tcp.c (connections), tcp_close.c (their ends), tcp_option.c, tcp_data.c (what flows
+ * through them), tcp_conn.c (their table) and tcp_syn.c.
  */
 #ifndef IBRIK_NET_TCP_PRIVATE_H
 #define IBRIK_NET_TCP_PRIVATE_H
@@ -71,8 +71,6 @@ static inline struct tcp_sock *tcp_sock(struct socket *s) { return tcp_of(inet_o
 
 /* Drops a reference. */
 void tcp_sock_put(struct tcp_sock *t);
-/* All that was sent has been acknowledged. Core lock held. */
-void tcp_linger_end(struct tcp_sock *t);
 /* Has the listener as many connections to accept as it may? Core lock held. */
 bool tcp_accept_full(struct tcp_sock *t);
 /* A new control block of a connection that begins at the listener; ERR_MEM: there is no room for it. Core lock held. */
@@ -81,6 +79,15 @@ err_t tcp_syn_admit(struct tcp_sock *listener, struct tcp_pcb *fresh);
 bool tcp_writable(const struct tcp_sock *t);
 /* What a connected socket could send now goes to `room`. Both locks held. */
 void tcp_room_update(struct tcp_sock *t);
+
+/* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
+void tcp_start_over(struct tcp_sock *t);
+
+/* --- tcp_close.c -------------------------------------------------------------------------------------------- */
+int tcp_sock_shutdown(struct socket *s, int how);
+void tcp_sock_release(struct socket *s);
+/* All that was sent has been acknowledged. Core lock held. */
+void tcp_linger_end(struct tcp_sock *t);
 
 /* --- tcp_option.c ------------------------------------------------------------------------------------------- */
 /* Applies what was set before there was a control block. Core lock held. */

@@ -486,11 +486,11 @@ static int unix_shutdown(struct socket *s, int how)
 	return 0;
 }
 
-static int unix_getname(struct socket *s, struct socket_addr *addr, bool peer)
+static int unix_getname(struct socket *s, struct socket_addr *addr, enum socket_whose whose)
 {
 	struct unix_sock *u = unix_of(s);
 
-	if (peer) {
+	if (whose != SOCKET_OWN) {
 		u = unix_peer(u);
 		if (!u)
 			return -ENOTCONN;

@@ -33,40 +33,21 @@
 #include "lwip/pbuf.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
+#include "tests/fuzz/input.h"
 #include "tests/net/frames.h"
+#include "tests/unit/heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 _Noreturn void abort(void);
 int printf(const char *fmt, ...);
 int fflush(void *stream);
 int vprintf(const char *fmt, va_list ap);
-void *malloc(size_t size);
-void free(void *p);
 
 #define SOCKETS 12
 #define DATA_MAX 2000
 
-static const uint8_t *input;
-static size_t left;
 static uint64_t now_ns = 1000000000;
-static unsigned fail_in; /* allocations until one fails; 0: none does */
-static long blocks;
 static unsigned no_room; /* frames that the device does not take */
-
-static uint8_t next(void)
-{
-	if (!left)
-		return 0;
-	left--;
-	return *input++;
-}
-
-static unsigned next16(void)
-{
-	unsigned high = next();
-
-	return high << 8 | next();
-}
 
 /* --- what lies below ----------------------------------------------------------------------------------------------- */
 
@@ -83,26 +64,6 @@ _Noreturn void panic(const char *fmt, ...)
 	fflush(NULL);
 	va_end(ap);
 	abort();
-}
-
-void *kmalloc_flags(size_t size, unsigned flags)
-{
-	void *p;
-
-	if (fail_in && --fail_in == 0)
-		return NULL;
-	p = malloc(size ? size : 1);
-	blocks += p != NULL;
-	return p && flags & ALLOC_ZERO ? memset(p, 0, size) : p;
-}
-
-void *kmalloc(size_t size) { return kmalloc_flags(size, 0); }
-void *kzalloc(size_t size) { return kmalloc_flags(size, ALLOC_ZERO); }
-
-void kfree(void *p)
-{
-	blocks -= p != NULL;
-	free(p);
 }
 
 void mem_stats_get(struct mem_stats *m) { *m = (struct mem_stats){ .total = MIB(64) }; }
@@ -618,7 +579,7 @@ static void step(void)
 	} else if (op < 248) {
 		net_device_link(&card, op & 1);
 	} else if (op < 252) {
-		fail_in = next() % 32;
+		heap_fail_in = next() % 32;
 	} else {
 		no_room = next() % 16;
 	}
@@ -650,7 +611,7 @@ static void begin(void)
 {
 
 	memset(&heard, 0, sizeof(heard));
-	fail_in = no_room = 0;
+	heap_fail_in = no_room = 0;
 	atomic_store(&card.link_up, true);
 	/* The interface stays: who asks for its address knows it. */
 	if (!card.netif) {
@@ -672,7 +633,7 @@ static void end(void)
 {
 	struct netif *n = card.netif;
 
-	fail_in = no_room = 0;
+	heap_fail_in = no_room = 0;
 	for (unsigned i = 0; i < SOCKETS; i++) {
 		if (sockets[i]) {
 			sockets[i]->linger_seconds = 0;
@@ -716,7 +677,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		left = 0;
 		begin();
 		end();
-		before = blocks;
+		before = heap_blocks;
 		held = atomic_load(&net_held);
 		left = size;
 	}
@@ -724,15 +685,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (left)
 		step();
 	end();
-	if (blocks == before && atomic_load(&net_held) == held)
+	if (heap_blocks == before && atomic_load(&net_held) == held)
 		return 0;
 	/* Neighbours and groups of the interface are no leak: it stays. */
 	if (!tcp_conn_counters.connections && atomic_load(&net_held) == held) {
-		before = blocks;
+		before = heap_blocks;
 		return 0;
 	}
 	net_lock();
 	tcp_conn_each(connection_show, NULL);
 	net_unlock();
-	panic("%ld blocks and %ld bytes stay", blocks - before, (long)(atomic_load(&net_held) - held));
+	panic("%ld blocks and %ld bytes stay", heap_blocks - before, (long)(atomic_load(&net_held) - held));
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "drivers/virtio_console.c"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,20 +19,10 @@ extern const struct virtio_driver *const __drivers_virtio_start[];
 const struct virtio_driver *const __drivers_virtio_start[] = { &virtio_console };
 __asm__(".globl __drivers_virtio_end\n.set __drivers_virtio_end, __drivers_virtio_start + 8");
 
-static const uint8_t *input;
-static size_t left;
 static struct virtio_device *device;
 static struct console_port *ports[16];
 static unsigned nports, depth;
 static bool reset;
-
-static uint8_t next(void)
-{
-	if (!left)
-		return 0;
-	left--;
-	return *input++;
-}
 
 /* --- what lies below the driver ------------------------------------------------------------------- */
 

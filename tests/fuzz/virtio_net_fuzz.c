@@ -11,26 +11,9 @@
  * buffers as at the start, and nothing leaks.
  */
 #include "net_card.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const uint8_t *input;
-static size_t left;
-
-static uint8_t next(void)
-{
-	if (!left)
-		return 0;
-	left--;
-	return *input++;
-}
-
-static unsigned next16(void)
-{
-	unsigned high = next();
-
-	return high << 8 | next();
-}
 
 /* Uses the next buffer: mostly as an honest device would. */
 static void use_rx(unsigned how)
@@ -104,7 +87,7 @@ static void step(unsigned free)
 		break;
 	case 6:
 		if (op & 64)
-			card_fail_in = next() & 15;
+			heap_fail_in = next() & 15;
 		else
 			card_exhausted = op & 32;
 		break;
@@ -121,7 +104,7 @@ static void step(unsigned free)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	long before = card_blocks;
+	long before = heap_blocks;
 	unsigned features, free_at_first;
 
 	input = data;
@@ -134,10 +117,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free_at_first = card_queue(0)->nfree;
 		while (left)
 			step(free_at_first);
-		card_fail_in = 0;
+		heap_fail_in = 0;
 	}
 	card_end();
-	if (card_blocks != before || atomic_load(&net_held) != 0)
+	if (heap_blocks != before || atomic_load(&net_held) != 0)
 		abort();
 	return 0;
 }

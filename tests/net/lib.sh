@@ -1,4 +1,4 @@
-# tests/net/lib.sh - machines on links of a network namespace's own: what links.sh and hostile.sh (tests/cli-guest/) share.
+# tests/net/lib.sh - machines on links of a network namespace's own: what the scripts of tests/cli-guest/ with a TAP share.
 #
 # Interface: source it first. The script is run again inside a namespace with tap0 (10.9.0.1/24, fd00:9::1/64); where that is not allowed its cases
 #   are skipped.

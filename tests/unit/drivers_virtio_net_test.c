@@ -13,7 +13,7 @@ static const char *wrong;
 
 static void run(const char *name, void (*test)(void))
 {
-	long before = card_blocks;
+	long before = heap_blocks;
 
 	wrong = NULL;
 	memset(card_config, 0, sizeof(card_config));
@@ -22,7 +22,7 @@ static void run(const char *name, void (*test)(void))
 	card_config[C_MTU + 1] = 1500 >> 8;
 	test();
 	card_end();
-	EXPECT(card_blocks == before);
+	EXPECT(heap_blocks == before);
 	check(name, !wrong, wrong);
 }
 #define RUN(test) run(#test, test)
@@ -83,9 +83,9 @@ static void without_memory_a_frame_is_lost_and_no_buffer(void)
 	EXPECT(card_start(MODERN));
 	for (unsigned fail = 1; fail <= 5; fail++) {
 		deliver(12 + 9014, 5, 5, 0);
-		card_fail_in = fail;
+		heap_fail_in = fail;
 		poll_once();
-		card_fail_in = 0;
+		heap_fail_in = 0;
 		EXPECT(card_received == 0);
 		EXPECT(card_net->rx_dropped == fail);
 		EXPECT(card_offered(0) == 16);
@@ -138,7 +138,7 @@ static void without_memory_nothing_is_sent(void)
 	EXPECT(card_start(MODERN));
 	p = pbuf_alloc(PBUF_RAW, 100, PBUF_RAM);
 	memset(p->payload, 0, 100);
-	card_fail_in = 1;
+	heap_fail_in = 1;
 	EXPECT(card_net->transmit(card_net, p) == -ENOBUFS);
 	EXPECT(card_offered(1) == 0);
 	EXPECT(card_net->transmit(card_net, p) == 0);

@@ -124,6 +124,16 @@ static int numbers(void)
 	       parse_u64("0xff", &end, &v) == 0 && v == 255 && parse_u64("-1", &end, &v) == -EINVAL && v == 255;
 }
 
+/* Lines end between words; a word that is longer than a line is cut. */
+static int parts(void)
+{
+	char word[600];
+
+	memset(word, 'w', sizeof(word));
+	return text_part("one two", 7, 10) == 7 && text_part("one two", 7, 7) == 7 && text_part("one two", 7, 5) == 3 && text_part("one two", 7, 3) == 3 &&
+	       text_part(word, 600, 200) == 200 && text_part(word, 200, 200) == 200 && text_part("", 0, 200) == 0 && text_part(" word", 5, 3) == 3;
+}
+
 int main(void)
 {
 	srand(1);
@@ -131,6 +141,7 @@ int main(void)
 	report("truncated_text_is_terminated", truncation());
 	report("copies_agree_for_every_overlap", copies());
 	report("numbers_are_parsed_with_their_bounds", numbers());
+	report("texts_are_cut_between_words", parts());
 	report("strings", k_strlen("abc") == 3 && k_strcmp("a", "b") < 0 && !k_strncmp("abX", "abY", 2) &&
 				  k_strrchr("a/b/c", '/')[1] == 'c' && !k_strstr("abc", "x") && k_strstr("abc", "bc"));
 	return failed;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "drivers/virtio_net.c"
+#include "heap.h"
 
 extern const struct virtio_driver *const __drivers_virtio_start[];
 const struct virtio_driver *const __drivers_virtio_start[] = { &virtio_net };
@@ -17,35 +18,14 @@ static struct virtio_device *card;
 static struct net_device *card_net;
 static uint64_t card_features;
 static uint8_t card_config[12], card_status;
-static unsigned card_wakes, card_received, card_fail_in; /* allocations until one fails, 0: never */
+static unsigned card_wakes, card_received;
 static bool card_exhausted, card_short_of_queues;
-static long card_blocks;
 static uint16_t card_seen[2];  /* of what was offered, how much the device has taken */
 static size_t card_last_bytes;
 static bool card_last_checked;
 static uint64_t card_sum;      /* of all bytes handed up, so that all are read */
 
 /* --- what lies below the driver --------------------------------------------------------------------------------- */
-
-void *kmalloc_flags(size_t size, unsigned flags)
-{
-	void *p;
-
-	if (card_fail_in && --card_fail_in == 0)
-		return NULL;
-	p = malloc(size);
-	card_blocks += p != NULL;
-	return p && flags & ALLOC_ZERO ? memset(p, 0, size) : p;
-}
-
-void *kmalloc(size_t size) { return kmalloc_flags(size, 0); }
-void *kzalloc(size_t size) { return kmalloc_flags(size, ALLOC_ZERO); }
-
-void kfree(void *p)
-{
-	card_blocks -= p != NULL;
-	free(p);
-}
 
 struct page *page_alloc(unsigned order, unsigned flags) { return kzalloc(PAGE_SIZE << order); }
 paddr_t page_to_phys(const struct page *p) { return (paddr_t)p - DIRECT_BASE; }
@@ -109,7 +89,7 @@ static const struct virtio_transport card_transport = {
 static bool card_start(uint64_t features)
 {
 	card_features = features;
-	card_wakes = card_received = card_fail_in = 0;
+	card_wakes = card_received = heap_fail_in = 0;
 	card_exhausted = card_short_of_queues = false;
 	card_net = NULL;
 	memset(card_seen, 0, sizeof(card_seen));

@@ -3,24 +3,10 @@
  */
 // sources: kernel/net/dhcp_message.c kernel/net/ra_message.c kernel/net/config_text.c kernel/lib/string.c kernel/lib/printf.c
 // flags: -ffreestanding
-#include <stdio.h>
-#include <string.h>
-#include "check.h"
+#include "expect.h"
 #include "net/config_text.h"
 #include "net/dhcp_message.h"
 #include "net/ra_message.h"
-
-/* Of the test that runs: what was wrong first. */
-static const char *wrong;
-#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
-
-static void run(const char *name, void (*test)(void))
-{
-	wrong = NULL;
-	test();
-	check(name, !wrong, wrong);
-}
-#define RUN(test) run(#test, test)
 
 #define XID 0x12345678u
 static const uint8_t mac[6] = { 2, 1, 2, 3, 4, 5 };

@@ -2,23 +2,9 @@
  * tests/unit/net_cookie_test.c - SYN cookies, and the hash they are made with.
  */
 // sources: kernel/net/tcp_cookie.c kernel/lib/siphash.c
-#include <stdio.h>
-#include <string.h>
-#include "check.h"
+#include "expect.h"
 #include "lib/siphash.h"
 #include "net/tcp_cookie.h"
-
-/* Of the test that runs: what was wrong first. */
-static const char *wrong;
-#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
-
-static void run(const char *name, void (*test)(void))
-{
-	wrong = NULL;
-	test();
-	check(name, !wrong, wrong);
-}
-#define RUN(test) run(#test, test)
 
 static const uint64_t key[2] = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
 static const struct tcp_cookie_ends ends = { .local = { 1 }, .remote = { 2 }, .local_port = 80, .remote_port = 40000 };

@@ -2,22 +2,8 @@
  * tests/unit/net_frame_test.c - frames whose sum is left to a device: what is prepared, completed as a device does, is right.
  */
 // sources: kernel/net/frame.c
-#include <stdio.h>
-#include <string.h>
-#include "check.h"
+#include "expect.h"
 #include "net/frame.h"
-
-/* Of the test that runs: what was wrong first. */
-static const char *wrong;
-#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
-
-static void run(const char *name, void (*test)(void))
-{
-	wrong = NULL;
-	test();
-	check(name, !wrong, wrong);
-}
-#define RUN(test) run(#test, test)
 
 /* The sum of RFC 1071 over n bytes. */
 static unsigned sum16(const uint8_t *p, size_t n, unsigned sum)

@@ -2,22 +2,8 @@
  * tests/unit/net_sack_test.c - selective acknowledgements: reading the option, and the scoreboard against a map of bytes.
  */
 // sources: kernel/net/tcp_sack.c
-#include <stdio.h>
-#include <string.h>
-#include "check.h"
+#include "expect.h"
 #include "net/tcp_sack.h"
-
-/* Of the test that runs: what was wrong first. */
-static const char *wrong;
-#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
-
-static void run(const char *name, void (*test)(void))
-{
-	wrong = NULL;
-	test();
-	check(name, !wrong, wrong);
-}
-#define RUN(test) run(#test, test)
 
 static uint64_t state = 1;
 

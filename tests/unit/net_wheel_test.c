@@ -2,24 +2,10 @@
  * tests/unit/net_wheel_test.c - the timer wheel, against a list that is searched.
  */
 // sources: kernel/net/wheel.c
-#include <stdio.h>
-#include <string.h>
-#include "check.h"
+#include "expect.h"
 #include "net/wheel.h"
 
 #define ENTRIES 300
-
-/* Of the test that runs: what was wrong first. */
-static const char *wrong;
-#define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
-
-static void run(const char *name, void (*test)(void))
-{
-	wrong = NULL;
-	test();
-	check(name, !wrong, wrong);
-}
-#define RUN(test) run(#test, test)
 
 static struct wheel w;
 static struct wheel_entry e[ENTRIES];

@@ -16,8 +16,10 @@ u32_t net_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *
 int net_ip4_input(struct pbuf *p, struct netif *inp);
 #define LWIP_HOOK_IP4_INPUT(p, inp) net_ip4_input(p, inp)
 
-/* Looks at a packet before lwIP does, which it leaves alone: net/config.c. Answers 0. */
-int net_ip6_input(struct pbuf *p, struct netif *in);
-#define LWIP_HOOK_IP6_INPUT(p, in) net_ip6_input(p, in)
+/* The same of segments from ::1 to another address of this machine, which lwIP takes for a mistake. */
+int net_ip6_here(struct pbuf *p, struct netif *inp);
+/* Looks at a packet before lwIP does, which it leaves alone: net/config.c. */
+void net_ip6_look(struct pbuf *p, struct netif *inp);
+#define LWIP_HOOK_IP6_INPUT(p, inp) (net_ip6_look(p, inp), net_ip6_here(p, inp))
 
 #endif

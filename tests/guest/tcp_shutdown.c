@@ -1,0 +1,215 @@
+/*
+ * tests/guest/tcp_shutdown.c - connections that are shut down before they stand, listeners that are shut down with connections in their queues, and
+ * connections between addresses of two interfaces.
+ */
+#include "tcp.h"
+#include "waits.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+
+/* A listener whose queue is full, so that nobody answers who connects. fd is the connection in the queue. */
+static int full_listener(int *fd)
+{
+	int l = listener(AF_INET, 0);
+
+	*fd = connected(AF_INET, port_of(l));
+	return l;
+}
+
+static int attempt_at(int l)
+{
+	int fd = CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	return fd;
+}
+
+TEST(an_attempt_to_connect_ends_by_any_shutdown)
+{
+	int queued, l = full_listener(&queued), other = listener(AF_INET, 4);
+
+	for (int how = SHUT_RD; how <= SHUT_RDWR; how++) {
+		int fd = attempt_at(l);
+
+		CHECK_EQ(events_of(fd, POLLIN | POLLOUT, 50), 0);
+		CHECK_OK(shutdown(fd, how));
+		CHECK_EQ(events_of(fd, POLLIN | POLLOUT, 0), POLLOUT | POLLERR | POLLHUP);
+		CHECK_EQ(error_of(fd), ECONNRESET);
+		CHECK_ERR(shutdown(fd, how), ENOTCONN);
+		close(fd);
+	}
+	/* It may try again, and nothing is left of what was shut down. */
+	int fd = attempt_at(l);
+	char c;
+
+	CHECK_OK(shutdown(fd, SHUT_WR));
+	CHECK_ERR(read(fd, &c, 1), ECONNRESET);
+	CHECK_ERR(read(fd, &c, 1), ENOTCONN);
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	CHECK_OK(shutdown(fd, SHUT_RD));
+	CHECK_ERR(send(fd, "x", 1, MSG_NOSIGNAL), ECONNRESET);
+	CHECK_ERR(send(fd, "x", 1, MSG_NOSIGNAL), EPIPE);
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	CHECK_OK(shutdown(fd, SHUT_RDWR));
+	CHECK_ERR(connect_here(fd, port_of(other)), EINPROGRESS);
+	CHECK_EQ(events_of(fd, POLLOUT, 5000), POLLOUT);
+	CHECK_EQ(error_of(fd), 0);
+	CHECK_EQ(CHECK_OK(write(fd, "x", 1)), 1);
+	close(fd);
+	close(queued);
+	close(l);
+	close(other);
+}
+
+static int blocked_port;
+
+static long call_connect(int fd) { return connect_here(fd, blocked_port); }
+
+TEST(a_blocked_connect_ends_by_a_shutdown)
+{
+	int queued, l = full_listener(&queued);
+	struct blocked b = { .call = call_connect, .fd = stream() };
+
+	blocked_port = port_of(l);
+	blocked_start(&b);
+	CHECK_OK(shutdown(b.fd, SHUT_RDWR));
+	blocked_end(&b, -1, ECONNRESET);
+	close(b.fd);
+	close(queued);
+	close(l);
+}
+
+TEST(a_listener_that_is_shut_down_resets_its_queue)
+{
+	int l = listener(AF_INET, 4), a = connected(AF_INET, port_of(l)), b;
+	char c;
+
+	CHECK_EQ(events_of(l, POLLIN, 5000), POLLIN);
+	CHECK_OK(shutdown(l, SHUT_RD));
+	CHECK_ERR(read(a, &c, 1), ECONNRESET);
+	/* Those who came before are not among those who come then. */
+	CHECK_OK(listen(l, 4));
+	CHECK_EQ(events_of(l, POLLIN, 0), 0);
+	b = connected(AF_INET, port_of(l));
+	CHECK_EQ(events_of(l, POLLIN, 5000), POLLIN);
+	close(a);
+	close(b);
+	close(l);
+}
+
+TEST(a_listener_that_is_shut_down_for_writing_goes_on)
+{
+	int l = listener(AF_INET, 4), fd[2];
+
+	CHECK_OK(shutdown(l, SHUT_WR));
+	pair_at(l, fd);
+	close_reset(fd[0]);
+	close(fd[1]);
+	close(l);
+}
+
+TEST(the_peer_of_a_connection_has_a_name_while_that_stands)
+{
+	int queued, l = full_listener(&queued), fd = attempt_at(l), s;
+	struct sockaddr_in a;
+	socklen_t n = sizeof(a);
+
+	CHECK_ERR(getpeername(fd, (struct sockaddr *)&a, &n), ENOTCONN);
+	close(fd);
+	/* One that was reset in the queue is accepted, and named by accept() alone. */
+	n = sizeof(a);
+	CHECK_OK(getsockname(queued, (struct sockaddr *)&a, &n));
+	int port = ntohs(a.sin_port);
+
+	close_reset(queued);
+	n = sizeof(a);
+	s = CHECK_OK(accept(l, (struct sockaddr *)&a, &n));
+	CHECK_EQ(ntohs(a.sin_port), port);
+	CHECK_EQ(events_of(s, POLLIN, 5000) & POLLERR, POLLERR);
+	CHECK_ERR(getpeername(s, (struct sockaddr *)&a, &n), ENOTCONN);
+	close(s);
+	close(l);
+}
+
+/* --- between interfaces -------------------------------------------------------------------------------------------------- */
+
+/* May sockets have that address? One of IPv6 that is still looked for elsewhere is listed, too. */
+static bool is_usable(int family, const char *ip)
+{
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, family, ip, 0);
+	int fd = CHECK_OK(socket(family, SOCK_STREAM, 0)), r = bind(fd, (struct sockaddr *)&a, n);
+
+	close(fd);
+	return r == 0;
+}
+
+/* An address of this machine's that is not loopback's. False: there is none. */
+static bool card_address(int family, char ip[INET6_ADDRSTRLEN])
+{
+	struct ifaddrs *all;
+	bool found = false;
+
+	CHECK_OK(getifaddrs(&all));
+	for (struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)i->ifa_addr;
+
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family || i->ifa_flags & IFF_LOOPBACK ||
+		    (family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)))
+			continue;
+		found = inet_ntop(family, family == AF_INET ? (const void *)&((const struct sockaddr_in *)i->ifa_addr)->sin_addr : &v6->sin6_addr, ip,
+				  INET6_ADDRSTRLEN) && is_usable(family, ip);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+/* Connections, and bytes there and back. What waited for a timer each time would take seconds. */
+static void between(int family, const char *from, const char *to)
+{
+	int l = bound_to(family, SOCK_STREAM, to, 0);
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, family, to, port_of(l));
+	int64_t start, waited = 0;
+	char byte;
+
+	CHECK_OK(listen(l, 4));
+	for (int k = 0; k < 10; k++) {
+		int c = bound_to(family, SOCK_STREAM, from, 0), s;
+
+		start = now_ns();
+		CHECK_OK(connect(c, (struct sockaddr *)&a, n));
+		s = CHECK_OK(accept(l, NULL, NULL));
+		waited += now_ns() - start;
+		start = now_ns();
+		for (int i = 0; i < 10; i++) {
+			CHECK_EQ(CHECK_OK(write(c, "x", 1)), 1);
+			CHECK_EQ(CHECK_OK(read(s, &byte, 1)), 1);
+			CHECK_EQ(CHECK_OK(write(s, "y", 1)), 1);
+			CHECK_EQ(CHECK_OK(read(c, &byte, 1)), 1);
+		}
+		close(c);
+		CHECK_EQ(CHECK_OK(read(s, &byte, 1)), 0);
+		CHECK(now_ns() - start < 1500 * MS);
+		close_reset(s);
+	}
+	CHECK_MSG(waited < 200 * MS, "ten connections took %lld us", (long long)waited / 1000);
+	close(l);
+}
+
+static void between_interfaces(int family)
+{
+	char card[INET6_ADDRSTRLEN];
+
+	/* A router's IPv6 prefix comes a moment after the machine has started. */
+	if (!EVENTUALLY(card_address(family, card)))
+		SKIP("no card has an address");
+	between(family, here(family), card);
+	between(family, card, here(family));
+	between(family, card, card);
+}
+
+TEST(a_connection_between_addresses_of_two_interfaces_does_not_wait) { between_interfaces(AF_INET); }
+TEST(a_connection_between_ipv6_addresses_of_two_interfaces_does_not_wait) { between_interfaces(AF_INET6); }
+
+TEST_MAIN("tcp_shutdown")
