@@ -183,7 +183,7 @@ void net_start(void)
 
 /* --- memory ------------------------------------------------------------------------------------------------ */
 
-void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NOWAIT); }
+void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NORECLAIM); }
 
 void *net_heap_zalloc(size_t n, size_t size)
 {

@@ -131,9 +131,9 @@ static void devices(struct text *t)
 static void connections(struct text *t, const struct tcp_conn_counters *c)
 {
 	text_printf(t, "connections open=%lu time_waits=%lu time_waits_cut=%lu timer_runs=%lu half_open_overflows=%lu cookies_sent=%lu cookies_taken=%lu"
-		       " cookies_refused=%lu unacceptable=%lu no_memory=%lu memory_stalls=%lu\n",
+		       " cookies_refused=%lu unacceptable=%lu no_memory=%lu memory_stalls=%lu memory_drops=%lu\n",
 		    c->connections, c->time_waits, c->time_waits_cut, c->timer_runs, c->syn_overflows, c->cookies_sent, c->cookies_taken,
-		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls);
+		    c->cookies_refused, c->unacceptable, c->memory_refusals, c->memory_stalls, c->memory_drops);
 }
 
 static void neighbours(struct text *t, const struct neighbour_counters *c)

@@ -198,7 +198,7 @@ bool tcp_conn_attach(struct tcp_pcb *pcb)
 
 	if (c)
 		return true;
-	c = kmalloc_flags(sizeof(*c), ALLOC_NOWAIT);
+	c = kmalloc_flags(sizeof(*c), ALLOC_NORECLAIM);
 	if (!c)
 		return false;
 	*c = (struct tcp_conn){ .pcb = pcb, .ticked = now_tick, .progress = now_tick };
