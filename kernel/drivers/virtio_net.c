@@ -69,7 +69,7 @@ static void vnet_irq(struct virtio_queue *q) { net_device_wake(&((struct vnet *)
 
 /* --- receiving -------------------------------------------------------------------------------------------- */
 
-static struct rx_buffer *rx_new(void) { return kmalloc_flags(RX_BUFFER_BYTES, ALLOC_NOWAIT); }
+static struct rx_buffer *rx_new(void) { return kmalloc_flags(RX_BUFFER_BYTES, ALLOC_NORECLAIM); }
 
 /* The stack is done with a buffer. */
 static void rx_free(struct pbuf *p)
@@ -205,7 +205,7 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	struct frame_sum sum;
 
 	tx_reclaim(v);
-	b = kmalloc_flags(sizeof(*b) + p->tot_len, ALLOC_NOWAIT);
+	b = kmalloc_flags(sizeof(*b) + p->tot_len, ALLOC_NORECLAIM);
 	if (!b)
 		return -ENOBUFS;
 	memset(&b->header, 0, sizeof(b->header));

@@ -127,6 +127,8 @@ static bool devices_poll(void)
 		if (!atomic_exchange_explicit(&dev->wanted, false, memory_order_acq_rel))
 			continue;
 		any = true;
+		/* Who waits for room comes before those whose acknowledgements are about to be read: they send more, and would have it all. */
+		net_transmit_retry(dev);
 		if (dev->poll(dev, POLL_BUDGET) || dev->idle(dev))
 			atomic_store_explicit(&dev->wanted, true, memory_order_release);
 		net_transmit_retry(dev);
@@ -196,7 +198,7 @@ void net_start(void)
 
 /* --- memory ------------------------------------------------------------------------------------------------ */
 
-void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NOWAIT); }
+void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NORECLAIM); }
 
 void *net_heap_zalloc(size_t n, size_t size)
 {

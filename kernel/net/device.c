@@ -193,7 +193,7 @@ void net_transmit_retry(struct net_device *dev)
 	if (!dev->tx_full)
 		return;
 	dev->tx_full = false;
-	tcp_conn_retry();
+	tcp_conn_retry(&dev->tx_full);
 }
 
 /* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
