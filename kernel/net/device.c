@@ -170,6 +170,15 @@ static bool is_fragment(const struct pbuf *p)
 	       IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_FRAGMENT;
 }
 
+/* The sums of the next frame are looked at unless the device has done so. */
+static void sums_choose(struct netif *netif, bool checked)
+{
+	if (checked)
+		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
+	else
+		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+}
+
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 {
 	struct netif *netif = dev->netif;
@@ -180,15 +189,47 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 	}
 	dev->rx_frames++;
 	dev->rx_bytes += p->tot_len;
-	/* The sums of this frame are looked at unless the device has done so. */
-	if (checked && !is_fragment(p))
-		netif->chksum_flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
-	else
-		netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+	sums_choose(netif, checked && !is_fragment(p));
 	if (!acceptable(netif, p) || netif->input(p, netif) != ERR_OK) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}
+}
+
+/* Nothing but a whole TCP segment is ever put together by a device: all else has to come past acceptable(). */
+static bool is_whole_tcp(const struct pbuf *p, u16_t type)
+{
+	const void *packet = p->payload;
+
+	if (type == PP_HTONS(ETHTYPE_IP) && p->len >= IP_HLEN)
+		return IPH_PROTO((const struct ip_hdr *)packet) == IP_PROTO_TCP && !(IPH_OFFSET((const struct ip_hdr *)packet) & PP_HTONS(IP_OFFMASK | IP_MF));
+	return type == PP_HTONS(ETHTYPE_IPV6) && p->len >= IP6_HLEN && IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_TCP;
+}
+
+void net_receive_large(struct net_device *dev, struct pbuf *p, bool checked)
+{
+	u16_t type = ((const struct eth_hdr *)p->payload - 1)->type;
+	struct netif *netif = dev->netif;
+
+	if (!netif) {
+		pbuf_free(p);
+		return;
+	}
+	dev->rx_frames++;
+	dev->rx_large++;
+	dev->rx_bytes += p->tot_len + SIZEOF_ETH_HDR;
+	if (!is_whole_tcp(p, type)) {
+		dev->rx_dropped++;
+		pbuf_free(p);
+		return;
+	}
+	sums_choose(netif, checked);
+	/* As lwIP's ethernet_input() goes on. */
+	p->if_idx = netif_get_index(netif);
+	if (type == PP_HTONS(ETHTYPE_IP))
+		ip4_input(p, netif);
+	else
+		ip6_input(p, netif);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------- */

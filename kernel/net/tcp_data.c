@@ -158,7 +158,8 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 	if (p) {
 		/* By then it has been read, and nobody may have freed it. */
 		t->poll_wanted = true;
-		if (t->ack_at_once)
+		/* More than one segment at once, which a device has put together, counts as more (RFC 5681, section 4.2). */
+		if (t->ack_at_once || p->tot_len > pcb->mss)
 			tcp_ack_now(pcb);
 	}
 	return ERR_OK;

@@ -5,7 +5,7 @@
 // flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -Itests/unit -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
 /*
  * The input is a program: features and configuration, then steps of the device (buffers used with any id, length, header and number of parts, an
- * index that jumps, interrupts, changes of the configuration) and of the stack (frames to send, polls, no memory).
+ * index that jumps, interrupts, changes of the configuration) and of the stack (frames to send, rows of TCP segments, polls, no memory).
  *
  * What must hold beside what the sanitizers see: the driver hands up only what the device wrote, a device that is not stopped has as many
  * buffers as at the start, and nothing leaks.
@@ -52,6 +52,8 @@ static void use_rx(unsigned how)
 		struct net_header *h = (struct net_header *)buf;
 
 		*h = (struct net_header){ .flags = next() & 3, .num_buffers = how & 4 ? next() % 40 : 1 };
+		if (h->flags == 3)
+			h->gso_type = next() & 0x87, h->gso_size = next();
 	} else if (how & 8) {
 		for (unsigned i = 0; i < 16; i++)
 			buf[i] = next();
@@ -84,6 +86,49 @@ static void transmit(void)
 	pbuf_free(p);
 }
 
+/* Segments of a connection that follow each other, or nearly. */
+static void transmit_row(void)
+{
+	bool ipv6 = next() & 1;
+	unsigned tcp = ipv6 ? 54 : 34, size = 1 + next() * 40, count = next() % 50, seq = next16() << 16;
+
+	for (unsigned i = 0; i < count; i++) {
+		unsigned what = next(), bytes = what & 1 ? next() * 40 : size, ip = 20 + bytes + (ipv6 ? 0 : 20);
+		struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(tcp + 20), PBUF_RAM), *q = pbuf_alloc(PBUF_RAW, (u16_t)bytes, PBUF_RAM);
+		uint8_t *f;
+
+		if (p && q) {
+			f = p->payload;
+			memset(f, 0, tcp + 20);
+			memset(q->payload, what, bytes);
+			memcpy(f + 12, ipv6 ? "\x86\xdd\x60" : "\x08\x00\x45", 3);
+			f[ipv6 ? 18 : 16] = (uint8_t)(ip >> 8);
+			f[ipv6 ? 19 : 17] = (uint8_t)ip;
+			f[ipv6 ? 20 : 23] = 6;
+			if (!ipv6)
+				f[19] = (uint8_t)i;
+			for (unsigned b = 0; b < 4; b++)
+				f[tcp + 4 + b] = (uint8_t)(seq >> (24 - 8 * b));
+			f[tcp + 12] = 0x50;
+			f[tcp + 13] = what & 2 ? 0x18 : 0x10;
+			if (what & 4)
+				f[next() % (tcp + 20)] = next();
+			seq += bytes;
+			pbuf_cat(p, q);
+			q = NULL;
+			card_net->transmit(card_net, p);
+		}
+		if (p)
+			pbuf_free(p);
+		if (q)
+			pbuf_free(q);
+		if (what & 8)
+			use_tx(0);
+	}
+	if (next() & 1)
+		card_net->flush(card_net);
+}
+
 /* free: descriptors of the receiving queue that no buffer has. */
 static void step(unsigned free)
 {
@@ -94,7 +139,12 @@ static void step(unsigned free)
 	case 1:
 	case 2: use_rx(op >> 3 | (op & 1 ? 2 : 0)); break;
 	case 3: use_tx(op >> 3 & 3 ? 0 : next()); break;
-	case 4: transmit(); break;
+	case 4:
+		if (op & 8)
+			transmit_row();
+		else
+			transmit();
+		break;
 	case 5:
 		while (card_net->poll(card_net, 1 + (op >> 3)))
 			;
@@ -130,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < sizeof(card_config); i++)
 		card_config[i] = features & 0x4000 ? next() : 1;
 	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
+		       (features & 0x1000 ? F_HOST_TSO4 | F_HOST_TSO6 : 0) | (features & 0x2000 ? F_GUEST_TSO4 | F_GUEST_TSO6 : 0) |
 		       (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
 		free_at_first = card_queue(0)->nfree;
 		while (left)

@@ -8,6 +8,8 @@
 
 #define MODERN (VIRTIO_F_VERSION_1 | F_MAC | F_MRG_RXBUF | F_CSUM | F_GUEST_CSUM | F_STATUS | F_MTU)
 
+#define LARGE (MODERN | F_HOST_TSO4 | F_HOST_TSO6 | F_GUEST_TSO4 | F_GUEST_TSO6)
+
 static const char *wrong;
 #define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
 
@@ -16,6 +18,7 @@ static void run(const char *name, void (*test)(void))
 	long before = card_blocks;
 
 	wrong = NULL;
+	card_queue_entries = 16;
 	memset(card_config, 0, sizeof(card_config));
 	card_config[C_STATUS] = STATUS_LINK_UP;
 	card_config[C_MTU] = 1500 & 0xff;
@@ -163,6 +166,306 @@ static void the_old_header_is_shorter(void)
 	EXPECT(card_received == 1 && card_last_bytes == 70);
 }
 
+/* --- large frames out ------------------------------------------------------------------------------------------- */
+
+#define HEADERS 54  /* Ethernet, IPv4, TCP */
+#define SEGMENT 1000
+
+/* The bytes of a connection, counted from its first. */
+static uint8_t byte_at(unsigned n) { return (uint8_t)(n * 2654435761u >> 21); }
+
+/* Sends bytes of connection `flow` that begin at `from`, as lwIP does: the headers in one piece, the bytes in two more. */
+static int send_segment(unsigned flow, bool ipv6, unsigned from, unsigned bytes, uint8_t flags)
+{
+	unsigned tcp = ipv6 ? 54 : 34, headers = tcp + 20, half = bytes / 2;
+	struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)headers, PBUF_RAM);
+	uint8_t *f = p->payload;
+	int r;
+
+	memset(f, 0, headers);
+	memcpy(f + 12, ipv6 ? "\x86\xdd\x60" : "\x08\x00\x45", 3);
+	if (ipv6) {
+		f[18] = (uint8_t)((20 + bytes) >> 8);
+		f[19] = (uint8_t)(20 + bytes);
+		f[20] = 6;
+	} else {
+		f[16] = (uint8_t)((40 + bytes) >> 8);
+		f[17] = (uint8_t)(40 + bytes);
+		f[18] = (uint8_t)(from / SEGMENT >> 8);
+		f[19] = (uint8_t)(from / SEGMENT);
+		f[23] = 6;
+	}
+	f[tcp + 1] = (uint8_t)flow;
+	for (unsigned i = 0; i < 4; i++)
+		f[tcp + 4 + i] = (uint8_t)(from >> (24 - 8 * i));
+	f[tcp + 12] = 0x50;
+	f[tcp + 13] = flags;
+	for (unsigned part = 0; part < 2; part++) {
+		unsigned n = part ? bytes - half : half;
+		struct pbuf *q = pbuf_alloc(PBUF_RAW, (u16_t)n, PBUF_RAM);
+
+		for (unsigned i = 0; i < n; i++)
+			((uint8_t *)q->payload)[i] = byte_at(from + (part ? half : 0) + i);
+		pbuf_cat(p, q);
+	}
+	r = card_net->transmit(card_net, p);
+	pbuf_free(p);
+	return r;
+}
+
+/* The next frame that was offered, in one piece behind its header. Bytes of the frame. */
+static struct { struct net_header h; uint8_t frame[70000]; } sent;
+static unsigned take_sent(void)
+{
+	uint16_t head;
+	struct virtq_desc *d = card_take(1, &head);
+	unsigned n = 0;
+
+	for (;; d = &card_queue(1)->desc[d->next]) {
+		memcpy((uint8_t *)&sent.h + n, (void *)d->addr, d->len);
+		n += d->len;
+		EXPECT(!(d->flags & 2));
+		if (!(d->flags & 1))
+			break;
+	}
+	card_give(1, head, 0);
+	return n - sizeof(sent.h);
+}
+
+static bool sent_bytes(unsigned headers, unsigned from, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		if (sent.frame[headers + i] != byte_at(from + i))
+			return false;
+	return true;
+}
+
+static void segments_leave_as_one(bool ipv6, unsigned count)
+{
+	unsigned headers = ipv6 ? 74 : HEADERS, bytes = count * SEGMENT + 77;
+
+	for (unsigned i = 0; i < count; i++)
+		EXPECT(send_segment(1, ipv6, i * SEGMENT, SEGMENT, 0x10) == 0);
+	EXPECT(card_offered(1) == 0);
+	EXPECT(send_segment(1, ipv6, count * SEGMENT, 77, 0x18) == 0);
+	card_net->flush(card_net);
+	EXPECT(card_offered(1) == 1);
+	EXPECT(take_sent() == headers + bytes);
+	EXPECT(sent.h.flags == HDR_NEEDS_CSUM && sent.h.csum_start == headers - 20 && sent.h.csum_offset == 16);
+	EXPECT(sent.h.gso_type == (ipv6 ? GSO_TCPV6 : GSO_TCPV4) && sent.h.gso_size == SEGMENT && sent.h.hdr_len == headers);
+	EXPECT(sent.h.num_buffers == 0);
+	EXPECT(sent.frame[headers - 20 + 13] == 0x18);
+	EXPECT(sent_bytes(headers, 0, bytes));
+}
+
+static void segments_that_follow_leave_as_one_large_frame(void)
+{
+	EXPECT(card_start(LARGE));
+	for (unsigned count = 1; count < 64; count += 3) {
+		segments_leave_as_one(false, count);
+		segments_leave_as_one(true, count);
+	}
+	EXPECT(card_net->tx_large == 42);
+}
+
+static void only_what_the_device_cuts_is_large(void)
+{
+	static const uint64_t missing[] = { F_HOST_TSO4 | F_HOST_TSO6, F_HOST_TSO4, F_HOST_TSO6, F_CSUM };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(missing); i++) {
+		if (i)
+			card_end();
+		EXPECT(card_start(LARGE & ~missing[i]));
+		for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+			bool cuts = !(missing[i] & (F_CSUM | (ipv6 ? F_HOST_TSO6 : F_HOST_TSO4)));
+
+			EXPECT(send_segment(1, ipv6, 0, SEGMENT, 0x10) == 0);
+			EXPECT(send_segment(1, ipv6, SEGMENT, SEGMENT, 0x10) == 0);
+			card_net->flush(card_net);
+			EXPECT(card_offered(1) == (cuts ? 1 : 2));
+			while (card_offered(1)) {
+				take_sent();
+				EXPECT(sent.h.gso_type == (cuts ? ipv6 ? GSO_TCPV6 : GSO_TCPV4 : GSO_NONE));
+				EXPECT(sent.h.flags == (missing[i] & F_CSUM ? 0 : HDR_NEEDS_CSUM));
+			}
+		}
+	}
+}
+
+static void frames_keep_their_order(void)
+{
+	EXPECT(card_start(LARGE));
+	EXPECT(send_segment(1, false, 0, SEGMENT, 0x10) == 0);
+	EXPECT(send_segment(1, false, SEGMENT, SEGMENT, 0x10) == 0);
+	EXPECT(send_segment(2, false, 0, SEGMENT, 0x10) == 0);
+	EXPECT(send(100) == 0);
+	EXPECT(send_segment(1, false, 2 * SEGMENT, SEGMENT, 0x10) == 0);
+	card_net->flush(card_net);
+	EXPECT(card_offered(1) == 4);
+	EXPECT(take_sent() == HEADERS + 2 * SEGMENT && sent.h.gso_type == GSO_TCPV4 && sent.frame[35] == 1);
+	EXPECT(take_sent() == HEADERS + SEGMENT && sent.h.gso_type == GSO_NONE && sent.h.gso_size == 0 && sent.frame[35] == 2);
+	EXPECT(take_sent() == 100 && sent.h.flags == 0 && sent.frame[99] == 'y');
+	EXPECT(take_sent() == HEADERS + SEGMENT && sent.h.gso_type == GSO_NONE && sent_bytes(HEADERS, 2 * SEGMENT, SEGMENT));
+}
+
+/* What was taken is sent, whole and in order, whatever had no room; what was not can be sent again. */
+static void sent_in_the_end(unsigned fail_in, unsigned others)
+{
+	unsigned at = 0, seen = 0, want = 100 * SEGMENT;
+
+	for (unsigned i = 0; i < others; i++)
+		EXPECT(send(100) == 0);
+	while (seen < want) {
+		card_fail_in = fail_in;
+		while (at < want && send_segment(1, false, at, SEGMENT, 0x10) == 0)
+			at += SEGMENT;
+		card_fail_in = 0;
+		card_net->flush(card_net);
+		if (!card_offered(1))
+			return (void)EXPECT(!"stands still");
+		while (card_offered(1)) {
+			unsigned n = take_sent();
+
+			if (sent.frame[0] == 'y')
+				continue;
+			EXPECT((n - HEADERS) % SEGMENT == 0);
+			EXPECT(sent_bytes(HEADERS, seen, n - HEADERS));
+			seen += n - HEADERS;
+		}
+	}
+	poll_once();
+	EXPECT(card_queue(1)->nfree == 16);
+}
+
+static void without_room_or_memory_nothing_that_was_taken_is_lost(void)
+{
+	EXPECT(card_start(LARGE));
+	for (unsigned others = 0; others < 16; others++)
+		sent_in_the_end(0, others);
+	/* A segment takes three allocations of its own; the device's follow. */
+	for (unsigned fail_in = 10; fail_in < 60; fail_in += 10)
+		sent_in_the_end(0, fail_in % 16);
+}
+
+static void without_memory_for_more_a_frame_stays_as_it_is(void)
+{
+	struct pbuf *p;
+
+	EXPECT(card_start(LARGE));
+	for (unsigned i = 0; i < 8; i++)
+		EXPECT(send_segment(1, false, i * SEGMENT, SEGMENT, 0x10) == 0);
+	p = pbuf_alloc(PBUF_RAW, HEADERS + SEGMENT, PBUF_RAM);
+	memset(p->payload, 0, p->len);
+	memcpy(p->payload, card_net ? ((struct vnet *)card->driver_data)->open->data : NULL, HEADERS);
+	((uint8_t *)p->payload)[19] = 8;
+	((uint8_t *)p->payload)[34 + 6] = (uint8_t)(8 * SEGMENT >> 8);
+	((uint8_t *)p->payload)[34 + 7] = (uint8_t)(8 * SEGMENT);
+	card_fail_in = 1;
+	EXPECT(card_net->transmit(card_net, p) == -ENOBUFS);
+	EXPECT(card_fail_in == 0);
+	pbuf_free(p);
+	card_net->flush(card_net);
+	EXPECT(card_offered(1) == 1);
+	EXPECT(take_sent() == HEADERS + 8 * SEGMENT && sent.h.gso_type == GSO_TCPV4 && sent_bytes(HEADERS, 0, 8 * SEGMENT));
+}
+
+static void a_device_that_broke_gets_no_more(void)
+{
+	EXPECT(card_start(LARGE));
+	EXPECT(send_segment(1, false, 0, SEGMENT, 0x10) == 0);
+	card_give(1, 7, 0);
+	poll_once();
+	EXPECT(card->stopped);
+	EXPECT(send_segment(1, false, SEGMENT, SEGMENT, 0x10) == 0 || true);
+	card_net->flush(card_net);
+	EXPECT(send_segment(1, false, 2 * SEGMENT, SEGMENT, 0x10) == -ENOBUFS);
+	EXPECT(card_offered(1) == 0);
+}
+
+/* --- large frames in ---------------------------------------------------------------------------------------------- */
+
+static void deliver_large(unsigned bytes, uint8_t type, uint16_t size)
+{
+	struct virtq *q = card_queue(0);
+	unsigned room = q->desc[q->avail->ring[card_seen[0] & (q->size - 1)]].len, buffers = (12 + bytes + room - 1) / room;
+	struct net_header *h = (struct net_header *)q->desc[q->avail->ring[card_seen[0] & (q->size - 1)]].addr;
+
+	deliver(12 + bytes, buffers, buffers, HDR_NEEDS_CSUM);
+	h->gso_type = type;
+	h->gso_size = size;
+}
+
+static void large_frames_come_up(void)
+{
+	for (card_queue_entries = 1; card_queue_entries <= 256; card_queue_entries *= 2) {
+		unsigned offered;
+
+		if (card_queue_entries > 1)
+			card_end();
+		EXPECT(card_start(LARGE));
+		offered = card_offered(0);
+		for (unsigned i = 0; i < 40; i++) {
+			unsigned bytes = 14 + UINT16_MAX - i * 1600;
+
+			deliver_large(bytes, i & 1 ? GSO_TCPV6 : GSO_TCPV4, 1448);
+			poll_once();
+			EXPECT(card_received == i + 1 && card_large == i + 1);
+			EXPECT(card_last_bytes == bytes - 14);
+			EXPECT(card_last_checked);
+			EXPECT(card_offered(0) == offered);
+		}
+		EXPECT(atomic_load(&net_held) == 0);
+	}
+}
+
+/* Two of the largest wait at the device, so that it can always go on. */
+static void there_is_room_for_the_largest(void)
+{
+	card_queue_entries = 256;
+	EXPECT(card_start(LARGE));
+	EXPECT(card_offered(0) * card_queue(0)->desc[0].len >= 2 * (12 + 14 + UINT16_MAX));
+}
+
+static void lies_about_large_frames_are_dropped(void)
+{
+	static const struct { unsigned bytes; uint8_t type; uint16_t size; uint64_t features; } cases[] = {
+		{ 9000, 2, 1448, LARGE }, { 9000, 3, 1448, LARGE }, { 9000, 5, 1448, LARGE }, { 9000, 0x81, 1448, LARGE }, { 9000, GSO_TCPV4, 0, LARGE },
+		{ 9000, 0x80, 1448, LARGE }, { 13, GSO_TCPV4, 1448, LARGE }, { 0, GSO_TCPV6, 1448, LARGE }, { 15 + UINT16_MAX, GSO_TCPV4, 1448, LARGE },
+		{ 9000, GSO_TCPV4, 1448, MODERN }, { 9000, GSO_TCPV4, 1448, LARGE & ~F_GUEST_TSO4 }, { 9000, GSO_TCPV6, 1448, LARGE & ~F_GUEST_TSO6 },
+		{ 9000, GSO_TCPV4, 1448, LARGE & ~F_GUEST_CSUM },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned offered;
+
+		if (i)
+			card_end();
+		card_queue_entries = 64;
+		EXPECT(card_start(cases[i].features));
+		offered = card_offered(0);
+		deliver_large(cases[i].bytes, cases[i].type, cases[i].size);
+		poll_once();
+		EXPECT(card_received == 0 && card_net->rx_dropped == 1);
+		EXPECT(!card->stopped && card_offered(0) == offered);
+		/* The next one is none. */
+		deliver(12 + 100, 1, 1, 0);
+		poll_once();
+		EXPECT(card_received == 1 && card_large == 0);
+	}
+}
+
+static void what_needs_something_else_is_not_asked_for(void)
+{
+	EXPECT(card_start(LARGE & ~F_CSUM));
+	EXPECT(!virtio_has(card, F_HOST_TSO4 | F_HOST_TSO6) && virtio_has(card, F_GUEST_TSO4));
+	card_end();
+	EXPECT(card_start(LARGE & ~F_GUEST_CSUM));
+	EXPECT(!virtio_has(card, F_GUEST_TSO4 | F_GUEST_TSO6) && virtio_has(card, F_HOST_TSO4));
+	card_end();
+	EXPECT(card_start(LARGE & ~F_MRG_RXBUF));
+	EXPECT(!virtio_has(card, F_GUEST_TSO4 | F_GUEST_TSO6) && virtio_has(card, F_HOST_TSO4));
+}
+
 static void lengths_of_the_link_are_taken_with_care(void)
 {
 	static const struct { unsigned said, taken; uint64_t features; } cases[] = {
@@ -245,6 +548,16 @@ int main(void)
 	RUN(without_memory_nothing_is_sent);
 	RUN(the_old_header_is_shorter);
 	RUN(lengths_of_the_link_are_taken_with_care);
+	RUN(segments_that_follow_leave_as_one_large_frame);
+	RUN(only_what_the_device_cuts_is_large);
+	RUN(frames_keep_their_order);
+	RUN(without_room_or_memory_nothing_that_was_taken_is_lost);
+	RUN(without_memory_for_more_a_frame_stays_as_it_is);
+	RUN(a_device_that_broke_gets_no_more);
+	RUN(large_frames_come_up);
+	RUN(there_is_room_for_the_largest);
+	RUN(lies_about_large_frames_are_dropped);
+	RUN(what_needs_something_else_is_not_asked_for);
 	RUN(header_alone_is_an_empty_frame);
 	RUN(lie_no_buffers);
 	RUN(lie_too_many_buffers);
