@@ -17,7 +17,7 @@ static struct virtio_device *card;
 static struct net_device *card_net;
 static uint64_t card_features;
 static uint8_t card_config[12], card_status;
-static unsigned card_wakes, card_received, card_fail_in; /* allocations until one fails, 0: never */
+static unsigned card_wakes, card_received, card_fail_in, card_fail_more; /* allocations until one fails, 0: never; how many fail behind it */
 static bool card_exhausted, card_short_of_queues;
 static long card_blocks;
 static uint16_t card_seen[2];  /* of what was offered, how much the device has taken */
@@ -32,8 +32,13 @@ void *kmalloc_flags(size_t size, unsigned flags)
 {
 	void *p;
 
-	if (card_fail_in && --card_fail_in == 0)
+	if (card_fail_in && --card_fail_in == 0) {
+		if (card_fail_more) {
+			card_fail_more--;
+			card_fail_in = 1;
+		}
 		return NULL;
+	}
 	p = malloc(size);
 	card_blocks += p != NULL;
 	return p && flags & ALLOC_ZERO ? memset(p, 0, size) : p;
@@ -120,7 +125,7 @@ static const struct virtio_transport card_transport = {
 static bool card_start(uint64_t features)
 {
 	card_features = features;
-	card_wakes = card_received = card_large = card_fail_in = 0;
+	card_wakes = card_received = card_large = card_fail_in = card_fail_more = 0;
 	card_exhausted = card_short_of_queues = false;
 	card_net = NULL;
 	memset(card_seen, 0, sizeof(card_seen));
