@@ -23,7 +23,7 @@
 #define CHUNK_MAX 32704        /* lwIP takes less than 64 KiB; with the header, 32 KiB */
 #define TCP_OPTION_BYTES_MAX 40
 #define CHUNK_COPIED 1024      /* up to here lwIP copies */
-#define RX_READ_MAX 4
+#define RX_READ_MAX 8
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
 #define WINDOW_FIRST 65535     /* of a connection */
