@@ -9,6 +9,7 @@
 #define ETHERTYPE_IPV6 0x86dd
 #define IPV6_BYTES 40
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 #define TCP_BYTES 20
 #define TCP_SUM_OFFSET 16
 #define FLAG_PSH 0x08
@@ -81,6 +82,34 @@ bool frame_sum_prepare(uint8_t *frame, size_t len, struct frame_sum *sum)
 	if (tcp)
 		pseudo_sum(frame, tcp, segment, sum);
 	return tcp;
+}
+
+/* --- flows --------------------------------------------------------------------------------------------------- */
+
+uint32_t frame_flow(const uint8_t *frame, size_t here)
+{
+	const uint8_t *ip = frame + ETHERNET_BYTES;
+	unsigned at, end, protocol, ports;
+	uint32_t flow = 0;
+
+	if (here >= ETHERNET_BYTES + 20 && be16(frame + 12) == ETHERTYPE_IPV4) {
+		at = 12;
+		end = 20;
+		ports = (ip[0] & 15u) * 4;
+		/* Only the first fragment has ports: all go where the addresses alone lead. */
+		protocol = be16(ip + 6) & 0x3fff ? 0 : ip[9];
+	} else if (here >= ETHERNET_BYTES + IPV6_BYTES && be16(frame + 12) == ETHERTYPE_IPV6) {
+		at = 8;
+		end = ports = IPV6_BYTES;
+		protocol = ip[6];
+	} else {
+		return 0;
+	}
+	for (; at < end; at += 4)
+		flow = (flow ^ be32(ip + at)) * 0x9e3779b1u;
+	if ((protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) && here >= ETHERNET_BYTES + ports + 4)
+		flow = (flow ^ be32(ip + ports)) * 0x9e3779b1u;
+	return flow >> 16;
 }
 
 /* --- runs ---------------------------------------------------------------------------------------------------- */

@@ -30,6 +30,9 @@ struct frame_run {
  */
 bool frame_sum_prepare(uint8_t *frame, size_t len, struct frame_sum *sum);
 
+/* A number that is the same for all frames of a TCP connection or of a pair of UDP ports, and mostly another for others. */
+uint32_t frame_flow(const uint8_t *frame, size_t here);
+
 /* Can others be added to this frame of len bytes, of which `here` are at `frame`? */
 bool frame_run_begin(struct frame_run *run, const uint8_t *frame, size_t here, size_t len);
 /* Where the bytes of this frame begin, if it may be added to the run whose first one's headers are at `first`; else 0. */

@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	features = next16();
 	for (unsigned i = 0; i < sizeof(card_config); i++)
 		card_config[i] = features & 0x4000 ? next() : 1;
-	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
+	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x40 ? F_CTRL_VQ | F_MQ : 0) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
 		       (features & 0x1000 ? F_HOST_TSO4 | F_HOST_TSO6 : 0) | (features & 0x2000 ? F_GUEST_TSO4 | F_GUEST_TSO6 : 0) |
 		       (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
 		free_at_first = card_queue(0)->nfree;

@@ -10,7 +10,10 @@
 
 #define LARGE (MODERN | F_HOST_TSO4 | F_HOST_TSO6 | F_GUEST_TSO4 | F_GUEST_TSO6)
 
+#define MANY (LARGE | F_CTRL_VQ | F_MQ)
+
 static const char *wrong;
+static unsigned pair; /* of the queues that the device's side works on */
 #define EXPECT(cond) (wrong = wrong || (cond) ? wrong : #cond)
 
 static void run(const char *name, void (*test)(void))
@@ -19,6 +22,9 @@ static void run(const char *name, void (*test)(void))
 
 	wrong = NULL;
 	card_queue_entries = 16;
+	card_queues = 64;
+	acpi.ncpus = 4;
+	pair = 0;
 	memset(card_config, 0, sizeof(card_config));
 	card_config[C_STATUS] = STATUS_LINK_UP;
 	card_config[C_MTU] = 1500 & 0xff;
@@ -35,7 +41,7 @@ static void deliver(unsigned bytes, unsigned buffers, unsigned said, uint8_t fla
 {
 	for (unsigned i = 0; i < buffers; i++) {
 		uint16_t head;
-		struct virtq_desc *d = card_take(0, &head);
+		struct virtq_desc *d = card_take(2 * pair, &head);
 		struct net_header *h = (struct net_header *)d->addr;
 		unsigned n = i + 1 < buffers ? d->len : bytes;
 
@@ -45,7 +51,7 @@ static void deliver(unsigned bytes, unsigned buffers, unsigned said, uint8_t fla
 			h->flags = flags;
 			h->num_buffers = (uint16_t)said;
 		}
-		card_give(0, head, n);
+		card_give(2 * pair, head, n);
 		bytes -= n;
 	}
 }
@@ -166,6 +172,18 @@ static void the_old_header_is_shorter(void)
 	EXPECT(card_received == 1 && card_last_bytes == 70);
 }
 
+/* The driver has stopped the device, and goes on without it. */
+static void stopped(void)
+{
+	poll_once();
+	EXPECT(card->stopped);
+	EXPECT(!atomic_load(&card_net->link_up));
+	EXPECT(card_received == 0);
+	poll_once();
+	card_net->idle(card_net);
+	EXPECT(send(100) == -ENOBUFS);
+}
+
 /* --- large frames out ------------------------------------------------------------------------------------------- */
 
 #define HEADERS 54  /* Ethernet, IPv4, TCP */
@@ -218,17 +236,17 @@ static struct { struct net_header h; uint8_t frame[70000]; } sent;
 static unsigned take_sent(void)
 {
 	uint16_t head;
-	struct virtq_desc *d = card_take(1, &head);
+	struct virtq_desc *d = card_take(2 * pair + 1, &head);
 	unsigned n = 0;
 
-	for (;; d = &card_queue(1)->desc[d->next]) {
+	for (;; d = &card_queue(2 * pair + 1)->desc[d->next]) {
 		memcpy((uint8_t *)&sent.h + n, (void *)d->addr, d->len);
 		n += d->len;
 		EXPECT(!(d->flags & 2));
 		if (!(d->flags & 1))
 			break;
 	}
-	card_give(1, head, 0);
+	card_give(2 * pair + 1, head, 0);
 	return n - sizeof(sent.h);
 }
 
@@ -471,6 +489,148 @@ static void what_needs_something_else_is_not_asked_for(void)
 	EXPECT(!virtio_has(card, F_GUEST_TSO4 | F_GUEST_TSO6) && virtio_has(card, F_HOST_TSO4));
 }
 
+/* --- several pairs of queues ---------------------------------------------------------------------------------------- */
+
+static bool card_start_pairs(unsigned pairs)
+{
+	card_config[C_MAX_PAIRS] = (uint8_t)pairs;
+	card_config[C_MAX_PAIRS + 1] = (uint8_t)(pairs >> 8);
+	return card_start(MANY);
+}
+
+/* The device's answer to the command, which is looked at: `written` bytes of it are. */
+static void answer_pairs(unsigned wanted, uint8_t answer, uint32_t written)
+{
+	unsigned control = card->nqueues - 1;
+	struct virtq *q = card_queue(control);
+	struct virtq_desc *class, *pairs, *status;
+	uint16_t head;
+
+	EXPECT(card_offered(control) == 1);
+	class = card_take(control, &head);
+	pairs = &q->desc[class->next];
+	status = &q->desc[pairs->next];
+	EXPECT(class->len == 2 && ((uint8_t *)class->addr)[0] == 4 && ((uint8_t *)class->addr)[1] == 0 && !(class->flags & 2));
+	EXPECT(pairs->len == 2 && *(uint16_t *)pairs->addr == wanted && !(pairs->flags & 2));
+	EXPECT(status->len == 1 && status->flags == 2);
+	*(uint8_t *)status->addr = answer;
+	card_give(control, head, written);
+	card->queues[control].handler(&card->queues[control]);
+	EXPECT(card_wakes > 0);
+	poll_once();
+}
+
+/* Sends two segments of each of 64 connections. Bit i: pair i has sent; every connection is at one pair, in order. */
+static unsigned pairs_that_send(void)
+{
+	unsigned used = 0;
+
+	for (unsigned flow = 0; flow < 64; flow++) {
+		unsigned at = 0, by = 0;
+
+		for (unsigned i = 0; i < 2; i++) {
+			EXPECT(send_segment(flow, flow & 1, i * SEGMENT, SEGMENT, 0x10) == 0);
+			card_net->flush(card_net);
+		}
+		for (unsigned i = 0; 2 * i + 1 < card->nqueues; i++) {
+			pair = i;
+			while (card_offered(2 * i + 1)) {
+				EXPECT(take_sent() == (flow & 1 ? 74 : HEADERS) + SEGMENT && sent_bytes(flow & 1 ? 74 : HEADERS, at, SEGMENT));
+				at += SEGMENT;
+				by |= 1u << i;
+			}
+		}
+		EXPECT(at == 2 * SEGMENT && !(by & (by - 1)));
+		used |= by;
+	}
+	pair = 0;
+	return used;
+}
+
+static void several_pairs_are_used_when_the_device_agrees(void)
+{
+	EXPECT(card_start_pairs(6));
+	EXPECT(card->nqueues == 9 && card->queues[7].index == 7 && card->queues[8].index == 12);
+	EXPECT(pairs_that_send() == 1);
+	answer_pairs(4, 0, 1);
+	EXPECT(pairs_that_send() == 15);
+	for (pair = 0; pair < 4; pair++) {
+		unsigned offered = card_offered(2 * pair);
+
+		EXPECT(offered > 0);
+		deliver(12 + 100 + pair, 1, 1, 0);
+		EXPECT(card_net->idle(card_net));
+		poll_once();
+		EXPECT(card_received == pair + 1 && card_last_bytes == 100 + pair);
+		EXPECT(card_offered(2 * pair) == offered);
+		EXPECT(!card_net->idle(card_net));
+	}
+	pair = 0;
+	EXPECT(!card->stopped);
+}
+
+static void one_pair_is_used_when_it_does_not(void)
+{
+	static const struct { uint8_t answer; unsigned written; } cases[] = { { 1, 1 }, { 255, 1 }, { 0, 0 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (i)
+			card_end();
+		EXPECT(card_start_pairs(2));
+		answer_pairs(2, cases[i].answer, cases[i].written);
+		EXPECT(pairs_that_send() == 1);
+		EXPECT(!card->stopped);
+	}
+}
+
+static void lies_about_pairs_leave_one(void)
+{
+	static const struct { unsigned said, queues, cpus; } cases[] = {
+		{ 0, 64, 4 }, { 0x8000, 64, 4 }, { 65535, 64, 4 }, { 1, 64, 4 }, { 4, 2, 4 }, { 4, 3, 4 }, { 4, 8, 4 }, { 4, 64, 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (i)
+			card_end();
+		card_queues = cases[i].queues;
+		acpi.ncpus = cases[i].cpus;
+		EXPECT(card_start_pairs(cases[i].said));
+		EXPECT(card->nqueues == 2);
+		EXPECT(!virtio_has(card, F_MQ) == (cases[i].cpus == 1));
+		EXPECT(pairs_that_send() == 1);
+	}
+}
+
+static void lie_an_answer_to_nothing(void)
+{
+	EXPECT(card_start_pairs(4));
+	answer_pairs(4, 0, 1);
+	card_give(8, 0, 1);
+	stopped();
+}
+
+static void lie_an_answer_that_is_too_long(void)
+{
+	uint16_t head;
+
+	EXPECT(card_start_pairs(4));
+	card_take(8, &head);
+	card_give(8, head, 2);
+	stopped();
+}
+
+static void pairs_share_memory(void)
+{
+	card_queue_entries = 256;
+	EXPECT(card_start_pairs(8));
+	acpi.ncpus = 4;
+	EXPECT(card->nqueues == 9);
+	/* A 512th of 64 MiB, or what two large frames take. */
+	for (pair = 0; pair < 4; pair++)
+		EXPECT(card_offered(2 * pair) >= 64 && card_offered(2 * pair) < 80);
+	pair = 0;
+}
+
 static void lengths_of_the_link_are_taken_with_care(void)
 {
 	static const struct { unsigned said, taken; uint64_t features; } cases[] = {
@@ -486,18 +646,6 @@ static void lengths_of_the_link_are_taken_with_care(void)
 		EXPECT(card_start(cases[i].features));
 		EXPECT(card_net->mtu == cases[i].taken);
 	}
-}
-
-/* The driver has stopped the device, and goes on without it. */
-static void stopped(void)
-{
-	poll_once();
-	EXPECT(card->stopped);
-	EXPECT(!atomic_load(&card_net->link_up));
-	EXPECT(card_received == 0);
-	poll_once();
-	card_net->idle(card_net);
-	EXPECT(send(100) == -ENOBUFS);
 }
 
 static void lie_no_buffers(void) { EXPECT(card_start(MODERN)); deliver(12 + 100, 1, 0, 0); stopped(); }
@@ -563,6 +711,12 @@ int main(void)
 	RUN(there_is_room_for_the_largest);
 	RUN(lies_about_large_frames_are_dropped);
 	RUN(what_needs_something_else_is_not_asked_for);
+	RUN(several_pairs_are_used_when_the_device_agrees);
+	RUN(one_pair_is_used_when_it_does_not);
+	RUN(lies_about_pairs_leave_one);
+	RUN(lie_an_answer_to_nothing);
+	RUN(lie_an_answer_that_is_too_long);
+	RUN(pairs_share_memory);
 	RUN(header_alone_is_an_empty_frame);
 	RUN(lie_no_buffers);
 	RUN(lie_too_many_buffers);
