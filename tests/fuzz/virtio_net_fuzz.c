@@ -14,6 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static unsigned pair; /* of queues, that the device works on */
 static const uint8_t *input;
 static size_t left;
 
@@ -40,11 +41,11 @@ static void use_rx(unsigned how)
 	uint8_t *buf;
 	uint32_t len;
 
-	if (!card_offered(0))
+	if (!card_offered(2 * pair))
 		return;
-	d = card_take(0, &head);
+	d = card_take(2 * pair, &head);
 	/* Given back already, under a false name: what a device writes to memory that is not its own is another matter. */
-	if (head >= card_queue(0)->size || !atomic_load(&card_queue(0)->slots[head].token))
+	if (head >= card_queue(2 * pair)->size || !atomic_load(&card_queue(2 * pair)->slots[head].token))
 		return;
 	buf = (uint8_t *)d->addr;
 	len = how & 1 ? d->len : MIN(next16() & 0x7ff, d->len);
@@ -58,17 +59,36 @@ static void use_rx(unsigned how)
 		for (unsigned i = 0; i < 16; i++)
 			buf[i] = next();
 	}
-	card_give(0, how & 16 ? next16() : head, how & 32 ? next16() * 3u : len);
+	card_give(2 * pair, how & 16 ? next16() : head, how & 32 ? next16() * 3u : len);
 }
 
 static void use_tx(unsigned how)
 {
 	uint16_t head;
 
-	if (!card_offered(1))
+	if (!card_offered(2 * pair + 1))
 		return;
-	card_take(1, &head);
-	card_give(1, how & 16 ? next16() : head, how & 32 ? next16() : 0);
+	card_take(2 * pair + 1, &head);
+	card_give(2 * pair + 1, how & 16 ? next16() : head, how & 32 ? next16() : 0);
+}
+
+/* Answers the command about pairs: agrees, refuses, or lies about what it has written. */
+static void use_control(unsigned how)
+{
+	unsigned control = card->nqueues - 1;
+	struct virtq *q = card_queue(control);
+	struct virtq_desc *d;
+	uint16_t head;
+
+	if (control % 2 || !card_offered(control))
+		return;
+	d = card_take(control, &head);
+	if (head >= q->size || !atomic_load(&q->slots[head].token))
+		return;
+	while (d->flags & 1)
+		d = &q->desc[d->next];
+	*(uint8_t *)d->addr = (uint8_t)how & 1;
+	card_give(control, how & 2 ? next16() : head, how & 4 ? next() : 1);
 }
 
 static void transmit(void)
@@ -129,8 +149,8 @@ static void transmit_row(void)
 		card_net->flush(card_net);
 }
 
-/* free: descriptors of the receiving queue that no buffer has. */
-static void step(unsigned free)
+/* free: descriptors of each receiving queue that no buffer has. */
+static void step(const unsigned free[PAIRS_MAX])
 {
 	unsigned op = next();
 
@@ -149,8 +169,9 @@ static void step(unsigned free)
 		while (card_net->poll(card_net, 1 + (op >> 3)))
 			;
 		card_net->idle(card_net);
-		if (!card->stopped && !virtq_pending(card_queue(0)) && card_queue(0)->nfree != free)
-			abort();
+		for (unsigned i = 0; 2 * i + 1 < card->nqueues; i++)
+			if (!card->stopped && !virtq_pending(card_queue(2 * i)) && card_queue(2 * i)->nfree != free[i])
+				abort();
 		break;
 	case 6:
 		if (op & 64)
@@ -159,8 +180,13 @@ static void step(unsigned free)
 			card_exhausted = op & 32;
 		break;
 	case 7:
+		if (op & 128) {
+			use_control(op >> 3);
+			pair = next() % (card->nqueues / 2);
+			break;
+		}
 		if (op & 64)
-			atomic_store(&card_queue(op >> 3 & 1)->used->idx, next16());
+			atomic_store(&card_queue(2 * pair + (op >> 3 & 1))->used->idx, next16());
 		card_config[next() % sizeof(card_config)] = next();
 		if (card_net)
 			vnet_config(card);
@@ -172,7 +198,7 @@ static void step(unsigned free)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	long before = card_blocks;
-	unsigned features, free_at_first;
+	unsigned features, free_at_first[PAIRS_MAX];
 
 	input = data;
 	left = size;
@@ -182,7 +208,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x40 ? F_CTRL_VQ | F_MQ : 0) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
 		       (features & 0x1000 ? F_HOST_TSO4 | F_HOST_TSO6 : 0) | (features & 0x2000 ? F_GUEST_TSO4 | F_GUEST_TSO6 : 0) |
 		       (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
-		free_at_first = card_queue(0)->nfree;
+		pair = 0;
+		for (unsigned i = 0; 2 * i + 1 < card->nqueues; i++)
+			free_at_first[i] = card_queue(2 * i)->nfree;
 		while (left)
 			step(free_at_first);
 		card_fail_in = 0;
