@@ -1,5 +1,6 @@
 #!/bin/bash
-# A card on a TAP, which cuts large frames and hands some over: what crosses it arrives whole, both ways, and did so in large frames.
+# A card on a TAP, which cuts large frames and hands some over: what crosses it arrives whole, both ways, and did so in large frames; with one
+# pair of queues and with several.
 . "$(dirname "$0")/../net/lib.sh"
 BYTES=${OFFLOAD_BYTES:-8000000}
 
@@ -51,4 +52,16 @@ both_ways() { # NAME ARG...: IPv4 and IPv6, several connections at once
 }
 both_ways microvm
 both_ways q35 --machine q35
+check one-queue [ "$(grep -c 'pair(s) of queues' "$T/log")" = 0 ]
+
+# A TAP with several queues: one pair for each CPU, and with one CPU one of two is used.
+ip link del tap0 && ip tuntap add tap0 mode tap multi_queue && ip addr add 10.9.0.1/24 dev tap0 && ip -6 addr add fd00:9::1/64 dev tap0 nodad || exit 1
+echo 0 > /proc/sys/net/ipv6/conf/tap0/accept_dad
+ip link set tap0 up
+both_ways four-queues --machine q35 --cpus 4
+check four-queues-are-used grep -q 'net .*: 4 pair(s) of queues$' "$T/log"
+both_ways two-queues-on-mmio --cpus 2
+check two-queues-are-used grep -q 'net .*: 2 pair(s) of queues$' "$T/log"
+both_ways one-cpu --cpus 1
+check one-cpu-uses-one-queue [ "$(grep -c 'pair(s) of queues' "$T/log")" = 0 ]
 finish
