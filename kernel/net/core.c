@@ -39,6 +39,7 @@
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
 
 static struct mutex core_lock = MUTEX_INIT("network core");
+static _Atomic bool core_lock_woken; /* mutex_unlock_open() */
 static struct thread *_Atomic net_thread; /* set by itself, before it can sleep */
 /* When the thread looks at the timers by itself; 0 while it is not about to sleep. */
 static _Atomic uint64_t wake_ns;
@@ -100,7 +101,7 @@ void net_unlock(void)
 		atomic_store_explicit(&timers_changed, true, memory_order_release);
 		wake = true;
 	}
-	mutex_unlock(&core_lock);
+	mutex_unlock_open(&core_lock, &core_lock_woken);
 	if (wake)
 		thread_wake(atomic_load(&net_thread));
 }

@@ -232,7 +232,7 @@ void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struc
 	if (!tcp_syn_intact(p, inp))
 		return;
 	if (!r) {
-		r = kmalloc_flags(sizeof(*r), ALLOC_NOWAIT);
+		r = kmalloc_flags(sizeof(*r), ALLOC_NORECLAIM);
 		if (!r)
 			return;
 		memset(r, 0, sizeof(*r));
