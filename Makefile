@@ -125,11 +125,11 @@ matrix:
 # Servers and clients that nobody here wrote, each in a machine; T=tomcat runs one, JDK=21 takes another JDK.
 servers:
 	@tests/deps.sh servers
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all net-tests
 	@tests/run servers "$(T)"
 
-# The link that suffers, and the program at both of its ends (tests/net/).
-NET_TESTS := $(BUILD)/test/net/relay $(BUILD)/test/net/peer
+# The link that suffers, the program at both of its ends, and a client with many connections (tests/net/).
+NET_TESTS := $(patsubst %,$(BUILD)/test/net/%,relay peer crowd)
 net-tests: $(NET_TESTS)
 .PHONY: net-tests
 
@@ -140,6 +140,10 @@ $(BUILD)/test/net/relay: $(patsubst %,tests/net/%.c,relay frames hostile talk dh
 $(BUILD)/test/net/peer: tests/net/peer.c tests/net/bytes.h Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -pthread $< -o $@
+
+$(BUILD)/test/net/crowd: tests/net/crowd.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) $< -o $@
 
 # make bench [SUITE=boot|syscall|switch|memory|file|java]: beside a Linux guest, into build/bench/.
 bench:

@@ -2,7 +2,7 @@
  * images/network.c - the network of a machine: what --network, --publish and --ip say, and the words of QEMU for it.
  *
  *   user            QEMU's own network: the guest reaches what this machine reaches; --publish lets others in
- *   tap:NAME        an existing TAP interface
+ *   tap:NAME        an existing TAP interface; one that was made with several queues gets one for each CPU
  *   socket:ADDR     a peer by QEMU's stream protocol: HOST:PORT or a path of a Unix socket
  *   none            no network card
  *
@@ -13,16 +13,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "size.h"
+
+#define TAP_QUEUES_MAX 8 /* more the kernel does not use (kernel/drivers/virtio_net.c) */
 
 struct publish {
 	char host[INET_ADDRSTRLEN];
@@ -212,9 +217,32 @@ static void word(struct strings *argv, const char *option, const char *value)
 	strings_add(argv, value);
 }
 
+/*
+ * How many pairs of queues the machine gets of a TAP. One that was made for several (IFF_MULTI_QUEUE) can be opened only as such, with two at
+ * least; any other only without. Nobody says which it is but the one that opens it. What cannot be opened is QEMU's to tell.
+ */
+static unsigned tap_queues(const char *name, uint64_t cpus)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE };
+	unsigned queues = 1;
+	int fd;
+
+	/* One that does not exist would be made. */
+	if (!if_nametoindex(name))
+		return 1;
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0)
+		queues = (unsigned)(cpus < 2 ? 2 : cpus > TAP_QUEUES_MAX ? TAP_QUEUES_MAX : cpus);
+	if (fd >= 0)
+		close(fd);
+	return queues;
+}
+
 void network_arguments(struct strings *argv, const struct options *options, bool mmio)
 {
 	const char *network = options->network ? options->network : "user";
+	unsigned queues = 1;
 
 	if (kind_is(options, "none"))
 		return;
@@ -229,7 +257,8 @@ void network_arguments(struct strings *argv, const struct options *options, bool
 		}
 		word(argv, "-netdev", netdev);
 	} else if (kind_is(options, "tap:")) {
-		word(argv, "-netdev", format("tap,id=net0,ifname=%s,script=no,downscript=no", network + 4));
+		queues = tap_queues(network + 4, options->cpus);
+		word(argv, "-netdev", format("tap,id=net0,ifname=%s,script=no,downscript=no%s", network + 4, queues > 1 ? format(",queues=%u", queues) : ""));
 	} else if (network[7] == '/') {
 		word(argv, "-netdev", format("stream,id=net0,server=off,addr.type=unix,addr.path=%s", escape_commas(network + 7)));
 	} else {
@@ -238,7 +267,8 @@ void network_arguments(struct strings *argv, const struct options *options, bool
 		*port++ = 0;
 		word(argv, "-netdev", format("stream,id=net0,server=off,addr.type=inet,addr.host=%s,addr.port=%s", escape_commas(host), port));
 	}
-	word(argv, "-device", format("virtio-net-%s,netdev=net0%s", mmio ? "device" : "pci", mmio ? "" : ",romfile="));
+	word(argv, "-device", format("virtio-net-%s,netdev=net0%s%s%s", mmio ? "device" : "pci", mmio ? "" : ",romfile=", queues > 1 ? ",mq=on" : "",
+				     queues > 1 && !mmio ? format(",vectors=%u", 2 * queues + 2) : ""));
 }
 
 char *network_append(const struct options *options)

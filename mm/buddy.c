@@ -344,7 +344,7 @@ static struct page *alloc_slow(unsigned order, unsigned flags)
 
 		if (free < mem_low_pages)
 			reclaim_wake();
-		if (p || (flags & ALLOC_NOWAIT))
+		if (p || (flags & (ALLOC_NOWAIT | ALLOC_NORECLAIM)))
 			return p;
 		cpu_cache_flush();
 		/* Fragmentation of large blocks is not worth emptying the cache for. */

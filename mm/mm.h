@@ -10,8 +10,9 @@
  *
  * Physical pages: page_alloc() gives 2^order pages from the buddy allocator through per-CPU caches.
  * Small objects: kmalloc(). Both answer NULL when memory is short; ALLOC_RESERVE may dip into the
- * kernel's reserve (only paths that free memory or must not fail), ALLOC_NOWAIT never reclaims.
- * Without ALLOC_NOWAIT an allocation may sleep and reclaim page cache.
+ * kernel's reserve (only paths that free memory or must not fail). Without flags an allocation may sleep and reclaim page
+ * cache. ALLOC_NORECLAIM waits for others that allocate, a moment, and for nothing else: for who has no time, or holds what reclaim
+ * could want. ALLOC_NOWAIT never sleeps, and also fails while another thread has the allocator, with memory in plenty.
  *
  * Address spaces: see the second half. Locking: stated at each file of the room; callers of this
  * header hold nothing that the fault path takes.
@@ -74,6 +75,7 @@ enum alloc_flags {
 	ALLOC_ZERO = 1u << 0,
 	ALLOC_NOWAIT = 1u << 1,
 	ALLOC_RESERVE = 1u << 2,
+	ALLOC_NORECLAIM = 1u << 3,
 };
 
 struct page *page_alloc(unsigned order, unsigned flags);

@@ -27,6 +27,9 @@ void mutex_init(struct mutex *m, const char *name);
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
+/* The same for one that many threads want for short work: whoever runs may take it before the one who has waited longest finds a CPU (four times, then it is
+ * handed over). *woken belongs to the mutex, false at first. Where this is used, mutex_unlock() may be, too. */
+void mutex_unlock_open(struct mutex *m, _Atomic bool *woken);
 bool mutex_held(const struct mutex *m); /* by the current thread */
 
 /*

@@ -179,6 +179,8 @@ static int negotiate(struct virtio_device *dev)
 		/* Addresses are physical here; behind an IOMMU that translates nothing that is right. */
 		general |= VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM;
 	}
+	if (dev->driver->choose)
+		offered = dev->driver->choose(offered);
 	dev->features = offered & (dev->driver->features | general);
 	t->set_features(dev, dev->features);
 	if (dev->legacy)

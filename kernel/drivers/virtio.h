@@ -80,6 +80,8 @@ struct virtio_driver {
 	const char *name;
 	uint32_t id;
 	uint64_t features; /* what the driver can use beside the general ones */
+	/* Optional: of what is offered, that without which lacks something it needs. */
+	uint64_t (*choose)(uint64_t offered);
 	/* 0 if the driver took the device. */
 	int (*probe)(struct virtio_device *dev);
 	void (*config_changed)(struct virtio_device *dev);

@@ -39,6 +39,7 @@
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
 
 static struct mutex core_lock = MUTEX_INIT("network core");
+static _Atomic bool core_lock_woken; /* mutex_unlock_open() */
 static struct thread *_Atomic net_thread; /* set by itself, before it can sleep */
 /* When the thread looks at the timers by itself; 0 while it is not about to sleep. */
 static _Atomic uint64_t wake_ns;
@@ -100,7 +101,7 @@ void net_unlock(void)
 		atomic_store_explicit(&timers_changed, true, memory_order_release);
 		wake = true;
 	}
-	mutex_unlock(&core_lock);
+	mutex_unlock_open(&core_lock, &core_lock_woken);
 	if (wake)
 		thread_wake(atomic_load(&net_thread));
 }
@@ -127,6 +128,8 @@ static bool devices_poll(void)
 		if (!atomic_exchange_explicit(&dev->wanted, false, memory_order_acq_rel))
 			continue;
 		any = true;
+		/* Who waits for room comes before those whose acknowledgements are about to be read: they send more, and would have it all. */
+		net_transmit_retry(dev);
 		if (dev->poll(dev, POLL_BUDGET) || dev->idle(dev))
 			atomic_store_explicit(&dev->wanted, true, memory_order_release);
 		net_transmit_retry(dev);
@@ -196,7 +199,7 @@ void net_start(void)
 
 /* --- memory ------------------------------------------------------------------------------------------------ */
 
-void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NOWAIT); }
+void *net_heap_alloc(size_t size) { return kmalloc_flags(size, ALLOC_NORECLAIM); }
 
 void *net_heap_zalloc(size_t n, size_t size)
 {

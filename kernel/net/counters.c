@@ -6,6 +6,7 @@
  *              lock         the core lock: how often it was taken, was held by another, and how long was waited for it
  *              memory       bytes that lwIP and that sockets and drivers keep, the limit, allocations of lwIP's that failed
  *              device ...   frames and bytes each way, those that were dropped, and what waits at the device
+ *              large ...    the same device's large frames each way, and how many frames that lwIP sent lie joined in such
  *              address ...  the IPv4 address, its lease, and what else the network has said: host name, domains, name and time servers
  *              link, arp, ip, icmp, igmp, udp, tcp, ip6, icmp6, nd6, mld6, frag, frag6   lwIP's layers
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
@@ -127,6 +128,8 @@ static void devices(struct text *t)
 		if (*list[i].device)
 			text_printf(t, " buffers_waiting=%u frames_waiting=%u driver=%s", f->rx_queue, f->tx_queue, list[i].device);
 		text_add(t, "\n", 1);
+		if (*list[i].device)
+			text_printf(t, "large %s received=%lu sent=%lu joined=%lu\n", list[i].name, f->rx_large, f->tx_large, f->tx_joined);
 	}
 	kfree(list);
 }

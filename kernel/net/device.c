@@ -193,7 +193,7 @@ void net_transmit_retry(struct net_device *dev)
 	if (!dev->tx_full)
 		return;
 	dev->tx_full = false;
-	tcp_conn_retry();
+	tcp_conn_retry(&dev->tx_full);
 }
 
 /* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
@@ -235,6 +235,44 @@ void net_receive(struct net_device *dev, struct pbuf *p, bool checked)
 		dev->rx_dropped++;
 		pbuf_free(p);
 	}
+	netif->chksum_flags &= ~CHECKS;
+}
+
+/* Nothing but a whole TCP segment is ever put together by a device: all else has to come past acceptable(). */
+static bool is_whole_tcp(const struct pbuf *p, u16_t type)
+{
+	const void *packet = p->payload;
+
+	if (type == PP_HTONS(ETHTYPE_IP) && p->len >= IP_HLEN)
+		return IPH_PROTO((const struct ip_hdr *)packet) == IP_PROTO_TCP && !(IPH_OFFSET((const struct ip_hdr *)packet) & PP_HTONS(IP_OFFMASK | IP_MF));
+	return type == PP_HTONS(ETHTYPE_IPV6) && p->len >= IP6_HLEN && IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_TCP;
+}
+
+void net_receive_large(struct net_device *dev, struct pbuf *p, bool checked)
+{
+	u16_t type = ((const struct eth_hdr *)p->payload - 1)->type;
+	struct netif *netif = dev->netif;
+
+	if (!netif) {
+		pbuf_free(p);
+		return;
+	}
+	dev->rx_frames++;
+	dev->rx_large++;
+	dev->rx_bytes += p->tot_len + SIZEOF_ETH_HDR;
+	if (!is_whole_tcp(p, type)) {
+		dev->rx_dropped++;
+		pbuf_free(p);
+		return;
+	}
+	if (!checked)
+		netif->chksum_flags |= CHECKS;
+	/* As lwIP's ethernet_input() goes on. */
+	p->if_idx = netif_get_index(netif);
+	if (type == PP_HTONS(ETHTYPE_IP))
+		ip4_input(p, netif);
+	else
+		ip6_input(p, netif);
 	netif->chksum_flags &= ~CHECKS;
 }
 

@@ -87,13 +87,14 @@ static void traffic_of(const struct netif *n, struct net_traffic *t)
 	struct net_device *dev = net_device_of(n);
 
 	if (dev)
-		*t = (struct net_traffic){ dev->rx_frames, dev->rx_bytes, dev->rx_dropped, dev->tx_frames, dev->tx_bytes, dev->tx_dropped, 0, 0 };
+		*t = (struct net_traffic){ dev->rx_frames, dev->rx_bytes, dev->rx_dropped, dev->tx_frames, dev->tx_bytes, dev->tx_dropped,
+						     dev->rx_large, dev->tx_large, dev->tx_joined, 0, 0 };
 	if (dev && dev->queues)
 		dev->queues(dev, &t->rx_queue, &t->tx_queue);
 	if (!dev)
 		*t = (struct net_traffic){ n->mib2_counters.ifinucastpkts + n->mib2_counters.ifinnucastpkts, n->mib2_counters.ifinoctets,
 					   n->mib2_counters.ifindiscards, n->mib2_counters.ifoutucastpkts + n->mib2_counters.ifoutnucastpkts,
-					   n->mib2_counters.ifoutoctets, n->mib2_counters.ifoutdiscards, 0, 0 };
+					   n->mib2_counters.ifoutoctets, n->mib2_counters.ifoutdiscards, 0, 0, 0, 0, 0 };
 }
 
 /* Core lock held. */

@@ -25,6 +25,7 @@ struct net_address {
 
 struct net_traffic {
 	uint64_t rx_frames, rx_bytes, rx_dropped, tx_frames, tx_bytes, tx_dropped;
+	uint64_t rx_large, tx_large, tx_joined; /* net.h */
 	unsigned rx_queue, tx_queue; /* buffers that wait for frames, frames that wait to be sent, at the device */
 };
 

@@ -76,7 +76,7 @@ static int group_join(const ip_addr_t *ip, struct netif *n)
 		g->users++;
 		return 0;
 	}
-	g = kmalloc_flags(sizeof(*g), ALLOC_NOWAIT);
+	g = kmalloc_flags(sizeof(*g), ALLOC_NORECLAIM);
 	if (!g)
 		return -ENOBUFS;
 	*g = (struct group){ .ip = *ip, .ifindex = (uint8_t)ifindex, .users = 1 };
@@ -158,7 +158,7 @@ static int join(struct inet_sock *i, const ip_addr_t *group, struct netif *n, bo
 		count += IP_IS_V4_VAL(m->group);
 	if (IP_IS_V4(group) && count >= MEMBERSHIPS_MAX)
 		return -ENOBUFS;
-	m = kmalloc_flags(sizeof(*m), ALLOC_NOWAIT);
+	m = kmalloc_flags(sizeof(*m), ALLOC_NORECLAIM);
 	if (!m)
 		return -ENOBUFS;
 	r = group_join(group, n);
@@ -190,7 +190,7 @@ static int source_add(struct membership *m, const ip_addr_t *source)
 	unsigned at;
 
 	if (!m->sources)
-		m->sources = kmalloc_flags(sources_max(&m->group) * sizeof(*m->sources), ALLOC_NOWAIT);
+		m->sources = kmalloc_flags(sources_max(&m->group) * sizeof(*m->sources), ALLOC_NORECLAIM);
 	if (!m->sources || m->nsources >= sources_max(&m->group))
 		return -ENOBUFS;
 	if (source_find(m, source, &at))

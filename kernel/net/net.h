@@ -39,12 +39,13 @@ struct net_device {
 	uint8_t mac[6];
 	unsigned mtu;         /* bytes of an IP packet, 1280 to 65535 */
 	unsigned offload;     /* enum net_offload */
-	/* Sends a frame: p is a chain that begins with the Ethernet header, which the driver copies. 0, or -ENOBUFS: there is no room now,
+	/* Sends a frame, now or with the next flush(): p is a chain that begins with the Ethernet header, which the driver copies. 0, or -ENOBUFS: there is no room now,
 	 * and the driver calls net_device_wake() when the device has some (for want of memory TCP's timers try again). Core lock held. */
 	int (*transmit)(struct net_device *dev, struct pbuf *p);
 	/* Tells the device about frames that were queued since the last call. Core lock held. */
 	void (*flush)(struct net_device *dev);
-	/* Hands at most `budget` received frames to net_receive(), and gives back what has been sent. True: there is more. Core lock held. */
+	/* Hands received frames to net_receive() and net_receive_large(), some `budget` buffers of them at most, and gives back what has been sent.
+	 * True: there is more. Core lock held. */
 	bool (*poll)(struct net_device *dev, unsigned budget);
 	/* Nothing more to poll: asks for an interrupt at the next frame. True: something has come meanwhile. */
 	bool (*idle)(struct net_device *dev);
@@ -58,6 +59,7 @@ struct net_device {
 	_Atomic bool wanted;  /* poll() is to be called */
 	bool flush_wanted, tx_full;
 	uint64_t rx_frames, rx_bytes, rx_dropped, tx_frames, tx_bytes, tx_dropped;
+	uint64_t rx_large, tx_large, tx_joined; /* large frames each way (counted by the driver), and how many that were sent lie in such */
 };
 
 extern struct list net_devices; /* complete after drivers_init() */
@@ -72,5 +74,8 @@ void net_device_link(struct net_device *dev, bool up);
 #define NET_RX_SLACK 8 /* bytes behind each piece of a received frame that may be read: lwIP looks for the port of a datagram that ends before it */
 /* A frame; the stack takes over the caller's reference of p. checked: the device has found the sums right. From poll(). */
 void net_receive(struct net_device *dev, struct pbuf *p, bool checked);
+/* The same with one that stands for many: a TCP segment of up to 64 KiB, longer than lwIP can count with what lies before it. p begins with the IP
+ * packet; the Ethernet header lies in the bytes before that. */
+void net_receive_large(struct net_device *dev, struct pbuf *p, bool checked);
 
 #endif

@@ -201,7 +201,7 @@ bool tcp_conn_attach(struct tcp_pcb *pcb)
 
 	if (c)
 		return true;
-	c = kmalloc_flags(sizeof(*c), ALLOC_NOWAIT);
+	c = kmalloc_flags(sizeof(*c), ALLOC_NORECLAIM);
 	if (!c)
 		return false;
 	*c = (struct tcp_conn){ .pcb = pcb, .ticked = now_tick, .progress = now_tick };
@@ -526,19 +526,21 @@ void tcp_conn_run(uint64_t now_ns)
 	tcp_ticks = now_tick;
 }
 
-void tcp_conn_retry(void)
+void tcp_conn_retry(const bool *full)
 {
 	struct list retry;
 
 	list_init(&retry);
 	list_splice_back(&retry, &blocked);
-	while (!list_empty(&retry)) {
+	while (!list_empty(&retry) && !*full) {
 		struct tcp_conn *c = list_first(&retry, struct tcp_conn, blocked);
 
 		list_del(&c->blocked);
 		tcp_conn_enter(c->pcb);
 		tcp_output(c->pcb);
 	}
+	/* It has had its turn that filled the device: tcp_conn_settle() puts it behind those that have not. */
+	list_splice_back(&blocked, &retry);
 }
 
 /* --- segments ------------------------------------------------------------------------------------------------------ */

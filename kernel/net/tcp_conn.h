@@ -54,8 +54,8 @@ void tcp_conn_settle(void);
 uint64_t tcp_conn_due_ns(void);
 /* Does what is due. From the network thread. */
 void tcp_conn_run(uint64_t now_ns);
-/* A device has room again: sends what waits for that. */
-void tcp_conn_retry(void);
+/* A device has room again: sends what waits for that, each connection in its turn, until *full. */
+void tcp_conn_retry(const bool *full);
 
 /* Calls fn for every control block from SYN to TIME_WAIT; listeners are in lwIP's tcp_listen_pcbs. fn must not change any. */
 void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);

@@ -23,7 +23,7 @@
 #define CHUNK_MAX 32704        /* lwIP takes less than 64 KiB; with the header, 32 KiB */
 #define TCP_OPTION_BYTES_MAX 40
 #define CHUNK_COPIED 1024      /* up to here lwIP copies */
-#define RX_READ_MAX 4
+#define RX_READ_MAX 8
 #define WRITABLE_PART 3        /* of the send buffer: room from which on poll() calls it writable */
 #define WINDOW_STEP 16384      /* bytes that have been read: the window is opened by them */
 #define WINDOW_FIRST 65535     /* of a connection */
@@ -158,7 +158,8 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 	if (p) {
 		/* By then it has been read, and nobody may have freed it. */
 		t->poll_wanted = true;
-		if (t->ack_at_once)
+		/* More than one segment at once, which a device has put together, counts as more (RFC 5681, section 4.2). */
+		if (t->ack_at_once || p->tot_len > pcb->mss)
 			tcp_ack_now(pcb);
 	}
 	return ERR_OK;

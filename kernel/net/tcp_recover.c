@@ -11,6 +11,10 @@
  *            moves meanwhile makes no duplicates that lwIP counts). It ends when all is acknowledged that had been sent when it began, or by a time-out. lwIP
  *            takes its own for ended at the first acknowledgement of anything (TF_INFR); the flag is taken away before such a one and put back after.
  *
+ *            Small windows have no three segments behind the lost one. So the first two that arrive out of order let two new ones go (RFC 3042), and where
+ *            there is nothing new to send, one is lost when all others have arrived (RFC 5827). A segment that was sent again is lost once more when
+ *            what was sent after it has arrived: then the search for lost ones begins anew.
+ *
  *            After a time-out lwIP sends everything again, in order. What the peer is known to have is moved to `unacked` without being sent; if that
  *            does not help (a second time-out), what the scoreboard says is no longer believed (RFC 2018, section 8).
  *
@@ -29,11 +33,16 @@
 #include "lwip/prot/tcp.h"
 #include "lwip/snmp.h"
 
+#define FEW_SEGMENTS 3   /* with which three cannot arrive behind a lost one */
+#define EXTRA_SEGMENTS 2
+
 struct tcp_recovery {
 	struct sack_board board;
 	bool active;
 	uint32_t until;  /* what had been sent when it began */
 	uint32_t resent; /* what was lost before this has been sent again */
+	uint32_t next;   /* what had been sent when the last of it was */
+	unsigned extra;  /* segments by which cwnd is larger, since blocks came (RFC 3042) */
 	bool timed_out;
 	uint32_t timed_out_at; /* what was acknowledged then */
 };
@@ -76,6 +85,7 @@ static void resend(struct tcp_recovery *r, struct tcp_pcb *pcb, struct tcp_seg *
 	struct tcp_seg *seg = *from;
 
 	r->resent = end_of(seg);
+	r->next = pcb->snd_nxt;
 	move(from, &pcb->unsent);
 	if (!seg->next)
 		pcb->unsent_oversize = 0;
@@ -90,6 +100,8 @@ static void begin(struct tcp_recovery *r, const struct tcp_pcb *pcb)
 	r->active = true;
 	r->until = pcb->snd_nxt;
 	r->resent = pcb->lastack + 1;
+	r->next = pcb->snd_nxt;
+	r->extra = 0;
 	tcp_recover_counters.recoveries++;
 }
 
@@ -116,9 +128,12 @@ static uint32_t under_way(const struct tcp_recovery *r, const struct tcp_pcb *pc
 /* Sends again what is lost, and lets lwIP send what there is room for. At least one lost segment goes for each acknowledgement of something new. */
 static void recover_by_blocks(struct tcp_recovery *r, struct tcp_pcb *pcb, uint32_t first)
 {
-	uint32_t pipe = under_way(r, pcb, first);
-	int64_t room = (int64_t)pcb->ssthresh - pipe;
+	bool all_sent = !pcb->unsent;
+	int64_t room;
 
+	if (sack_lost(&r->board, r->next, pcb->mss))
+		r->resent = first;
+	room = (int64_t)pcb->ssthresh - under_way(r, pcb, first);
 	if (first != pcb->lastack && room < pcb->mss)
 		room = pcb->mss;
 	for (struct tcp_seg **from = &pcb->unacked; *from && room > 0;) {
@@ -129,7 +144,8 @@ static void recover_by_blocks(struct tcp_recovery *r, struct tcp_pcb *pcb, uint3
 			from = &seg->next;
 			continue;
 		}
-		if (!sack_lost(&r->board, end, pcb->mss))
+		/* Where there is nothing new to send, what others have overtaken goes before its loss is certain (RFC 6675, NextSeg(), rule 3). */
+		if (!sack_lost(&r->board, end, pcb->mss) && !(all_sent && sack_lost(&r->board, end, 0)))
 			break;
 		resend(r, pcb, from);
 		room -= end - start;
@@ -151,6 +167,34 @@ static void recover_by_partial(struct tcp_recovery *r, struct tcp_pcb *pcb, uint
 	if (*from && !sack_before(start_of(*from), r->resent) && !is_busy(*from))
 		resend(r, pcb, from);
 	pcb->cwnd = MAX(pcb->cwnd - MIN(acked, pcb->cwnd), pcb->mss) + pcb->mss;
+}
+
+/* Is the first segment that is not acknowledged lost? */
+static bool first_is_lost(const struct tcp_recovery *r, const struct tcp_pcb *pcb)
+{
+	const struct tcp_seg *seg = pcb->unacked;
+	unsigned n = 0;
+
+	if (!seg)
+		return false;
+	if (sack_lost(&r->board, end_of(seg), pcb->mss))
+		return true;
+	if (pcb->unsent)
+		return false;
+	for (seg = seg->next; seg; seg = seg->next, n++)
+		if (n == FEW_SEGMENTS || !sack_has(&r->board, start_of(seg), end_of(seg)))
+			return false;
+	return n > 0;
+}
+
+/* Takes back what cwnd was made larger by. */
+static void take_back_extra(struct tcp_recovery *r, struct tcp_pcb *pcb)
+{
+	uint32_t extra = r->extra * pcb->mss;
+
+	r->extra = 0;
+	if (pcb->cwnd > extra + pcb->mss)
+		pcb->cwnd -= extra;
 }
 
 /* After a time-out: what the peer has is not sent again. */
@@ -177,6 +221,7 @@ void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struc
 	uint32_t ack = lwip_ntohl(h->ackno), first = pcb->lastack;
 	struct tcp_recovery *r = *record;
 	struct sack_range block[SACK_BLOCKS];
+	bool news = false;
 	unsigned n;
 
 	if ((TCPH_FLAGS(h) & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK || pcb->state < ESTABLISHED || (!pcb->unacked && !pcb->unsent))
@@ -187,7 +232,7 @@ void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struc
 	if (!tcp_syn_intact(p, inp))
 		return;
 	if (!r) {
-		r = kmalloc_flags(sizeof(*r), ALLOC_NOWAIT);
+		r = kmalloc_flags(sizeof(*r), ALLOC_NORECLAIM);
 		if (!r)
 			return;
 		memset(r, 0, sizeof(*r));
@@ -198,7 +243,9 @@ void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struc
 		first = ack;
 	sack_forget(&r->board, first);
 	while (n-- > 0)
-		sack_add(&r->board, first, pcb->snd_nxt, &block[n]);
+		news |= sack_add(&r->board, first, pcb->snd_nxt, &block[n]);
+	if (first != pcb->lastack && r->extra)
+		take_back_extra(r, pcb);
 	if (pcb->flags & TF_RTO) {
 		spare(r, pcb);
 		return;
@@ -208,10 +255,17 @@ void tcp_recover_before(struct tcp_recovery **record, struct tcp_pcb *pcb, struc
 		return;
 	}
 	if (!r->active) {
-		if (!(pcb->flags & TF_INFR) && first == pcb->lastack && pcb->unacked && sack_lost(&r->board, end_of(pcb->unacked), pcb->mss))
+		if (!(pcb->flags & TF_INFR) && first == pcb->lastack && first_is_lost(r, pcb)) {
+			take_back_extra(r, pcb);
 			tcp_rexmit_fast(pcb);
-		if (!(pcb->flags & TF_INFR))
+		}
+		if (!(pcb->flags & TF_INFR)) {
+			if (news && first == pcb->lastack && r->extra < EXTRA_SEGMENTS) {
+				r->extra++;
+				pcb->cwnd += pcb->mss;
+			}
 			return;
+		}
 		begin(r, pcb);
 	}
 	if (r->board.n || pcb->flags & TF_SACK)
@@ -241,6 +295,7 @@ void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb)
 	if (!r)
 		return;
 	r->active = false;
+	r->extra = 0;
 	if (r->timed_out && r->timed_out_at == pcb->lastack)
 		r->board.n = 0;
 	r->timed_out = true;

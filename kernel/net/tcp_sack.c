@@ -105,9 +105,10 @@ bool sack_lost(const struct sack_board *b, uint32_t end, unsigned mss)
 	uint64_t bytes = 0;
 	unsigned ranges = 0;
 
-	for (unsigned i = b->n; i-- > 0 && !sack_before(b->range[i].start, end);) {
-		bytes += b->range[i].end - b->range[i].start;
-		ranges++;
+	for (unsigned i = b->n; i-- > 0 && sack_before(end, b->range[i].end); ranges++) {
+		const struct sack_range *r = &b->range[i];
+
+		bytes += r->end - (sack_before(r->start, end) ? end : r->start);
 	}
 	return ranges >= DUP_THRESHOLD || bytes > (DUP_THRESHOLD - 1) * (uint64_t)mss;
 }

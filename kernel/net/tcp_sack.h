@@ -36,8 +36,8 @@ bool sack_add(struct sack_board *b, uint32_t first, uint32_t last, const struct 
 void sack_forget(struct sack_board *b, uint32_t first);
 /* Has the peer all of [start, end)? */
 bool sack_has(const struct sack_board *b, uint32_t start, uint32_t end);
-/* Is what ends at `end`, and has not been received, lost? RFC 6675, section 4: three ranges, or more than two segments' bytes behind
- * it have been received. */
+/* Has so much behind `end` been received that what lies before it, and has not been, is lost? RFC 6675, section 4: three ranges, or the bytes of more than
+ * two segments. */
 bool sack_lost(const struct sack_board *b, uint32_t end, unsigned mss);
 
 #endif

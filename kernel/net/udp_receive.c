@@ -165,7 +165,7 @@ static bool enqueue(struct udp_sock *u, struct datagram *d)
 /* The socket takes a reference of the bytes. */
 static void deliver_copy(struct udp_sock *u, const struct datagram *d)
 {
-	struct datagram *own = kmalloc_flags(sizeof(*own), ALLOC_NOWAIT);
+	struct datagram *own = kmalloc_flags(sizeof(*own), ALLOC_NORECLAIM);
 
 	if (!own) {
 		UDP_STATS_INC(udp.memerr);
@@ -265,7 +265,7 @@ static u8_t datagram_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const 
 /* Keeps it for a reader of MSG_ERRQUEUE. lock held. */
 static void error_keep(struct udp_sock *u, const struct inet_unreach *why)
 {
-	struct udp_error *e = u->nerrors < ERRORS_MAX ? kmalloc_flags(sizeof(*e) + why->len, ALLOC_NOWAIT) : NULL;
+	struct udp_error *e = u->nerrors < ERRORS_MAX ? kmalloc_flags(sizeof(*e) + why->len, ALLOC_NORECLAIM) : NULL;
 
 	if (!e)
 		return;

@@ -191,7 +191,7 @@ static int send_here(struct udp_sock *u, struct udp_out *o, const struct inet_se
 /* To those here who listen to the group, or to all. */
 static void send_copies(const struct udp_out *o, const struct route *r)
 {
-	struct udp_out *copy = out_alloc(o->pbuf.pbuf.len, ALLOC_NOWAIT);
+	struct udp_out *copy = out_alloc(o->pbuf.pbuf.len, ALLOC_NORECLAIM);
 
 	if (!copy)
 		return;

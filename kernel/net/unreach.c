@@ -262,7 +262,7 @@ static void note(struct netif *n, const struct pbuf *p, const ip_addr_t *neighbo
 
 	if (nwaiting >= WAITING_MAX)
 		return;
-	w = kmalloc_flags(sizeof(*w), ALLOC_NOWAIT);
+	w = kmalloc_flags(sizeof(*w), ALLOC_NORECLAIM);
 	if (!w)
 		return;
 	w->netif = n;

@@ -7,7 +7,7 @@ HALF=$((BYTES / 4))
 
 # --- the relay's impairments, one machine -------------------------------------------------------------------------------------
 relay_start 7
-machine_start --ip 10.9.0.2/24,gw=10.9.0.1
+machine_start --ip 10.9.0.2/24,gw=10.9.0.1 --kernel-opts trace=net
 machine_wait 10.9.0.2
 moves clean 10.9.0.2 "$BYTES"
 relay_say loss 1
@@ -57,6 +57,30 @@ relay_say clear
 relay_say stats
 [ -z "${LINK_BYTES:-}" ] || echo "$answer"
 machine_end links 10.9.0.2
+# What the counters said in the end: what was lost went again before a timer ran out.
+check lost-segments-go-again grep -q 'recovery begun=[1-9][0-9]* resent=[1-9]' "$T/log"
+[ -z "${LINK_BYTES:-}" ] || grep 'recovery begun' "$T/log" | tail -n 1
+
+# --- the address changes in the middle of a transfer: what begins afterwards arrives -------------------------------------------
+relay_start 9
+relay_say dhcp good 2 4
+machine_start
+machine_wait 10.9.0.2
+peer get 10.9.0.2 $((BYTES * 50)) 3 > "$T/transfer" &
+transfer=$!
+relay_say dhcp nak 2 4
+for ((i = 0; i < 100; i++)); do
+	grep -q '10.9.0.2 is given up' "$T/served.err" && break
+	sleep 0.1
+done
+check address-is-given-up grep -q '10.9.0.2 is given up' "$T/served.err"
+relay_say dhcp good 6 3600
+machine_wait 10.9.0.6
+moves address-changed 10.9.0.6 "$BYTES"
+check the-old-address-is-silent [ -z "$(timeout 2 "$PEER" alive 10.9.0.2 1 2> /dev/null)" ]
+kill $transfer
+wait $transfer 2> /dev/null
+machine_end address-change 10.9.0.6
 
 # --- other cards and lengths: QEMU itself, with a monitor ----------------------------------------------------------------------
 "$IBRIK" build --kernel-opts "net.ip=10.9.0.2/24,gw=10.9.0.1 log=info" --exec "$PEER" -o "$T/a.img" -- serve || { not_ok build; finish; }

@@ -71,6 +71,7 @@ void mem_stats_get(struct mem_stats *m) { *m = (struct mem_stats){ .total = MIB(
 void mutex_init(struct mutex *m, const char *name) { memset(m, 0, sizeof(*m)); }
 void mutex_lock(struct mutex *m) {}
 void mutex_unlock(struct mutex *m) {}
+void mutex_unlock_open(struct mutex *m, _Atomic bool *woken) {}
 bool mutex_trylock(struct mutex *m) { return true; }
 bool mutex_held(const struct mutex *m) { return true; }
 /* Nobody sleeps here: what would is over at once. */
@@ -174,6 +175,7 @@ static void receive(size_t n)
 {
 	size_t cut = n > 200 && next() & 1 ? 1 + next() % 200 : n;
 	struct pbuf *all = NULL;
+	unsigned how;
 
 	for (size_t at = 0; at < n; at = cut, cut = n) {
 		struct pbuf_custom *c = kmalloc(sizeof(*c) + cut - at + NET_RX_SLACK);
@@ -192,8 +194,15 @@ static void receive(size_t n)
 		else
 			all = p;
 	}
+	how = next();
 	net_lock();
-	net_receive(&card, all, next() & 1);
+	/* Now and then as one that a device has put together. */
+	if (how & 0x80 && all->len >= ETHERNET_BYTES) {
+		pbuf_remove_header(all, ETHERNET_BYTES);
+		net_receive_large(&card, all, how & 1);
+	} else {
+		net_receive(&card, all, how & 1);
+	}
 	net_transmit_retry(&card);
 	net_timers_look(now_ns);
 	net_unlock();
@@ -261,6 +270,22 @@ static void send_ip6(unsigned protocol, unsigned last, size_t skip, size_t bytes
 	receive(ETHERNET_BYTES + IP6_BYTES + bytes - (how & 32 ? MIN((size_t)next(), bytes) : 0));
 }
 
+/* Options that a connection with selective acknowledgements sends: that it has them, and blocks about what we are said to have heard. */
+static void sack_options(uint8_t *p, const struct tcp_fields *f)
+{
+	unsigned blocks = MIN((f->option_bytes - 4) / 8, 4u);
+
+	memset(p, 1, f->option_bytes);
+	p[0] = f->flags & 2 ? 4 : 5;
+	p[1] = f->flags & 2 ? 2 : (uint8_t)(2 + 8 * blocks);
+	for (unsigned i = 0; i < blocks && !(f->flags & 2); i++) {
+		uint32_t start = f->ack + (uint32_t)(int8_t)next() * 64;
+
+		put32(p + 2 + 8 * i, start);
+		put32(p + 6 + 8 * i, start + next() * 64u);
+	}
+}
+
 static void step_tcp(void)
 {
 	static const uint8_t windows[] = { 0, 1, 16, 255 };
@@ -284,6 +309,8 @@ static void step_tcp(void)
 	if (f.option_bytes + bytes > 48)
 		memset(p + TCP_BYTES + 48, 'x', f.option_bytes + bytes - 48);
 	frame_tcp(p, &f);
+	if (f.option_bytes >= 12 && next() & 1)
+		sack_options(p + TCP_BYTES, &f);
 	if (v6)
 		send_ip6(PROTO_TCP, PROTO_TCP, 0, TCP_BYTES + f.option_bytes + bytes);
 	else

@@ -1,6 +1,6 @@
 /*
- * tests/unit/heap.h - the kernel's heap on the host, for tests and fuzzers that are one file: blocks are counted, and one allocation can be made to
- * fail.
+ * tests/unit/heap.h - the kernel's heap on the host, for tests and fuzzers that are one file: blocks are counted, and one allocation, or some, can be
+ * made to fail.
  */
 #ifndef TESTS_UNIT_HEAP_H
 #define TESTS_UNIT_HEAP_H
@@ -11,15 +11,21 @@
 void *malloc(size_t size);
 void free(void *p);
 
-static unsigned heap_fail_in; /* allocations until one fails; 0: none does */
+static unsigned heap_fail_in;   /* allocations until one fails; 0: none does */
+static unsigned heap_fail_more; /* how many fail behind it */
 static long heap_blocks;
 
 void *kmalloc_flags(size_t size, unsigned flags)
 {
 	void *p;
 
-	if (heap_fail_in && --heap_fail_in == 0)
+	if (heap_fail_in && --heap_fail_in == 0) {
+		if (heap_fail_more) {
+			heap_fail_more--;
+			heap_fail_in = 1;
+		}
 		return NULL;
+	}
 	p = malloc(size ? size : 1);
 	heap_blocks += p != NULL;
 	return p && flags & ALLOC_ZERO ? memset(p, 0, size) : p;

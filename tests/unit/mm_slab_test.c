@@ -21,7 +21,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, long offset);
 
 /* --- what lies around ----------------------------------------------------------------------------------------- */
 static bool lock_taken;
-static unsigned cpu;
+static unsigned cpu, reclaims;
 static int64_t stats[STAT_COUNT];
 
 void mutex_init(struct mutex *m, const char *name) { m->name = name; }
@@ -34,7 +34,7 @@ unsigned cpu_id(void) { return cpu; }
 unsigned online_cpus = 2;
 void stat_add(enum mem_stat which, int64_t n) { stats[which] += n; }
 void reclaim_wake(void) {}
-uint64_t pagecache_reclaim(uint64_t n) { (void)n; return 0; }
+uint64_t pagecache_reclaim(uint64_t n) { (void)n; reclaims++; return 0; }
 paddr_t virt_to_phys(const void *v) { return (uintptr_t)v - DIRECT_BASE; }
 
 _Noreturn void panic(const char *format, ...)
@@ -124,7 +124,7 @@ static int random_mix(void)
 		cpu = (unsigned)rand() % 2;
 		lock_taken = rand() % 6 == 0;
 		if (nheld < HELD && (nheld == 0 || rand() % 2))
-			take(random_size(), (rand() % 3 ? 0 : ALLOC_ZERO) | (rand() % 4 ? 0 : ALLOC_NOWAIT));
+			take(random_size(), (rand() % 3 ? 0 : ALLOC_ZERO) | (rand() % 4 ? 0 : rand() % 2 ? ALLOC_NOWAIT : ALLOC_NORECLAIM));
 		else
 			give((unsigned)rand() % nheld);
 	}
@@ -167,6 +167,26 @@ static int no_memory(void)
 	}
 	give_all();
 	return report("slab.memory ends and comes back");
+}
+
+/* The network allocates so: what it cannot have is a frame lost, and its sender waits for a time-out. */
+static int without_reclaim(void)
+{
+	unsigned refused = 0;
+
+	reclaims = 0;
+	lock_taken = true;
+	for (unsigned n = 0; n < 1000; n++)
+		if (!take(500 + n, ALLOC_NORECLAIM))
+			refused++;
+	check(!refused, "an allocation fails because another thread allocates");
+	lock_taken = false;
+	while (nheld < HELD && take(40000, ALLOC_NORECLAIM))
+		;
+	check(nheld < HELD, "memory has no end");
+	check(!reclaims, "an allocation reclaims that must not");
+	give_all();
+	return report("slab.an allocation that must not reclaim waits for others and for nothing else");
 }
 
 static int on_purpose(void)
@@ -226,6 +246,7 @@ int main(void)
 	failed |= random_mix();
 	failed |= goes_back();
 	failed |= no_memory();
+	failed |= without_reclaim();
 	failed |= on_purpose();
 	failed |= resizing();
 	return failed;

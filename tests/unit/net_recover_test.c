@@ -167,13 +167,18 @@ static void each_lost_segment_goes_again_once(void)
 		ACKS(0, { 8, to }, { 4, 7 }, { 1, 3 });
 	EXPECT(sent[0] == 2 && sent[3] == 2 && sent[7] == 2);
 	ACKS(3, { 8, 20 }, { 4, 7 });
+	/* lwIP has not taken it for the end, with a window of half: what was sent beyond is still within it. */
+	EXPECT(pcb.cwnd >= pcb.snd_nxt - pcb.lastack);
 	ACKS(7, { 8, 20 });
 	EXPECT(pcb.flags & TF_INFR);
+	/* Two more went before it began. */
 	ACKS(20);
+	EXPECT(pcb.flags & TF_INFR);
+	ACKS(22);
 	EXPECT(!(pcb.flags & TF_INFR));
 	for (unsigned i = 0; i < 20; i++)
 		EXPECT(sent[i] == (i == 0 || i == 3 || i == 7 ? 2u : 1u));
-	EXPECT(whole(20));
+	EXPECT(whole(22));
 }
 
 /* A burst: every other segment is lost; as many go out as come in. */
@@ -209,7 +214,7 @@ static void new_data_goes_out_when_there_is_room(void)
 	/* 5 may be under way: the first, and 4 that are new. */
 	EXPECT(sent[0] == 2);
 	EXPECT(fresh == 14);
-	ACKS(10);
+	ACKS(12);
 	EXPECT(pcb.cwnd == 5 * MSS);
 	EXPECT(!(pcb.flags & TF_INFR));
 }
@@ -233,6 +238,66 @@ static void without_blocks_a_partial_acknowledgement_sends_the_next(void)
 	EXPECT(whole(all));
 }
 
+static void a_segment_that_is_lost_twice_goes_a_third_time(void)
+{
+	start(20, TF_SACK);
+	for (unsigned to = 2; to <= 20; to++)
+		ACKS(0, { 1, to });
+	EXPECT(sent[0] == 2 && fresh > 26);
+	/* What was sent after it arrives: two had gone before. */
+	for (unsigned to = 21; to <= 24; to++)
+		ACKS(0, { 1, to });
+	EXPECT(sent[0] == 2);
+	ACKS(0, { 1, 25 });
+	EXPECT(sent[0] == 3);
+	ACKS(0, { 1, 26 });
+	EXPECT(sent[0] == 3);
+	ACKS(26);
+	EXPECT(whole(26));
+}
+
+/* Leaves the first n segments, which are under way, as all that there are to send. */
+static void nothing_more(unsigned n)
+{
+	segs[n - 1].next = NULL;
+	pcb.unsent = NULL;
+}
+
+static void the_last_segments_are_recovered_without_three_behind_them(void)
+{
+	start(3, TF_SACK);
+	nothing_more(3);
+	ACKS(0, { 1, 2 });
+	EXPECT(sent[0] == 1);
+	ACKS(0, { 1, 3 });
+	EXPECT(sent[0] == 2 && sent[1] == 1 && sent[2] == 1);
+	/* A second one is lost near the end. */
+	start(8, TF_SACK);
+	nothing_more(8);
+	for (unsigned to = 2; to <= 6; to++)
+		ACKS(0, { 1, to });
+	ACKS(0, { 7, 8 }, { 1, 6 });
+	ACKS(6, { 7, 8 });
+	EXPECT(sent[0] == 2 && sent[6] == 2 && sent[7] == 1);
+	/* One alone tells nothing. */
+	start(1, TF_SACK);
+	nothing_more(1);
+	ACKS(0);
+	EXPECT(sent[0] == 1);
+}
+
+static void two_out_of_order_let_two_new_ones_go(void)
+{
+	start(4, TF_SACK);
+	ACKS(0, { 1, 2 });
+	EXPECT(fresh == 5);
+	ACKS(0, { 1, 3 });
+	EXPECT(fresh == 6 && sent[0] == 1);
+	/* They were only late. */
+	ACKS(4);
+	EXPECT(pcb.cwnd == 4 * MSS);
+}
+
 static void time_out(void)
 {
 	EXPECT(tcp_rexmit_rto_prepare(&pcb) == ERR_OK);
@@ -253,6 +318,20 @@ static void a_time_out_spares_what_the_peer_has(void)
 	ACKS(3, { 4, 5 });
 	EXPECT(sent[1] == 1 && sent[2] == 2 && sent[3] == 2 && sent[4] == 1 && sent[9] == 2);
 	EXPECT(whole(3));
+}
+
+/* lwIP takes it for impossible that something is under way while it probes a window. */
+static void while_a_window_is_probed_nothing_is_taken_for_sent(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 1, 2 });
+	tcp_rexmit_rto_prepare(&pcb);
+	pcb.snd_wnd = 0;
+	pcb.persist_backoff = 1;
+	tcp_recover_timeout(record, &pcb);
+	ACKS(0, { 1, 3 });
+	EXPECT(!pcb.unacked);
+	EXPECT(whole(0));
 }
 
 static void after_a_second_time_out_the_peer_is_not_believed(void)
@@ -351,7 +430,11 @@ int main(void)
 	RUN(no_more_goes_out_than_leaves_the_network);
 	RUN(new_data_goes_out_when_there_is_room);
 	RUN(without_blocks_a_partial_acknowledgement_sends_the_next);
+	RUN(a_segment_that_is_lost_twice_goes_a_third_time);
+	RUN(the_last_segments_are_recovered_without_three_behind_them);
+	RUN(two_out_of_order_let_two_new_ones_go);
 	RUN(a_time_out_spares_what_the_peer_has);
+	RUN(while_a_window_is_probed_nothing_is_taken_for_sent);
 	RUN(after_a_second_time_out_the_peer_is_not_believed);
 	RUN(a_time_out_ends_a_recovery);
 	RUN(without_memory_lwip_does_it_alone);

@@ -90,6 +90,10 @@ static void lost_is_what_enough_lies_behind(void)
 	add(&b, 1300, 1301);
 	EXPECT(sack_lost(&b, 1100, 100));
 	EXPECT(!sack_lost(&b, 1301, 100));
+	/* A place inside a range. */
+	add(&b, 1301, 1402);
+	EXPECT(sack_lost(&b, 1201, 100));
+	EXPECT(!sack_lost(&b, 1202, 100));
 	/* Three ranges, however small. */
 	b.n = 0;
 	add(&b, 1100, 1101);

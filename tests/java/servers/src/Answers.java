@@ -1,10 +1,14 @@
 import java.io.IOException;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import javax.management.JMException;
+import javax.management.ObjectName;
 
 /**
  * What every server of these tests answers, whichever program carries it; {@link Probe} asks.
@@ -16,6 +20,9 @@ import java.util.HexFormat;
  * POST /echo         the body
  * GET  /counts       the kernel's counters of system calls, empty on another system
  * GET  /memory       /proc/meminfo
+ * GET  /status       /proc/self/status
+ * GET  /net          the kernel's counters of the network, empty on another system
+ * GET  /native       whose memory the JVM's is: buffers, heap and, with -XX:NativeMemoryTracking=summary, the rest, after a collection
  * GET  /stop         "stopping\n", and then the server ends in its own way
  * </pre>
  */
@@ -38,6 +45,12 @@ final class Answers {
 			return file("/proc/ibrik/syscalls");
 		case "GET /memory":
 			return file("/proc/meminfo");
+		case "GET /status":
+			return file("/proc/self/status");
+		case "GET /net":
+			return file("/proc/ibrik/net");
+		case "GET /native":
+			return text(nativeMemory());
 		case "GET /stop":
 			return text("stopping\n");
 		default:
@@ -52,6 +65,22 @@ final class Answers {
 	static byte[] file(String name) throws IOException {
 		Path path = Path.of(name);
 		return Files.exists(path) ? Files.readAllBytes(path) : new byte[0];
+	}
+
+	private static String nativeMemory() throws IOException {
+		StringBuilder text = new StringBuilder();
+		System.gc();
+		for (BufferPoolMXBean pool : ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class))
+			text.append("buffers ").append(pool.getName()).append(' ').append(pool.getCount()).append(' ').append(pool.getMemoryUsed()).append('\n');
+		text.append("heap ").append(ManagementFactory.getMemoryMXBean().getHeapMemoryUsage()).append('\n');
+		text.append("threads ").append(ManagementFactory.getThreadMXBean().getThreadCount()).append('\n');
+		try {
+			text.append(ManagementFactory.getPlatformMBeanServer().invoke(new ObjectName("com.sun.management:type=DiagnosticCommand"),
+				"vmNativeMemory", new Object[] { new String[] { "summary" } }, new String[] { String[].class.getName() }));
+		} catch (JMException e) {
+			throw new IOException(e);
+		}
+		return text.toString();
 	}
 
 	static byte[] bytes(int n) {

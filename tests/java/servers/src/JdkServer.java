@@ -10,6 +10,8 @@ import java.util.concurrent.Executors;
 
 /** The JDK's HttpServer, and its HttpsServer at the next port if there is a key store. */
 public final class JdkServer {
+	private static final int PIECE = 65536;
+
 	private JdkServer() {
 	}
 
@@ -26,8 +28,10 @@ public final class JdkServer {
 			if ("close".equalsIgnoreCase(exchange.getRequestHeaders().getFirst("Connection")))
 				exchange.getResponseHeaders().set("Connection", "close");
 			exchange.sendResponseHeaders(200, answer.length == 0 ? -1 : answer.length);
+			// In pieces: for each connection the server keeps a buffer that is twice as long as the longest write() there.
 			try (OutputStream out = exchange.getResponseBody()) {
-				out.write(answer);
+				for (int at = 0; at < answer.length; at += PIECE)
+					out.write(answer, at, Math.min(PIECE, answer.length - at));
 			}
 			if (path.equals("/stop"))
 				Answers.later(stop);
