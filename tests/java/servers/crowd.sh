@@ -14,6 +14,7 @@ if [ "$(id -u)" != 0 ] || ! [ -w /dev/net/tun ]; then
 	echo "skip $name needs root and a TAP of its own"
 	exit 0
 fi
+make -s build/test/net/crowd || { echo "not ok $name the client does not compile"; exit 1; }
 machine_space
 server_make "${CROWD_SERVER:-netty}"
 # HttpServer ends idle connections above 200, and others after 30 s, unless it is told not to.
