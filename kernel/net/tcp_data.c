@@ -415,7 +415,8 @@ static ssize_t room_wait(struct tcp_sock *t, uint64_t deadline, bool started)
 
 /*
  * lwIP makes no segment longer than half of the largest window that it has seen, and its assertions want that of the last one that waits, too. A
- * peer that begins without a window (which counts as none seen) and then opens a small one would make it too long.
+ * peer that begins without a window (which counts as none seen) and then opens a small one would make it too long. What has been allocated behind that
+ * segment's bytes counts, too.
  */
 static void window_floor(struct tcp_pcb *pcb)
 {
@@ -426,7 +427,7 @@ static void window_floor(struct tcp_pcb *pcb)
 		return;
 	while (last->next)
 		last = last->next;
-	floor = 2 * (last->len + TCP_OPTION_BYTES_MAX);
+	floor = 2 * (last->len + pcb->unsent_oversize + TCP_OPTION_BYTES_MAX);
 	pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, floor);
 }
 
