@@ -17,9 +17,7 @@ fi
 make -s build/test/net/crowd || { echo "not ok $name the client does not compile"; exit 1; }
 machine_space
 server_make "${CROWD_SERVER:-netty}"
-# HttpServer ends idle connections above 200, and others after 30 s, unless it is told not to.
-machine_start ibrik "-Xms$heap -Xmx$heap -XX:+AlwaysPreTouch -XX:+UnlockExperimentalVMOptions -XX:+Use${GC}GC -Dsun.net.httpserver.nodelay=true \
-	-Dsun.net.httpserver.maxIdleConnections=100000 -Dsun.net.httpserver.idleInterval=36000"
+machine_start ibrik "-Xms$heap -Xmx$heap -XX:+AlwaysPreTouch -XX:+UnlockExperimentalVMOptions -XX:+Use${GC}GC $http_options"
 coproc CLIENT { exec ip netns exec "$space" build/test/net/crowd $address 8080 /hello 2>"$dir/client.err"; }
 client=$CLIENT_PID
 

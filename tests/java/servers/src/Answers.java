@@ -21,6 +21,7 @@ import javax.management.ObjectName;
  * GET  /counts       the kernel's counters of system calls, empty on another system
  * GET  /memory       /proc/meminfo
  * GET  /status       /proc/self/status
+ * GET  /snmp         /proc/net/snmp
  * GET  /net          the kernel's counters of the network, empty on another system
  * GET  /native       whose memory the JVM's is: buffers, heap and, with -XX:NativeMemoryTracking=summary, the rest, after a collection
  * GET  /stop         "stopping\n", and then the server ends in its own way
@@ -47,6 +48,8 @@ final class Answers {
 			return file("/proc/meminfo");
 		case "GET /status":
 			return file("/proc/self/status");
+		case "GET /snmp":
+			return file("/proc/net/snmp");
 		case "GET /net":
 			return file("/proc/ibrik/net");
 		case "GET /native":
