@@ -187,7 +187,7 @@ static int rx_frame(struct vnet *v, struct virtio_queue *rx)
 {
 	struct rx_buffer *bufs[MERGED_MAX];
 	unsigned lens[MERGED_MAX], n = 0, parts = 1, total = 0, fresh = 0, skip = v->header_bytes;
-	struct net_header h = { 0 };
+	struct net_header h;
 	struct pbuf *p = NULL;
 
 	do {
@@ -202,8 +202,8 @@ static int rx_frame(struct vnet *v, struct virtio_queue *rx)
 		if (n == 0) {
 			if (lens[0] < v->header_bytes)
 				goto broken;
-			/* A copy: the device could change its own meanwhile. */
-			memcpy(&h, bufs[0]->data, v->header_bytes);
+			/* A copy: the device could change its own meanwhile. Of the shorter, old header the last field is not looked at. */
+			memcpy(&h, bufs[0]->data, sizeof(h));
 			if (virtio_has(v->dev, F_MRG_RXBUF))
 				parts = h.num_buffers;
 			if (parts == 0 || parts > MERGED_MAX)

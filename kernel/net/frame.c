@@ -193,7 +193,9 @@ void frame_run_end(const struct frame_run *run, uint8_t *first, struct frame_sum
 	uint8_t *ip = first + ETHERNET_BYTES;
 	unsigned segment = run->data - run->tcp + run->bytes;
 
-	if (run->ipv6) {
+	if (run->count == 1) {
+		/* As it is. */
+	} else if (run->ipv6) {
 		put16(ip + 4, segment);
 	} else {
 		put16(ip + 2, run->tcp - ETHERNET_BYTES + segment);
