@@ -24,6 +24,7 @@ import javax.management.ObjectName;
  * GET  /snmp         /proc/net/snmp
  * GET  /net          the kernel's counters of the network, empty on another system
  * GET  /native       whose memory the JVM's is: buffers, heap and, with -XX:NativeMemoryTracking=summary, the rest, after a collection
+ * GET  /trim         malloc gives back what it keeps; what that was
  * GET  /stop         "stopping\n", and then the server ends in its own way
  * </pre>
  */
@@ -54,6 +55,8 @@ final class Answers {
 			return file("/proc/ibrik/net");
 		case "GET /native":
 			return text(nativeMemory());
+		case "GET /trim":
+			return text(trim());
 		case "GET /stop":
 			return text("stopping\n");
 		default:
@@ -78,12 +81,26 @@ final class Answers {
 		text.append("heap ").append(ManagementFactory.getMemoryMXBean().getHeapMemoryUsage()).append('\n');
 		text.append("threads ").append(ManagementFactory.getThreadMXBean().getThreadCount()).append('\n');
 		try {
-			text.append(ManagementFactory.getPlatformMBeanServer().invoke(new ObjectName("com.sun.management:type=DiagnosticCommand"),
-				"vmNativeMemory", new Object[] { new String[] { "summary" } }, new String[] { String[].class.getName() }));
+			text.append(diagnose("vmNativeMemory", "summary"));
 		} catch (JMException e) {
 			throw new IOException(e);
 		}
 		return text.toString();
+	}
+
+	private static Object diagnose(String command, String... arguments) throws JMException {
+		boolean none = arguments.length == 0;
+		return ManagementFactory.getPlatformMBeanServer().invoke(new ObjectName("com.sun.management:type=DiagnosticCommand"), command,
+			none ? new Object[0] : new Object[] { arguments }, none ? new String[0] : new String[] { String[].class.getName() });
+	}
+
+	/** malloc gives back what it keeps; JDKs before 17.0.9 cannot ask for it. */
+	private static String trim() {
+		try {
+			return diagnose("systemTrimNativeHeap") + "\n";
+		} catch (JMException e) {
+			return "cannot: " + e + "\n";
+		}
 	}
 
 	static byte[] bytes(int n) {
