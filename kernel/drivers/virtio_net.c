@@ -491,7 +491,9 @@ static bool pair_poll(struct vnet *v, struct vnet_pair *pair, unsigned budget, b
 	int r = 0;
 
 	tx_reclaim(pair->tx);
-	virtq_irq_disable(&pair->tx->vq);
+	/* Who waits for room has asked for it. */
+	if (!v->net.tx_full)
+		virtq_irq_disable(&pair->tx->vq);
 	while (budget && (r = rx_frame(v, pair->rx)) > 0)
 		budget -= MIN(budget, (unsigned)r);
 	*broken |= r < 0 || virtq_broken(&pair->tx->vq);

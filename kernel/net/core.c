@@ -128,11 +128,12 @@ static bool devices_poll(void)
 		if (!atomic_exchange_explicit(&dev->wanted, false, memory_order_acq_rel))
 			continue;
 		any = true;
-		/* Who waits for room comes before those whose acknowledgements are about to be read: they send more, and would have it all. */
+		/* Who waits for room comes before those whose acknowledgements are about to be read: they send more, and would have it all. Who finds
+		 * none now waits for the device's next interrupt: it is on its list of waiters only when this hold of the lock ends, so trying
+		 * once more behind the poll would find nobody, and forget that somebody waits. */
 		net_transmit_retry(dev);
 		if (dev->poll(dev, POLL_BUDGET) || dev->idle(dev))
 			atomic_store_explicit(&dev->wanted, true, memory_order_release);
-		net_transmit_retry(dev);
 	}
 	return any;
 }

@@ -140,6 +140,22 @@ static void a_full_queue_says_so_and_wakes_when_there_is_room(void)
 	EXPECT(send(100) == -ENOBUFS);
 }
 
+/* Somebody has waited for room, was tried again in vain, and then the device is looked at: the interrupt must still come. */
+static void looking_at_the_device_does_not_forget_who_waits_for_room(void)
+{
+	EXPECT(card_start(MODERN));
+	for (unsigned i = 0; i < 16; i++)
+		EXPECT(send(100) == 0);
+	EXPECT(send(100) == -ENOBUFS);
+	card_net->tx_full = true;
+	poll_once();
+	EXPECT(!(card_queue(1)->avail->flags & 1));
+	/* Nobody waits any more. */
+	card_net->tx_full = false;
+	poll_once();
+	EXPECT(card_queue(1)->avail->flags & 1);
+}
+
 static void without_memory_nothing_is_sent(void)
 {
 	struct pbuf *p;
@@ -698,6 +714,7 @@ int main(void)
 	RUN(jumbo_frames_lie_in_several_buffers);
 	RUN(without_memory_a_frame_is_lost_and_no_buffer);
 	RUN(a_full_queue_says_so_and_wakes_when_there_is_room);
+	RUN(looking_at_the_device_does_not_forget_who_waits_for_room);
 	RUN(without_memory_nothing_is_sent);
 	RUN(the_old_header_is_shorter);
 	RUN(lengths_of_the_link_are_taken_with_care);
