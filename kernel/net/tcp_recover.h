@@ -5,7 +5,7 @@
  * peer's selective acknowledgements show as lost is sent again once, while as much new data goes out as leaves the network (RFC 6675); for a
  * peer without them, one segment for each partial acknowledgement (RFC 6582).
  *
- * Everything is called with the core lock held. Nothing sleeps.
+ * Everything is called with the core lock held. Nothing sleeps, but for a moment while another thread allocates.
  */
 #ifndef IBRIK_NET_TCP_RECOVER_H
 #define IBRIK_NET_TCP_RECOVER_H
