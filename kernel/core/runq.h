@@ -12,6 +12,7 @@
 
 #define SLICE_NS 3000000ull
 #define RUN_AT_LEAST_NS 100000ull /* of a slice, before a wake-up by the thread itself ends it */
+#define BRIEF_NS 20000ull         /* such a run is hardly worth a switch of another CPU */
 #define KEEPALIVE_NS 1000000000ull
 /* What a thread is behind or ahead of the others' clocks; bounds stand in balance.c. */
 #define LAG_NS ((int64_t)(2 * SLICE_NS))
@@ -41,6 +42,8 @@ static inline void sched_program_timer(struct cpu *c)
 			deadline = MIN(deadline, c->slice_end_ns);
 		else
 			deadline = MIN(deadline, c->slice_begin_ns + KEEPALIVE_NS);
+		if (unlikely(c->held))
+			deadline = MIN(deadline, c->held_until_ns);
 	}
 	/* A timer that fires early is cheaper than programming it at every switch. */
 	if (unlikely(deadline < c->timer_programmed_ns)) {

@@ -37,6 +37,8 @@
 /* So often in a row a thread sleeps after a wake-up until it counts as one that waits for answers, and for so many wake-ups then. */
 #define AWAITS_ANSWERS 3
 #define UNASKED_WAKES 64
+/* So many brief runs in a row tell what the next will be. */
+#define BRIEF_RUNS 3
 
 unsigned online_cpus = 1;
 
@@ -100,14 +102,21 @@ void sched_post(struct thread *t)
  * need a second call to wait and the other a second one to wake it; it is found out by its sleeping, some times in a row, while it lingers, and does
  * not linger for a while.
  */
+static inline bool awaits_answer(struct thread *t)
+{
+	if (t->answers_awaited >= 0)
+		return false;
+	if (++t->answers_awaited == 0)
+		t->answers_awaited = AWAITS_ANSWERS - 1; /* the next time tells */
+	return true;
+}
+
 static inline void resched_in_time(struct cpu *c)
 {
 	struct thread *t = c->running;
 	uint64_t earliest = c->slice_begin_ns + RUN_AT_LEAST_NS;
 
-	if (t->answers_awaited < 0) {
-		if (++t->answers_awaited == 0)
-			t->answers_awaited = AWAITS_ANSWERS - 1; /* the next time tells */
+	if (awaits_answer(t)) {
 		c->resched_soon = true;
 	} else if (clock_monotonic_ns() >= earliest) {
 		c->resched_soon = true;
@@ -126,13 +135,48 @@ static inline void linger_over(struct thread *t, bool sleeps)
 		t->answers_awaited = -UNASKED_WAKES;
 }
 
+static void held_post(struct cpu *c)
+{
+	struct thread *t = c->held;
+
+	c->held = NULL;
+	sched_post(t);
+	thread_put(t);
+}
+
+/*
+ * The running thread has woken one whose CPU is busy, and which has slept again after a moment some times in a row. Typically more threads than there are CPUs
+ * want a lock: whoever has it is overtaken by the one it wakes and sleeps in its turn, and the CPUs do little but switch. So one such wake-up an RUN_AT_LEAST_NS
+ * is told; the next is held until then, or until this CPU does something else, unless the waker is known to wait for answers. True if it is held.
+ */
+static bool hold(struct cpu *c, struct thread *t)
+{
+	const struct cpu *home = cpus[atomic_load_explicit(&t->cpu, memory_order_relaxed)];
+	uint64_t now;
+
+	if (c->held || atomic_load_explicit(&home->idle_state, memory_order_relaxed) != CPU_BUSY || atomic_load_explicit(&home->running, memory_order_relaxed) == t ||
+	    awaits_answer(c->running))
+		return false;
+	now = clock_monotonic_ns();
+	if (now - c->held_last_ns >= RUN_AT_LEAST_NS) {
+		c->held_last_ns = now;
+		return false;
+	}
+	thread_get(t);
+	c->held = t;
+	c->held_until_ns = c->held_last_ns + RUN_AT_LEAST_NS;
+	c->running->lingers = true;
+	sched_program_timer(c);
+	return true;
+}
+
 /*
  * A thread has become runnable: its home CPU must hear of it. We are the home as often as not, and may queue it
  * ourselves: only the home changes t->cpu, and interrupts are off. If it should run at once, it does so when the waker is
  * through with its call (resched_soon): it holds a lock, as likely as not, and the other would come back to wait for it. From an
  * interrupt, and for the running thread itself, all is left to the next switch.
  */
-SWITCHING static void runnable_post(struct thread *t)
+SWITCHING static void runnable_post(struct thread *t, bool hurried)
 {
 	uint64_t f = irq_save();
 	struct cpu *c = this_cpu();
@@ -150,28 +194,29 @@ SWITCHING static void runnable_post(struct thread *t)
 			if (!c->need_resched)
 				sched_program_timer(c);
 		}
-	} else {
+	} else if (hurried || t->brief_runs < BRIEF_RUNS || c->in_irq || c->running == c->idle || !hold(c, t)) {
 		sched_post(t);
 	}
 	irq_restore(f);
 }
 
-static inline bool wake_from(struct thread *t, int from)
+static inline bool wake_from(struct thread *t, int from, bool hurried)
 {
 	int expect = from;
 
 	if (!atomic_compare_exchange_strong(&t->state, &expect, THREAD_RUNNABLE))
 		return false;
-	runnable_post(t);
+	runnable_post(t, hurried);
 	return true;
 }
 
 SWITCHING bool thread_wake(struct thread *t)
 {
-	return wake_from(t, SLEEP_INTERRUPTIBLE) || wake_from(t, SLEEP_UNINTERRUPTIBLE);
+	return wake_from(t, SLEEP_INTERRUPTIBLE, true) || wake_from(t, SLEEP_UNINTERRUPTIBLE, true);
 }
 
-bool thread_wake_interruptible(struct thread *t) { return wake_from(t, SLEEP_INTERRUPTIBLE); }
+bool thread_wake_interruptible(struct thread *t) { return wake_from(t, SLEEP_INTERRUPTIBLE, true); }
+SWITCHING bool thread_wake_unhurried(struct thread *t) { return wake_from(t, SLEEP_INTERRUPTIBLE, false); }
 
 void thread_kick(struct thread *t)
 {
@@ -380,6 +425,8 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 
 	if (unlikely(c->rcu_report))
 		rcu_quiescent(c);
+	if (unlikely(c->held))
+		held_post(c);
 	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
 		sched_drain_inbox();
 	bool stays = prev != c->idle && atomic_load(&prev->state) == THREAD_RUNNABLE;
@@ -387,6 +434,8 @@ static inline __attribute__((always_inline)) void switch_to_next(struct cpu *c, 
 		runq_balance(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed) - (prev != c->idle && !stays), now);
 	if (unlikely(prev->lingers))
 		linger_over(prev, !stays);
+	if (!stays)
+		prev->brief_runs = now - c->slice_begin_ns < BRIEF_NS ? MIN(prev->brief_runs + 1, BRIEF_RUNS) : 0;
 	next = pick_next(c, prev, stays);
 	c->need_resched = c->resched_soon = false;
 	c->slice_begin_ns = now;
@@ -488,6 +537,11 @@ void sched_timer_tick(void)
 		c->need_resched = true;
 	account(c, now); /* who comes is placed by it */
 	expire_timers(c, now);
+	if (c->held && now >= c->held_until_ns) {
+		c->held_last_ns = now;
+		linger_over(c->running, false);
+		held_post(c);
+	}
 	if (c->running != c->idle) {
 		if (now >= c->slice_end_ns) {
 			if (heap_first(&c->runq)) {
@@ -562,6 +616,8 @@ SWITCHING long thread_yield(void)
 	struct cpu *c = this_cpu();
 	struct heap_node *n;
 
+	if (unlikely(c->held))
+		held_post(c);
 	if (atomic_load_explicit(&c->inbox, memory_order_relaxed))
 		sched_drain_inbox();
 	n = heap_first(&c->runq);
@@ -595,7 +651,7 @@ void thread_start(struct thread *t)
 	struct cpu *to = online_cpus > 1 && c->running != c->idle ? idle_cpu_for(t, c) : NULL;
 	t->vruntime_ns = (to ? to : c)->min_vruntime_ns;
 	atomic_store(&t->cpu, (to ? to : c)->id);
-	runnable_post(t);
+	runnable_post(t, true);
 	irq_restore(f);
 }
 

@@ -83,6 +83,7 @@ struct thread {
 	int nice;
 	bool lingers;            /* goes on after a wake-up, see resched_in_time() */
 	int8_t answers_awaited;  /* slept so often in a row while it lingered; below 0: wake-ups until it lingers again */
+	uint8_t brief_runs;      /* slept again after BRIEF_NS at most, so often in a row */
 
 	/* vector state, arch/fpu */
 	void *fpu;               /* XSAVE area, 64-byte aligned; NULL for kernel threads */
@@ -129,6 +130,11 @@ void sleep_cancel(void);
 int sleep_until(uint64_t deadline_ns);
 /* Wakes t if it sleeps. True if this call woke it. */
 bool thread_wake(struct thread *t);
+/*
+ * The same for what the application wakes from an interruptible sleep, where nothing of the kernel waits for t: a thread that does little
+ * at a time may have to wait for its CPU a little longer (RUN_AT_LEAST_NS, core/runq.h).
+ */
+bool thread_wake_unhurried(struct thread *t);
 /* The same, but only from an interruptible sleep (signals). */
 bool thread_wake_interruptible(struct thread *t);
 long thread_yield(void); /* 0: so that a caller may end in it. Interrupts on */

@@ -82,7 +82,7 @@ static inline void release(struct waiter *w)
 	list_del(&w->link);
 	rcu_read_lock();
 	atomic_store_explicit(&w->bucket, NULL, memory_order_release);
-	thread_wake(t);
+	thread_wake_unhurried(t);
 	rcu_read_unlock();
 }
 

@@ -2,6 +2,7 @@
  * tests/guest/sched.c - which CPU threads run on and how much of it they get: affinity, shares, yielding, CPU clocks, policies.
  */
 #include "harness.h"
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -278,6 +279,87 @@ static void *wake_and_spin(void *arg)
 }
 
 TEST(a_woken_thread_runs_while_its_waker_goes_on) { thread_join(thread_start(wake_and_spin, NULL), NULL); }
+
+/*
+ * One that does next to nothing each time it is woken, on a CPU that another keeps busy: the kernel may let such wake-ups wait for each other, but not for
+ * anything that the waker need not do.
+ */
+static _Atomic int brief_word, brief_seen;
+
+static void *run_briefly(void *arg)
+{
+	int word;
+
+	(void)arg;
+	while ((word = brief_word) >= 0) {
+		if (word == brief_seen)
+			sys(SYS_futex, &brief_word, FUTEX_WAIT_PRIVATE, word, NULL);
+		brief_seen = word;
+	}
+	return NULL;
+}
+
+static void brief_wake(void)
+{
+	brief_word++;
+	sys(SYS_futex, &brief_word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static void *wake_and_end(void *arg)
+{
+	for (long i = 0; i < (long)arg; i++)
+		brief_wake();
+	return NULL;
+}
+
+static void wait_for_brief(void (*meanwhile)(void))
+{
+	int64_t end = now_ns() + 5000000000ll;
+
+	while (brief_seen != brief_word && now_ns() < end)
+		meanwhile();
+	CHECK_MSG(brief_seen == brief_word, "the woken thread saw %d wake-ups of %d", brief_seen, brief_word);
+}
+
+static void do_nothing(void) {}
+static void yield(void) { sched_yield(); }
+static void take_a_nap(void) { nanosleep(&(struct timespec){ 0, 1000 }, NULL); }
+
+static void *wake_for_a_moment(void *arg)
+{
+	static void (*const meanwhile[])(void) = { do_nothing, yield, take_a_nap };
+	pthread_t busy, brief;
+	cpu_set_t mine, others;
+
+	(void)arg;
+	CPU_ZERO(&others);
+	CPU_SET(get_nprocs() - 1, &others);
+	CHECK_OK(sched_setaffinity(0, sizeof(others), &others));
+	brief_word = brief_seen = 0;
+	spin_stop = false;
+	busy = thread_start(spin, &spin_count[0]); /* inherit the mask */
+	brief = thread_start(run_briefly, NULL);
+	CPU_ZERO(&mine);
+	CPU_SET(0, &mine);
+	CHECK_OK(sched_setaffinity(0, sizeof(mine), &mine));
+	for (unsigned way = 0; way < 3; way++)
+		for (int i = 0; i < 300; i++) {
+			brief_wake();
+			wait_for_brief(meanwhile[way]);
+		}
+	for (int i = 0; i < 50; i++) {
+		thread_join(thread_start(wake_and_end, (void *)10l), NULL);
+		wait_for_brief(do_nothing);
+	}
+	spin_stop = true;
+	brief_word = -1;
+	sys(SYS_futex, &brief_word, FUTEX_WAKE_PRIVATE, 1);
+	thread_join(brief, NULL);
+	thread_join(busy, NULL);
+	return NULL;
+}
+
+TEST_SLOW(a_thread_that_is_woken_for_a_moment_again_and_again_runs_each_time, 40) { thread_join(thread_start(wake_for_a_moment, NULL), NULL); }
 
 static void *see_affinity(void *arg)
 {

@@ -24,7 +24,8 @@ _Static_assert(offsetof(struct cpu, gate) == CPU_GATE, "asm offset");
 _Static_assert(offsetof(struct cpu, gate_calls) == CPU_GATE_CALLS, "asm offset");
 _Static_assert(offsetof(struct cpu, trap_calls) == CPU_TRAP_CALLS, "asm offset");
 _Static_assert(offsetof(struct cpu, odd_flags) == CPU_ODD_FLAGS, "asm offset");
-_Static_assert(offsetof(struct cpu, runq.root) == CPU_RUNQ && offsetof(struct cpu, inbox) == CPU_INBOX, "asm offset");
+_Static_assert(offsetof(struct cpu, runq.root) == CPU_RUNQ && offsetof(struct cpu, inbox) == CPU_INBOX &&
+		       offsetof(struct cpu, held) == CPU_HELD, "asm offset");
 _Static_assert(offsetof(struct thread, syscall_nr) == THREAD_SYSCALL_NR, "asm offset");
 _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "asm offset");
 _Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, fds) == PROCESS_FDS, "asm offset");

@@ -18,6 +18,7 @@
 #define CPU_ODD_FLAGS 8240
 #define CPU_RUNQ (CPU_ODD_FLAGS + 8)
 #define CPU_INBOX (CPU_ODD_FLAGS + 16)
+#define CPU_HELD (CPU_ODD_FLAGS + 24)
 #define CPU_GATE 40
 #define CPU_GATE_CALLS 48
 #define CPU_TRAP_CALLS (CPU_GATE_CALLS + 8 * GATE_LIMIT)
@@ -166,6 +167,9 @@ struct cpu {
 	/* Run queue, touched by this CPU only, with interrupts off; and a lock-free stack of threads to look at. */
 	struct heap runq;
 	struct thread *_Atomic inbox;
+	/* As the run queue: a woken thread of another CPU that does not hear of it yet, and until when; when the last of its kind was told. */
+	struct thread *held;
+	uint64_t held_until_ns, held_last_ns;
 
 	_Atomic bool online;
 	_Atomic int idle_state;       /* enum cpu_idle_state: lets TLB shootdown skip idle CPUs */

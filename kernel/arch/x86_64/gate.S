@@ -407,6 +407,7 @@ short_\name\()_entry:
 	STACKLESS sched_yield __NR_sched_yield gate_entry
 	mov %gs:CPU_RUNQ, %rax
 	or %gs:CPU_INBOX, %rax
+	or %gs:CPU_HELD, %rax
 	jnz 9b
 	STACKLESS_DONE sched_yield __NR_sched_yield
 gate_end:
