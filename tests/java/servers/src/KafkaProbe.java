@@ -30,8 +30,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * A client of Kafka: {@code KafkaProbe HOST:PORT SECONDS [COMMANDS]}. Waits as long for the broker; makes topics, sends records and gets them back: as they are, squeezed by the
- * client and by the broker, in transactions, by groups of both kinds. With the port where {@link KafkaServer} takes commands the broker is started again and must have all of it.
+ * A client of Kafka: {@code KafkaProbe HOST:PORT SECONDS [PORT]}. Waits as long for the broker; makes topics, sends records and gets them back: as they are, squeezed by the
+ * client and by the broker, in transactions, by groups of both kinds. At PORT a {@link KafkaServer} starts the broker again, and it must have all of it.
  */
 public final class KafkaProbe {
 	private static final int RECORDS = 6000, MORE = 1000, PARTITIONS = 3, LONGEST = 2000;
@@ -233,16 +233,17 @@ public final class KafkaProbe {
 		}
 	}
 
-	private static String command(int port, char command) throws IOException {
+	private static void restart(int port) throws IOException {
 		try (Socket socket = new Socket("127.0.0.1", port)) {
 			socket.setSoTimeout(180_000);
-			socket.getOutputStream().write(command);
-			return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+			String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+			want(answer.contains("started in"), "the broker has not started again");
+			System.out.print(answer);
 		}
 	}
 
-	private void again(int commands) throws Exception {
-		step("start-again", () -> System.out.print(command(commands, 'r')));
+	private void again(int port) throws Exception {
+		step("start-again", () -> restart(port));
 		step("all-there", () -> {
 			consume("plain", RECORDS);
 			consume("squeezed", RECORDS);
@@ -256,7 +257,7 @@ public final class KafkaProbe {
 		});
 	}
 
-	private void all(int seconds, int commands) throws Exception {
+	private void all(int seconds, int restart) throws Exception {
 		step("answers", () -> await(seconds));
 		step("topics", this::topics);
 		step("produce", () -> produce("plain", 0, RECORDS));
@@ -275,8 +276,8 @@ public final class KafkaProbe {
 		step("new-group", () -> group("consumer"));
 		step("transactions", this::transactions);
 		step("times", this::times);
-		if (commands != 0)
-			again(commands);
+		if (restart != 0)
+			again(restart);
 		step("deletions", this::deletions);
 	}
 

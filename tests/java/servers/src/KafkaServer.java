@@ -13,9 +13,9 @@ import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.utils.Time;
 
 /**
- * Kafka's broker and controller in one program: {@code KafkaServer PROPERTIES PORT}. Formats the storage by Kafka's own tool; who connects to PORT and sends
- * an {@code r} gets a line when the broker has ended and another one has started on the same storage, and by {@code c} the kernel's counters of system calls.
- * A machine that starts again would begin with an empty /tmp, so what is found again is tried this way. SIGTERM ends it.
+ * Kafka's broker and controller in one program: {@code KafkaServer PROPERTIES PORT}. Formats the storage by Kafka's own tool. For who connects to PORT the broker ends
+ * and another one starts on the same storage; then a line comes. A machine that starts again would begin with an empty /tmp, so what is found again is tried this way.
+ * SIGTERM ends it.
  */
 public final class KafkaServer {
 	private static KafkaRaftServer server;
@@ -51,14 +51,13 @@ public final class KafkaServer {
 		}
 	}
 
-	private static byte[] answer(int command, KafkaConfig config) throws IOException {
-		if (command == 'c')
-			return Answers.file("/proc/ibrik/syscalls");
+	/** What is written is found again by another broker; says how long both took. */
+	private static String again(KafkaConfig config) {
 		long begin = System.nanoTime();
 		end();
 		long ended = System.nanoTime();
 		start(config);
-		return Answers.text("ended in " + (ended - begin) / 1_000_000 + " ms, started in " + (System.nanoTime() - ended) / 1_000_000 + " ms\n");
+		return "ended in " + (ended - begin) / 1_000_000 + " ms, started in " + (System.nanoTime() - ended) / 1_000_000 + " ms\n";
 	}
 
 	public static void main(String[] arguments) throws IOException {
@@ -69,10 +68,10 @@ public final class KafkaServer {
 		KafkaConfig config = config(arguments[0]);
 		start(config);
 		Runtime.getRuntime().addShutdownHook(new Thread(KafkaServer::finish, "end"));
-		try (ServerSocket commands = new ServerSocket(Integer.parseInt(arguments[1]))) {
+		try (ServerSocket asked = new ServerSocket(Integer.parseInt(arguments[1]))) {
 			for (;;)
-				try (Socket one = commands.accept(); OutputStream out = one.getOutputStream()) {
-					out.write(answer(one.getInputStream().read(), config));
+				try (Socket one = asked.accept(); OutputStream out = one.getOutputStream()) {
+					out.write(Answers.text(again(config)));
 				}
 		}
 	}
