@@ -7,7 +7,7 @@
  *          the device always has as many buffers as at the start.
  *          A frame that is sent is copied into a buffer of its own: it may be lwIP's, which changes it when it sends it again. Sent
  *          buffers are freed when the next frame goes out or the network thread looks; there is an interrupt for them only while
- *          the queue is full.
+ *          somebody waits for room or memory.
  *          Large frames. A device that cuts them (VIRTIO_NET_F_HOST_TSO4 and 6) gets TCP segments that follow each other as one (net/frame.h). lwIP
  *          hands over all that a connection may send at once, so a frame that may be the first of a row stays open until another kind of frame
  *          comes, or the flush at the end of the core lock's turn; the bytes of those that follow go to its buffers. lwIP's segments stay what
@@ -374,8 +374,9 @@ static bool tx_append(struct vnet *v, const struct pbuf *p)
 	return true;
 }
 
-/* The queue is full: the interrupt for sent frames is asked for only now. One that came meanwhile is looked at as if it were it. */
-static int tx_full(struct vnet *v, struct virtio_queue *tx)
+/* There is no room, or no memory, which frames under way give back when they are sent: only now is the interrupt for them asked for. One that was
+ * sent meanwhile is looked at as if it were it. */
+static int tx_wait(struct vnet *v, struct virtio_queue *tx)
 {
 	if (virtq_irq_enable(&tx->vq))
 		net_device_wake(&v->net);
@@ -404,12 +405,12 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	tx = tx_choose(v, p);
 	tx_reclaim(tx);
 	if (!tx->vq.nfree || virtq_broken(&tx->vq))
-		return tx_full(v, tx);
+		return tx_wait(v, tx);
 	may_grow = tx_may_grow(v, p);
 	/* One that is pushed has nothing behind it, mostly. */
 	b = tx_new(p->tot_len, may_grow && !v->run.pushed);
 	if (!b)
-		return -ENOBUFS;
+		return tx_wait(v, tx);
 	tx_fill(b, p, 0, p->tot_len);
 	if (may_grow) {
 		v->open = v->open_last = b;

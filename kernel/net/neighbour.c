@@ -83,6 +83,12 @@ static struct asked *asked_find(struct netif *netif, uint32_t ip, uint64_t now)
 	return NULL;
 }
 
+/* Was it known when something was sent there last, a moment ago? If lwIP has forgotten it since, it may have been asked for without may_ask()'s noticing. */
+static bool known_lately(struct netif *netif, uint32_t ip, uint64_t now)
+{
+	return known.ip == ip && known.netif == netif && now - known.at < NSEC_PER_SEC + ASKED_NS;
+}
+
 static bool asked_add(struct netif *netif, uint32_t ip, uint64_t now)
 {
 	for (unsigned i = 0; i < ASKED_MAX; i++) {
@@ -248,6 +254,8 @@ bool neighbour_hears(struct netif *netif, const struct pbuf *p)
 		was_asked->at = 0;
 		return true;
 	}
+	if (known_lately(netif, ip, now))
+		return true;
 	if (a->operation == PP_HTONS(ARP_ANSWERS)) {
 		neighbour_counters.unasked++;
 		return false;

@@ -156,6 +156,31 @@ static void looking_at_the_device_does_not_forget_who_waits_for_room(void)
 	EXPECT(card_queue(1)->avail->flags & 1);
 }
 
+/* What is under way gives memory back when it has been sent: somebody who found none is to be told then. */
+static void without_memory_the_interrupt_for_sent_frames_is_asked_for(void)
+{
+	uint16_t head;
+
+	EXPECT(card_start(MODERN));
+	EXPECT(send(100) == 0);
+	EXPECT(card_queue(1)->avail->flags & 1);
+	heap_fail_in = 2; /* the first is the pbuf */
+	EXPECT(send(100) == -ENOBUFS);
+	heap_fail_in = 0;
+	EXPECT(!(card_queue(1)->avail->flags & 1));
+	card_net->tx_full = true;
+	poll_once();
+	EXPECT(!(card_queue(1)->avail->flags & 1));
+	card_take(1, &head);
+	card_give(1, head, 0);
+	card->queues[1].handler(&card->queues[1]);
+	EXPECT(card_wakes > 0);
+	card_net->tx_full = false;
+	poll_once();
+	EXPECT(card_queue(1)->avail->flags & 1);
+	EXPECT(send(100) == 0);
+}
+
 static void without_memory_nothing_is_sent(void)
 {
 	struct pbuf *p;
@@ -715,6 +740,7 @@ int main(void)
 	RUN(without_memory_a_frame_is_lost_and_no_buffer);
 	RUN(a_full_queue_says_so_and_wakes_when_there_is_room);
 	RUN(looking_at_the_device_does_not_forget_who_waits_for_room);
+	RUN(without_memory_the_interrupt_for_sent_frames_is_asked_for);
 	RUN(without_memory_nothing_is_sent);
 	RUN(the_old_header_is_shorter);
 	RUN(lengths_of_the_link_are_taken_with_care);
