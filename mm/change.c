@@ -19,27 +19,70 @@ static struct area_node *root(void)
 	return atomic_load_explicit(&area_root, memory_order_relaxed);
 }
 
-static struct area_desc desc_cut(const struct area_desc *d, uaddr_t start, uaddr_t end)
+/* The part [start, end) of d. */
+static void desc_cut(struct area_desc *part, const struct area_desc *d, uaddr_t start, uaddr_t end)
 {
-	struct area_desc c = *d;
+	*part = *d;
+	part->pgoff += (start - d->start) >> PAGE_SHIFT;
+	part->start = start;
+	part->end = end;
+}
 
-	c.pgoff += (start - d->start) >> PAGE_SHIFT;
-	c.start = start;
-	c.end = end;
-	return c;
+static __attribute__((noinline)) bool change_grow(struct area_change *c)
+{
+	struct area_desc *more = kmalloc(2 * c->cap * sizeof(*more));
+
+	if (!more)
+		return false;
+	memcpy(more, c->desc, c->ndesc * sizeof(*more));
+	if (c->desc != c->inline_desc)
+		kfree(c->desc);
+	c->desc = more;
+	c->cap *= 2;
+	return true;
+}
+
+inline struct area_desc *change_next(struct area_change *c)
+{
+	if (unlikely(c->ndesc == c->cap) && !change_grow(c))
+		return NULL;
+	return &c->desc[c->ndesc];
+}
+
+inline void change_add_next(struct area_change *c)
+{
+	struct area_desc *d = &c->desc[c->ndesc];
+
+	if (d->start == d->end)
+		return;
+	if (c->ndesc && area_desc_mergeable(d - 1, d))
+		d[-1].end = d->end;
+	else
+		c->ndesc++;
+}
+
+int change_add(struct area_change *c, const struct area_desc *d)
+{
+	struct area_desc *next = change_next(c);
+
+	if (!next)
+		return -ENOMEM;
+	*next = *d;
+	change_add_next(c);
+	return 0;
 }
 
 int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t end)
 {
+	struct area_desc *d;
 	struct area *a;
-	struct area_desc d;
 
 	assert(mutex_held(&areas_lock));
-	memset(c, 0, offsetof(struct area_change, inline_desc));
 	c->mm = mm;
 	c->start = c->lo = start;
 	c->end = c->hi = end;
 	c->desc = c->inline_desc;
+	c->ndesc = 0;
 	c->cap = CHANGE_INLINE;
 	c->old = NULL;
 	c->charge = 0;
@@ -63,33 +106,11 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	a = c->left;
 	if (a && a->d.end >= start && a->mm == mm) {
 		/* It sticks out, or it may melt with what comes. */
-		d = desc_cut(&a->d, a->d.start, start);
 		c->lo = a->d.start;
-		return change_add(c, &d);
+		d = change_next(c);
+		desc_cut(d, &a->d, a->d.start, start);
+		change_add_next(c);
 	}
-	return 0;
-}
-
-int change_add(struct area_change *c, const struct area_desc *d)
-{
-	if (d->start == d->end)
-		return 0;
-	if (c->ndesc && area_desc_mergeable(&c->desc[c->ndesc - 1], d)) {
-		c->desc[c->ndesc - 1].end = d->end;
-		return 0;
-	}
-	if (c->ndesc == c->cap) {
-		struct area_desc *more = kmalloc(2 * c->cap * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		memcpy(more, c->desc, c->ndesc * sizeof(*more));
-		if (c->desc != c->inline_desc)
-			kfree(c->desc);
-		c->desc = more;
-		c->cap *= 2;
-	}
-	c->desc[c->ndesc++] = *d;
 	return 0;
 }
 
@@ -126,14 +147,14 @@ static void area_unlink(struct area *a)
 static int add_right_side(struct area_change *c)
 {
 	struct area *left = c->left, *right = c->right;
-	struct area_desc d;
-	int r;
+	struct area_desc *d;
 
 	if (right && right->mm == c->mm && right->d.start <= c->end) {
-		d = desc_cut(&right->d, c->end, right->d.end);
-		r = change_add(c, &d);
-		if (r)
-			return r;
+		d = change_next(c);
+		if (!d)
+			return -ENOMEM;
+		desc_cut(d, &right->d, c->end, right->d.end);
+		change_add_next(c);
 		if (right->d.start == c->end) {
 			c->hi = c->end + PAGE_SIZE;
 			if (c->desc[c->ndesc - 1].start == c->end) {

@@ -202,6 +202,9 @@ bool desc_is_absurd(const struct area_desc *d);
 /* All of these with areas_lock held. begin answers -ENOMEM, or -EEXIST if another mm owns part. */
 int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t end);
 int change_add(struct area_change *c, const struct area_desc *d);
+/* The same in two steps: a place to write the description to (NULL: no memory), and then it is added. */
+struct area_desc *change_next(struct area_change *c);
+void change_add_next(struct area_change *c);
 /* Charges, makes the areas and the tree, publishes. On error nothing has changed. */
 int change_publish(struct area_change *c);
 /* After the page tables agree with the new areas: lets the old ones go. */

@@ -31,31 +31,30 @@ static int add_areas(struct area_change *c, int prot, bool *same)
 {
 	uaddr_t at = c->start;
 	struct area *a = c->left && c->left->d.end > at ? c->left : c->first;
-	int r;
 
 	*same = true;
 	for (; at < c->end; a = area_behind(a)) {
-		struct area_desc d;
+		struct area_desc *d;
 
 		if (!a || a->d.start > at)
 			return -ENOMEM;
-		d = a->d;
-		if ((prot & PROT_WRITE) && (d.kind & AREA_SHARED) && d.file && !file_writable(d.file))
+		if ((prot & PROT_WRITE) && (a->d.kind & AREA_SHARED) && a->d.file && !file_writable(a->d.file))
 			return -EACCES;
-		d.pgoff += (at - d.start) >> PAGE_SHIFT;
-		d.start = at;
-		d.end = MIN(d.end, c->end);
-		if (d.prot != prot)
-			*same = false;
-		d.prot = (uint16_t)prot;
-		if (desc_is_absurd(&d) || overcommits(a, &d))
+		d = change_next(c);
+		if (!d)
 			return -ENOMEM;
-		if (desc_is_charged(&d))
-			d.kind |= AREA_CHARGED;
-		r = change_add(c, &d);
-		if (r)
-			return r;
-		at = d.end;
+		*d = a->d;
+		d->pgoff += (at - d->start) >> PAGE_SHIFT;
+		d->start = at;
+		at = d->end = MIN(d->end, c->end);
+		if (d->prot != prot)
+			*same = false;
+		d->prot = (uint16_t)prot;
+		if (desc_is_absurd(d) || overcommits(a, d))
+			return -ENOMEM;
+		if (desc_is_charged(d))
+			d->kind |= AREA_CHARGED;
+		change_add_next(c);
 	}
 	return 0;
 }

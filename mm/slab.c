@@ -46,7 +46,7 @@ static struct slab_class {
 
 struct cpu_list {
 	struct object *head;
-	unsigned n;
+	uint32_t n, most;
 };
 static struct cpu_lists {
 	struct cpu_list list[CLASS_COUNT];
@@ -82,6 +82,8 @@ void slab_init(void)
 		list_init(&k->partial);
 		k->per_slab = (unsigned)((PAGE_SIZE << classes[c].order) / classes[c].size);
 		k->batch = MAX(2u, MIN(32u, 4096u / classes[c].size));
+		for (unsigned i = 0; i < MAX_CPUS; i++)
+			cpu_lists[i].list[c].most = 2 * k->batch;
 	}
 }
 
@@ -279,31 +281,35 @@ static void give_back(unsigned c, struct object *chain)
 }
 
 /* --- interface ------------------------------------------------------------------------------------------------ */
-void *kmalloc_flags(size_t size, unsigned flags)
+/* More than a class has: a block of pages. */
+static __attribute__((noinline)) void *block_alloc(size_t size, unsigned flags)
+{
+	unsigned order = 0;
+	struct page *p;
+
+	while ((PAGE_SIZE << order) < size) {
+		if (++order > MAX_ORDER)
+			return NULL;
+	}
+	p = page_alloc(order, flags);
+	if (!p)
+		return NULL;
+	stat_add(STAT_SLAB, 1ll << order);
+	return page_virt(p);
+}
+
+static __attribute__((noinline)) void block_free(struct page *p)
+{
+	stat_add(STAT_SLAB, -(1ll << p->order));
+	page_put(p);
+}
+
+/* An object of this CPU's list, or NULL. The whole allocation, mostly. */
+static inline struct object *list_take(unsigned c)
 {
 	struct cpu_list *l;
 	struct object *o;
-	unsigned c;
 
-	if (unlikely(mm_fail_every) && !(flags & (ALLOC_RESERVE | ALLOC_FAULT)) && alloc_should_fail())
-		return NULL;
-	/* One decision for the whole request: the pages below do not fail on purpose again. */
-	flags |= ALLOC_FAULT;
-	if (unlikely(size > SIZE_MAX_CLASS)) {
-		unsigned order = 0;
-		struct page *p;
-
-		while ((PAGE_SIZE << order) < size) {
-			if (++order > MAX_ORDER)
-				return NULL;
-		}
-		p = page_alloc(order, flags);
-		if (!p)
-			return NULL;
-		stat_add(STAT_SLAB, 1ll << order);
-		return page_virt(p);
-	}
-	c = class_of(size);
 	preempt_disable();
 	l = &cpu_lists[cpu_id()].list[c];
 	o = l->head;
@@ -312,6 +318,22 @@ void *kmalloc_flags(size_t size, unsigned flags)
 		l->n--;
 	}
 	preempt_enable();
+	return o;
+}
+
+void *kmalloc_flags(size_t size, unsigned flags)
+{
+	struct object *o;
+	unsigned c;
+
+	if (unlikely(mm_fail_every) && !(flags & (ALLOC_RESERVE | ALLOC_FAULT)) && alloc_should_fail())
+		return NULL;
+	/* One decision for the whole request: the pages below do not fail on purpose again. */
+	flags |= ALLOC_FAULT;
+	if (unlikely(size > SIZE_MAX_CLASS))
+		return block_alloc(size, flags);
+	c = class_of(size);
+	o = list_take(c);
 	if (unlikely(!o)) {
 		o = refill(c, flags);
 		if (!o)
@@ -324,7 +346,11 @@ void *kmalloc_flags(size_t size, unsigned flags)
 
 void *kmalloc(size_t size)
 {
-	return kmalloc_flags(size, 0);
+	struct object *o = NULL;
+
+	if (likely(size <= 1024 && !mm_fail_every))
+		o = list_take(class_of_step[(size + 15) / 16]);
+	return likely(o) ? o : kmalloc_flags(size, 0);
 }
 
 void *kzalloc(size_t size)
@@ -332,21 +358,34 @@ void *kzalloc(size_t size)
 	return kmalloc_flags(size, ALLOC_ZERO);
 }
 
+/* This CPU's list has grown too long: half of it goes. Ends with preemption enabled. */
+static __attribute__((noinline)) void list_shorten(unsigned c, struct cpu_list *l)
+{
+	struct object *o, *chain = NULL;
+
+	for (unsigned i = 0; i < slab_classes[c].batch; i++) {
+		o = l->head;
+		l->head = o->next;
+		o->next = chain;
+		chain = o;
+	}
+	l->n -= slab_classes[c].batch;
+	preempt_enable();
+	give_back(c, chain);
+}
+
 void kfree(void *v)
 {
-	struct object *o = v, *chain = NULL;
+	struct object *o = v;
 	struct cpu_list *l;
 	struct page *p;
-	uint32_t flags;
 	unsigned c;
 
 	if (!v)
 		return;
 	p = virt_to_page(v);
-	flags = atomic_load_explicit(&p->flags, memory_order_relaxed);
-	if (unlikely(!(flags & PAGE_SLAB))) {
-		stat_add(STAT_SLAB, -(1ll << p->order));
-		page_put(p);
+	if (unlikely(!(atomic_load_explicit(&p->flags, memory_order_relaxed) & PAGE_SLAB))) {
+		block_free(p);
 		return;
 	}
 	c = slab_class_index(p);
@@ -354,18 +393,11 @@ void kfree(void *v)
 	l = &cpu_lists[cpu_id()].list[c];
 	o->next = l->head;
 	l->head = o;
-	if (unlikely(++l->n > 2 * slab_classes[c].batch)) {
-		for (unsigned i = 0; i < slab_classes[c].batch; i++) {
-			o = l->head;
-			l->head = o->next;
-			o->next = chain;
-			chain = o;
-		}
-		l->n -= slab_classes[c].batch;
+	if (unlikely(++l->n > l->most)) {
+		list_shorten(c, l);
+		return;
 	}
 	preempt_enable();
-	if (chain)
-		give_back(c, chain);
 }
 
 void *krealloc(void *old, size_t old_size, size_t new_size)
