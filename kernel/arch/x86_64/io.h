@@ -29,11 +29,10 @@ static inline void mmio_write64(volatile void *p, uint64_t v) { __asm__ volatile
 /*
  * What was stored before is seen by a device before anything behind is loaded.
  *
- * A locked instruction, the usual fence, is none under QEMU's translator where there is one CPU, or where one thread runs all of them: QEMU takes it apart into a
- * load and a store without LOCK (do_nonatomic_op_i64() in tcg/tcg-op.c, all versions), and until 8.1 it leaves MFENCE out as well (tcg_gen_mb()). But devices work in
- * other threads of QEMU, on other cores of the host, and there the store waits in the core's buffer while the load is done: an interrupt or a notification that both
- * sides think unnecessary is lost, and with event indexes that was the last one. RDTSC calls a function of QEMU's that takes a lock (cpu_get_ticks()), which is
- * an exchange and so a fence on a host that is x86, too.
+ * A locked instruction, the usual fence, is none under QEMU's translator where there is one CPU, or one thread for all of them: QEMU takes it apart into a load and a
+ * store without LOCK (do_nonatomic_op_i64()), and before 8.1 it leaves MFENCE out, too (tcg_gen_mb()). But devices work in other threads of QEMU, on other
+ * cores of the host, and there the store waits in the core's buffer while the load is done: an interrupt or a notification that each side thinks unnecessary is lost. RDTSC
+ * calls a function of QEMU's that takes a lock (cpu_get_ticks()); on a host that is x86 that is an exchange, and so a fence.
  */
 static inline void device_fence(void)
 {
