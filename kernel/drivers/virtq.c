@@ -3,10 +3,11 @@
  *
  * Barriers: (1) the descriptors and the ring entry are written before avail->idx (release). (2)
  * avail->idx is written before the device's wish for notifications is read, else both sides could
- * miss each other (full fence). (3) used->idx is read before the used entries (acquire). (4) the wish
- * for interrupts is written before used->idx is looked at again (full fence).
+ * miss each other (device_fence()). (3) used->idx is read before the used entries (acquire). (4) the wish
+ * for interrupts is written before used->idx is looked at again (device_fence()).
  */
 #include "drivers/virtq.h"
+#include "io.h"
 
 #define DESC_NEXT 1
 #define DESC_WRITE 2
@@ -95,7 +96,7 @@ bool virtq_kick_needed(struct virtq *q)
 	if (old == new)
 		return false;
 	q->kicked = new;
-	atomic_thread_fence(memory_order_seq_cst);
+	device_fence();
 	if (q->event_idx)
 		return (uint16_t)(new - load16(avail_event(q)) - 1) < (uint16_t)(new - old);
 	return !(load16(&q->used->flags) & USED_NO_NOTIFY);
@@ -163,7 +164,7 @@ bool virtq_irq_enable(struct virtq *q)
 		store16(used_event(q), q->used_seen);
 	else
 		store16(&q->avail->flags, 0);
-	atomic_thread_fence(memory_order_seq_cst);
+	device_fence();
 	return virtq_pending(q);
 }
 
