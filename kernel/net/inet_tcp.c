@@ -268,6 +268,16 @@ static int name_make(struct tcp_sock *t)
 	return bind_to(t, t->bound.port ? t->bound : t->inet.local);
 }
 
+void tcp_name_again(struct tcp_sock *t)
+{
+	mutex_lock(&t->inet.lock);
+	t->inet.local = inet_unspecified(&t->inet);
+	mutex_unlock(&t->inet.lock);
+	/* Without memory it has no name for now, and name_make() tries again. */
+	if (t->bound.port)
+		bind_to(t, t->bound);
+}
+
 static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct tcp_sock *t = tcp_sock(s);
@@ -502,6 +512,8 @@ static int tcp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 
 	if (addr->len < sizeof(addr->family))
 		return -EINVAL;
+	if (addr->family == AF_UNSPEC)
+		return tcp_disconnect(t);
 	net_lock();
 	switch (t->state) {
 	case TCP_NEW:

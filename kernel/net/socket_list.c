@@ -2,8 +2,9 @@
  * kernel/net/socket_list.c - snapshots of the sockets on IP.
  *
  * Theory:    TCP's rows come from lwIP's control blocks, since connections have them that no file holds any more, or holds not yet;
- *            UDP's from the table of ports. Rows are counted first and filled in a second hold of the core lock, so that memory is
- *            allocated without it; if there are more by then, it is done again.
+ *            UDP's from the table of ports. Rows are counted first and filled afterwards, so that memory is
+ *            allocated without the core lock; if there are more by then, it is done again. Connections are taken some hundred in a hold of the
+ *            lock (tcp_conn_each()), so that thousands of them do not keep the network from its work.
  * Interface: socket_list.h; unix.c has the sockets of AF_UNIX.
  * Locking:   core lock, and each socket's while its figures are copied.
  */
@@ -13,7 +14,8 @@
 #include "lib/string.h"
 #include "mm/mm.h"
 
-#define SLACK 64 /* rows that may come meanwhile */
+#define SLACK 64     /* rows that may come meanwhile, and */
+#define SLACK_PART 8 /* this part of them */
 
 struct rows {
 	struct socket_row *rows;
@@ -43,19 +45,23 @@ static void end_set(struct socket_end *end, bool ipv6, const ip_addr_t *ip, uint
 	}
 }
 
-static struct socket_row *collect(void (*visit)(struct rows *l), unsigned *n)
+/* visit() adds rows from a place on, and answers the next one, 0: there are no more. */
+static struct socket_row *collect(unsigned (*visit)(struct rows *l, unsigned from), unsigned *n)
 {
 	struct rows l = { NULL, 0, 0 };
+	unsigned at = 0;
 
 	for (;;) {
-		net_lock();
 		l.n = 0;
-		visit(&l);
-		net_unlock();
+		do {
+			net_lock();
+			at = visit(&l, at);
+			net_unlock();
+		} while (at);
 		if (l.rows && l.n <= l.max)
 			break;
 		kfree(l.rows);
-		l.max = l.n + SLACK;
+		l.max = l.n + SLACK + l.n / SLACK_PART;
 		l.rows = kmalloc(l.max * sizeof(*l.rows));
 		if (!l.rows) {
 			*n = 0;
@@ -136,11 +142,12 @@ static void listener_row(struct rows *l, const struct tcp_pcb_listen *pcb)
 	mutex_unlock(&t->inet.lock);
 }
 
-static void visit_tcp(struct rows *l)
+static unsigned visit_tcp(struct rows *l, unsigned from)
 {
-	for (const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs; pcb; pcb = pcb->next)
-		listener_row(l, pcb);
-	tcp_conn_each(connection_row, l);
+	if (!from)
+		for (const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs; pcb; pcb = pcb->next)
+			listener_row(l, pcb);
+	return tcp_conn_each(from, connection_row, l);
 }
 
 struct socket_row *socket_rows_tcp(unsigned *n) { return collect(visit_tcp, n); }
@@ -165,6 +172,10 @@ static void datagram_row(struct inet_sock *i, void *arg)
 	mutex_unlock(&i->lock);
 }
 
-static void visit_udp(struct rows *l) { inet_port_each(false, datagram_row, l); }
+static unsigned visit_udp(struct rows *l, unsigned from)
+{
+	inet_port_each(false, datagram_row, l);
+	return 0;
+}
 
 struct socket_row *socket_rows_udp(unsigned *n) { return collect(visit_udp, n); }

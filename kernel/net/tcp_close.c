@@ -1,5 +1,5 @@
 /*
- * kernel/net/tcp_close.c - TCP sockets: shutdown() and close().
+ * kernel/net/tcp_close.c - TCP sockets: shutdown(), connect() to AF_UNSPEC and close().
  *
  * Theory:    shutdown() ends an attempt to connect, takes a listener back to a socket that may listen again, and closes halves of a connection. After
  *            close() the connection goes on for what it still has to send, as an `orphan`; with SO_LINGER the call waits for that, or
@@ -106,6 +106,67 @@ int tcp_sock_shutdown(struct socket *s, int how)
 	net_unlock();
 	pending_drop(&pending);
 	return r;
+}
+
+/* --- connect() to AF_UNSPEC ---------------------------------------------------------------------------------------------- */
+
+/* Does the peer still count on the connection? */
+static bool is_open(const struct tcp_pcb *pcb)
+{
+	return pcb && (pcb->state == SYN_SENT || pcb->state == SYN_RCVD || pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT ||
+		       pcb->state == FIN_WAIT_1 || pcb->state == FIN_WAIT_2);
+}
+
+/* The socket is as new, without what was received, which is the caller's to free. Core lock and lock held. */
+static struct pbuf *renew(struct tcp_sock *t)
+{
+	struct pbuf *unread = t->rx;
+
+	t->state = TCP_NEW;
+	t->attempt = t->success_told = t->linger_waits = t->poll_wanted = false;
+	t->soft_error = 0;
+	t->bytes_received = t->bytes_acked = 0;
+	t->inet.remote = inet_unspecified(&t->inet);
+	t->inet.rx_shut = t->inet.tx_shut = false;
+	t->rx = NULL;
+	t->rx_end = &t->rx;
+	t->rx_bytes = t->rx_skip = 0;
+	t->rx_end_seen = t->rx_late = false;
+	t->room = 0;
+	t->wnd_debt = t->wnd_held = t->wnd_read = 0;
+	return unread;
+}
+
+int tcp_disconnect(struct tcp_sock *t)
+{
+	struct pbuf *unread;
+	struct list pending;
+	bool open;
+
+	list_init(&pending);
+	net_lock();
+	if (t->state == TCP_LISTENING)
+		shut_listener(t, &pending);
+	open = is_open(t->pcb);
+	mutex_lock(&t->inet.lock);
+	unread = renew(t);
+	if (open)
+		atomic_store_explicit(&t->inet.base.error, ECONNRESET, memory_order_release);
+	waitq_wake_all(&t->inet.readers, EVENTS_OUT | EPOLLHUP | (open ? EPOLLERR : 0));
+	waitq_wake_all(&t->inet.writers, 0);
+	mutex_unlock(&t->inet.lock);
+	if (t->pcb && t->pcb->state != CLOSED) {
+		tcp_conn_enter(t->pcb);
+		tcp_err(t->pcb, NULL);
+		tcp_abandon(t->pcb, open && t->pcb->state != SYN_SENT);
+	}
+	tcp_data_settle(t);
+	tcp_pbufs_free(unread);
+	if (!t->pcb)
+		tcp_name_again(t);
+	net_unlock();
+	pending_drop(&pending);
+	return 0;
 }
 
 /* --- close() ------------------------------------------------------------------------------------------------------------- */

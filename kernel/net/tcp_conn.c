@@ -50,6 +50,8 @@
 #define PORT_REST_TICKS 10    /* that a port lies idle at least, as on Linux */
 #define ORPHAN_TICKS (120000 / TCP_SLOW_INTERVAL) /* without any progress; Linux: some 100 s */
 #define CHALLENGE_TICKS 5     /* between two answers to such segments of a connection */
+#define EACH_COST 16          /* of showing a connection, in looks at a bucket */
+#define EACH_MAX 4096         /* at once */
 #define TICK_NS (TCP_SLOW_INTERVAL * 1000000ull)
 
 struct tcp_conn {
@@ -145,11 +147,17 @@ struct tcp_pcb *tcp_conn_find(const ip_addr_t *local, uint16_t local_port, const
 	return c ? c->pcb : NULL;
 }
 
-void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
+unsigned tcp_conn_each(unsigned from, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
 {
-	for (unsigned i = 0; i < nbuckets; i++)
-		for (struct tcp_conn *c = buckets[i]; c; c = c->next)
+	unsigned n = 0, i;
+
+	/* An empty bucket costs a look. */
+	for (i = from; i < nbuckets && n < EACH_MAX; i++) {
+		for (struct tcp_conn *c = buckets[i]; c; c = c->next, n += EACH_COST)
 			fn(c->pcb, arg);
+		n++;
+	}
+	return i < nbuckets ? i : 0;
 }
 
 void tcp_conn_init(void)

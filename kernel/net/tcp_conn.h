@@ -57,8 +57,10 @@ void tcp_conn_run(uint64_t now_ns);
 /* A device has room again: sends what waits for that, each connection in its turn, until *full. */
 void tcp_conn_retry(const bool *full);
 
-/* Calls fn for every control block from SYN to TIME_WAIT; listeners are in lwIP's tcp_listen_pcbs. fn must not change any. */
-void tcp_conn_each(void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);
+/* Calls fn for some hundred of the control blocks from SYN to TIME_WAIT; listeners are in lwIP's tcp_listen_pcbs. fn must not change any. Begins with
+ * from = 0; answers what `from` is for those that come next, 0: there are no more. The core lock may be released in between: a connection
+ * that stands all the time is met once. */
+unsigned tcp_conn_each(unsigned from, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);
 
 struct tcp_conn_counters {
 	uint64_t connections;      /* in the table now */

@@ -82,9 +82,13 @@ void tcp_room_update(struct tcp_sock *t);
 
 /* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
 void tcp_start_over(struct tcp_sock *t);
+/* Its name is the one that bind() gave it, or none, after its control block has gone. Core lock held. */
+void tcp_name_again(struct tcp_sock *t);
 
 /* --- tcp_close.c -------------------------------------------------------------------------------------------- */
 int tcp_sock_shutdown(struct socket *s, int how);
+/* connect() to AF_UNSPEC: resets what there is. The socket may connect or listen afterwards. 0. */
+int tcp_disconnect(struct tcp_sock *t);
 void tcp_sock_release(struct socket *s);
 /* All that was sent has been acknowledged. Core lock held. */
 void tcp_linger_end(struct tcp_sock *t);

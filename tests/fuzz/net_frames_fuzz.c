@@ -535,7 +535,14 @@ static void step_socket(void)
 	case 2: move(s, false, 0); break;
 	case 3:
 	case 4: move(s, true, what & 0x10 ? MSG_MORE : 0); break;
-	case 5: s->ops->shutdown(s, what >> 4 & 1 ? SHUT_WR : what >> 5 & 1 ? SHUT_RD : SHUT_RDWR); break;
+	case 5:
+		if (what >= 0xc0) {
+			addr = (struct socket_addr){ .family = AF_UNSPEC, .len = 16 };
+			s->ops->connect(s, &addr, MSG_DONTWAIT);
+		} else {
+			s->ops->shutdown(s, what >> 4 & 1 ? SHUT_WR : what >> 5 & 1 ? SHUT_RD : SHUT_RDWR);
+		}
+		break;
 	case 6:
 		if (which > 1) {
 			if (what & 0x10)
@@ -702,7 +709,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	net_lock();
-	tcp_conn_each(connection_show, NULL);
+	for (unsigned at = 0; (at = tcp_conn_each(at, connection_show, NULL));)
+		;
 	net_unlock();
 	panic("%ld blocks and %ld bytes stay", heap_blocks - before, (long)(atomic_load(&net_held) - held));
 }

@@ -107,6 +107,61 @@ TEST_SLOW(many_connections_carry_their_own_bytes, 60)
 	crowd_end(&c);
 }
 
+static _Atomic bool snapshots_over;
+
+/* Connections that are not of the crowd, until it is told to stop. */
+static void *others_come_and_go(void *arg)
+{
+	int l = listener(AF_INET, 8), fd[2];
+
+	while (!snapshots_over) {
+		pair_at(l, fd);
+		close_reset(fd[0]);
+		close(fd[1]);
+	}
+	close(l);
+	return arg;
+}
+
+/* How often the table shows each connection to that port, by the port that it comes from. */
+static void table_count(int to, unsigned char shown[65536])
+{
+	FILE *f = fopen("/proc/net/tcp", "re");
+	char line[512];
+
+	CHECK(f != NULL);
+	memset(shown, 0, 65536);
+	while (fgets(line, sizeof(line), f)) {
+		unsigned local, remote;
+
+		if (sscanf(line, " %*u: %*8[0-9A-F]:%4X %*8[0-9A-F]:%4X", &local, &remote) == 2 && (int)remote == to)
+			shown[local]++;
+	}
+	fclose(f);
+}
+
+TEST_SLOW(the_table_shows_each_connection_once_while_others_come_and_go, 60)
+{
+	static unsigned char shown[65536];
+	struct crowd c;
+	pthread_t other;
+
+	crowd_make(&c, connections());
+	snapshots_over = false;
+	other = thread_start(others_come_and_go, NULL);
+	for (int k = 0; k < 5; k++) {
+		table_count(port_of(c.l), shown);
+		for (int i = 0; i < c.n; i++) {
+			int port = port_of(c.fd[i][0]);
+
+			CHECK_MSG(shown[port] == 1, "port %d is shown %d times", port, shown[port]);
+		}
+	}
+	snapshots_over = true;
+	thread_join(other, NULL);
+	crowd_end(&c);
+}
+
 TEST_SLOW(an_active_connection_does_not_pay_for_idle_ones, 120)
 {
 	struct crowd few, many;

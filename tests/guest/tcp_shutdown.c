@@ -108,6 +108,124 @@ TEST(a_listener_that_is_shut_down_for_writing_goes_on)
 	close(l);
 }
 
+static void disconnect(int fd)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	CHECK_OK(connect(fd, &none, sizeof(none)));
+}
+
+static void disconnect_at(int family)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+	int l = listener(family, 8), fd[2], again;
+	char bytes[8];
+
+	pair_at(l, fd);
+	/* What was received and not read goes, too. */
+	CHECK_EQ(CHECK_OK(write(fd[1], "old", 3)), 3);
+	CHECK_EQ(events_of(fd[0], POLLIN, 5000), POLLIN);
+	disconnect(fd[0]);
+	CHECK_ERR(getpeername(fd[0], (struct sockaddr *)&a, &n), ENOTCONN);
+	CHECK_EQ(events_of(fd[0], POLLIN | POLLOUT, 0), POLLOUT | POLLERR | POLLHUP);
+	CHECK_EQ(error_of(fd[0]), ECONNRESET);
+	CHECK_EQ(events_of(fd[0], POLLIN | POLLOUT, 0), POLLOUT | POLLHUP);
+	CHECK_ERR(recv(fd[0], bytes, 1, MSG_DONTWAIT), ENOTCONN);
+	CHECK_ERR(send(fd[0], "x", 1, MSG_NOSIGNAL), EPIPE);
+	CHECK(events_of(fd[1], POLLIN, 5000) & POLLIN);
+	CHECK_ERR(read(fd[1], bytes, 1), ECONNRESET);
+	/* The error that nobody has asked for is no obstacle, nor is a second time. */
+	disconnect(fd[0]);
+	CHECK_EQ(error_of(fd[0]), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(connect_here(fd[0], port_of(l)));
+		again = CHECK_OK(accept(l, NULL, NULL));
+		CHECK_EQ(CHECK_OK(write(again, "new", 3)), 3);
+		CHECK_EQ(CHECK_OK(recv(fd[0], bytes, 3, MSG_WAITALL)), 3);
+		CHECK(memcmp(bytes, "new", 3) == 0);
+		CHECK_EQ(CHECK_OK(write(fd[0], "y", 1)), 1);
+		CHECK_EQ(CHECK_OK(read(again, bytes, 1)), 1);
+		disconnect(fd[0]);
+		CHECK_ERR(read(again, bytes, 1), ECONNRESET);
+		close(again);
+	}
+	/* Or it listens. */
+	bind_here(fd[0], 0);
+	CHECK_OK(listen(fd[0], 4));
+	close_reset(connected(family, port_of(fd[0])));
+	close(fd[0]);
+	close(fd[1]);
+	close(l);
+}
+
+TEST(a_connection_is_taken_apart_and_made_anew) { disconnect_at(AF_INET); }
+TEST(an_ipv6_connection_is_taken_apart_and_made_anew) { disconnect_at(AF_INET6); }
+
+TEST(a_connection_that_is_taken_apart_keeps_what_bind_gave_it)
+{
+	int l = listener(AF_INET, 8), probe = bound(AF_INET, SOCK_STREAM), port = port_of(probe), fd, other = stream();
+	struct sockaddr_in a = at(port);
+
+	close(probe);
+	fd = bound_to(AF_INET, SOCK_STREAM, here(AF_INET), port);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	disconnect(fd);
+	CHECK_EQ(port_of(fd), port);
+	CHECK_ERR(bind(fd, (struct sockaddr *)&a, sizeof(a)), EINVAL);
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	CHECK_EQ(port_of(fd), port);
+	close_reset(fd);
+	close(other);
+	close(l);
+}
+
+TEST(an_attempt_a_listener_and_a_half_closed_connection_are_taken_apart)
+{
+	int queued, full = full_listener(&queued), l = listener(AF_INET, 8), fd = attempt_at(full), c, pairs[2];
+	char byte;
+
+	disconnect(fd);
+	CHECK_EQ(error_of(fd), ECONNRESET);
+	CHECK_ERR(connect_here(fd, port_of(l)), EINPROGRESS);
+	CHECK_EQ(events_of(fd, POLLOUT, 5000), POLLOUT);
+	CHECK_EQ(error_of(fd), 0);
+	close_reset(fd);
+	close(queued);
+	close(full);
+	/* The connection that nobody has accepted is reset. */
+	fd = listener(AF_INET, 4);
+	c = connected(AF_INET, port_of(fd));
+	disconnect(fd);
+	CHECK_ERR(read(c, &byte, 1), ECONNRESET);
+	CHECK_ERR(accept(fd, NULL, NULL), EINVAL);
+	CHECK_EQ(error_of(fd), 0);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	close_reset(fd);
+	close(c);
+	/* Shut down in one direction, then in both. */
+	close(l);
+	l = listener(AF_INET, 8);
+	pair_at(l, pairs);
+	CHECK_OK(shutdown(pairs[0], SHUT_WR));
+	disconnect(pairs[0]);
+	CHECK_EQ(error_of(pairs[0]), ECONNRESET);
+	CHECK_OK(connect_here(pairs[0], port_of(l)));
+	c = CHECK_OK(accept(l, NULL, NULL));
+	CHECK_OK(shutdown(c, SHUT_WR));
+	CHECK_EQ(CHECK_OK(read(pairs[0], &byte, 1)), 0);
+	CHECK_OK(shutdown(pairs[0], SHUT_WR));
+	CHECK_EQ(CHECK_OK(read(c, &byte, 1)), 0);
+	disconnect(pairs[0]);
+	CHECK_OK(connect_here(pairs[0], port_of(l)));
+	CHECK_EQ(CHECK_OK(write(pairs[0], "z", 1)), 1);
+	close_reset(pairs[0]);
+	close(pairs[1]);
+	close(c);
+	close(l);
+}
+
 TEST(the_peer_of_a_connection_has_a_name_while_that_stands)
 {
 	int queued, l = full_listener(&queued), fd = attempt_at(l), s;
