@@ -8,7 +8,7 @@
  * store that publishes; then the old areas are dead and the caller brings the page tables into line.
  *
  * Locking: areas_lock is held from begin to finish or cancel. cache->lock is taken to (un)link areas.
- * Errors: -ENOMEM, and -EEXIST from begin when another mm owns part of the range.
+ * Errors: -ENOMEM; from begin only -EEXIST, when another mm owns part of the range.
  */
 #include "mm/internal.h"
 #include "core/log.h"
@@ -107,7 +107,7 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	if (a && a->d.end >= start && a->mm == mm) {
 		/* It sticks out, or it may melt with what comes. */
 		c->lo = a->d.start;
-		d = change_next(c);
+		d = change_next(c); /* the first: there is room */
 		desc_cut(d, &a->d, a->d.start, start);
 		change_add_next(c);
 	}

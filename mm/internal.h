@@ -199,7 +199,7 @@ struct area_change {
 bool desc_is_charged(const struct area_desc *d);
 /* A writable stack larger than the machine: refused at once, although stacks are charged page by page. */
 bool desc_is_absurd(const struct area_desc *d);
-/* All of these with areas_lock held. begin answers -ENOMEM, or -EEXIST if another mm owns part. */
+/* All of these with areas_lock held. begin answers 0, or -EEXIST if another mm owns part. */
 int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t end);
 int change_add(struct area_change *c, const struct area_desc *d);
 /* The same in two steps: a place to write the description to (NULL: no memory), and then it is added. */

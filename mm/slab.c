@@ -349,7 +349,7 @@ void *kmalloc(size_t size)
 	struct object *o = NULL;
 
 	if (likely(size <= 1024 && !mm_fail_every))
-		o = list_take(class_of_step[(size + 15) / 16]);
+		o = list_take(class_of(size));
 	return likely(o) ? o : kmalloc_flags(size, 0);
 }
 

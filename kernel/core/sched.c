@@ -10,6 +10,7 @@
  * moves the state from SLEEP_* to RUNNABLE with one compare-and-swap; the winner queues the thread if this is its
  * home, else posts it to its home's inbox. The home CPU, draining the inbox, queues the thread unless it is still the one running
  * (it noticed the new state before it had switched away).
+ * One that the application wakes may be held back for a moment first (hold()): it is runnable then and in no queue.
  *   `inbox_queued` keeps a thread from being linked twice: posting exchanges it to 1 and links only if it was
  * 0; draining stores 0 before it looks at the state, so a wake that found 1 is never lost. Each link holds a
  * reference. A drained thread whose home has changed meanwhile is posted on.
@@ -96,12 +97,7 @@ void sched_post(struct thread *t)
 	irq_restore(f);
 }
 
-/*
- * The running thread has woken one that should run. Who hands out work in small pieces would be interrupted for each of them by the thread that does it,
- * which finds one piece and sleeps again: so the waker lingers until it has had RUN_AT_LEAST_NS of its slice. Who only waits for the answer would
- * need a second call to wait and the other a second one to wake it; it is found out by its sleeping, some times in a row, while it lingers, and does
- * not linger for a while.
- */
+/* Has it shown that it sleeps after its wake-ups? Counts one of those for which that is taken for granted. */
 static inline bool awaits_answer(struct thread *t)
 {
 	if (t->answers_awaited >= 0)
@@ -111,6 +107,12 @@ static inline bool awaits_answer(struct thread *t)
 	return true;
 }
 
+/*
+ * The running thread has woken one that should run. Who hands out work in small pieces would be interrupted for each of them by the thread that does it,
+ * which finds one piece and sleeps again: so the waker lingers until it has had RUN_AT_LEAST_NS of its slice. Who only waits for the answer would
+ * need a second call to wait and the other a second one to wake it; it is found out by its sleeping, some times in a row, while it lingers, and does
+ * not linger for a while.
+ */
 static inline void resched_in_time(struct cpu *c)
 {
 	struct thread *t = c->running;
@@ -146,8 +148,9 @@ static void held_post(struct cpu *c)
 
 /*
  * The running thread has woken one whose CPU is busy, and which has slept again after a moment some times in a row. Typically more threads than there are CPUs
- * want a lock: whoever has it is overtaken by the one it wakes and sleeps in its turn, and the CPUs do little but switch. So one such wake-up an RUN_AT_LEAST_NS
- * is told; the next is held until then, or until this CPU does something else, unless the waker is known to wait for answers. True if it is held.
+ * want a lock: whoever has it is overtaken by the one it wakes and sleeps in its turn, and the CPUs do little but switch. So one such wake-up is told in each
+ * RUN_AT_LEAST_NS; the next is held until then, or until this CPU does something else, even if the other has become idle meanwhile. Not if the waker is known to wait for answers. True if
+ * it is held.
  */
 static bool hold(struct cpu *c, struct thread *t)
 {

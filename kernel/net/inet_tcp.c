@@ -83,7 +83,9 @@ static void pcb_gone(u8_t id, void *data)
 
 	t->pcb = NULL;
 	tcp_data_drop(t);
-	inet_port_release(&t->inet);
+	/* What bind() gave stays until the socket is closed. */
+	if (t->orphan || !t->bound.port)
+		inet_port_release(&t->inet);
 	mutex_lock(&t->inet.lock);
 	/* Both directions have ended in order; an error is told by connection_lost(). */
 	if (t->state == TCP_CONNECTED && t->rx_end_seen && t->inet.tx_shut)
@@ -221,6 +223,21 @@ static int pcb_make(struct tcp_sock *t)
 
 /* --- names ------------------------------------------------------------------------------------------------------- */
 
+/* Tells lwIP the socket's address, which it has the port of. 0 or -errno. Core lock held. */
+static int pcb_bind(struct tcp_sock *t, const struct inet_end *end)
+{
+	ip_addr_t ip = inet_bind_ip(&t->inet, &end->ip);
+
+	return inet_error(tcp_bind(t->pcb, &ip, end->port));
+}
+
+static void local_set(struct tcp_sock *t, struct inet_end end)
+{
+	mutex_lock(&t->inet.lock);
+	t->inet.local = end;
+	mutex_unlock(&t->inet.lock);
+}
+
 /* Gives the socket a local address. Core lock held; the state has been checked. */
 static int bind_to(struct tcp_sock *t, struct inet_end end)
 {
@@ -245,37 +262,30 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	}
 	if (r)
 		return r;
-	ip = inet_bind_ip(&t->inet, &ip);
-	r = inet_error(tcp_bind(t->pcb, &ip, end.port));
-	if (r) {
+	r = pcb_bind(t, &end);
+	if (r)
 		inet_port_release(&t->inet);
-		return r;
-	}
-	mutex_lock(&t->inet.lock);
-	t->inet.local = end;
-	mutex_unlock(&t->inet.lock);
-	return 0;
+	else
+		local_set(t, end);
+	return r;
 }
+
+void tcp_name_reset(struct tcp_sock *t) { local_set(t, t->bound.port ? t->bound : inet_unspecified(&t->inet)); }
 
 /* Before it listens or connects, maybe not for the first time: a control block, and a local address. Core lock held. */
 static int name_make(struct tcp_sock *t)
 {
-	if (t->pcb && t->inet.local.port)
-		return 0;
-	mutex_lock(&t->inet.lock);
-	t->inet.local = inet_unspecified(&t->inet);
-	mutex_unlock(&t->inet.lock);
-	return bind_to(t, t->bound.port ? t->bound : t->inet.local);
-}
+	int r;
 
-void tcp_name_again(struct tcp_sock *t)
-{
-	mutex_lock(&t->inet.lock);
-	t->inet.local = inet_unspecified(&t->inet);
-	mutex_unlock(&t->inet.lock);
-	/* Without memory it has no name for now, and name_make() tries again. */
-	if (t->bound.port)
-		bind_to(t, t->bound);
+	if (t->pcb && t->pcb->local_port)
+		return 0;
+	tcp_name_reset(t);
+	if (!t->bound.port)
+		return bind_to(t, t->inet.local);
+	if (!inet_is_local(&t->bound.ip))
+		return -EADDRNOTAVAIL;
+	r = pcb_make(t);
+	return r ? r : pcb_bind(t, &t->bound);
 }
 
 static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)

@@ -163,7 +163,7 @@ int tcp_disconnect(struct tcp_sock *t)
 	tcp_data_settle(t);
 	tcp_pbufs_free(unread);
 	if (!t->pcb)
-		tcp_name_again(t);
+		tcp_name_reset(t);
 	net_unlock();
 	pending_drop(&pending);
 	return 0;
@@ -237,6 +237,8 @@ void tcp_sock_release(struct socket *s)
 	tcp_data_settle(t);
 	if (t->pcb)
 		pcb_close(t, reset);
+	else if (t->bound.port)
+		inet_port_release(&t->inet);
 	tcp_pbufs_free(unread);
 	net_unlock();
 	if (seconds > 0)

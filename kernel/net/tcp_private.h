@@ -82,8 +82,8 @@ void tcp_room_update(struct tcp_sock *t);
 
 /* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
 void tcp_start_over(struct tcp_sock *t);
-/* Its name is the one that bind() gave it, or none, after its control block has gone. Core lock held. */
-void tcp_name_again(struct tcp_sock *t);
+/* Its local address is what bind() gave it, or none, now that it has no control block. Core lock held. */
+void tcp_name_reset(struct tcp_sock *t);
 
 /* --- tcp_close.c -------------------------------------------------------------------------------------------- */
 int tcp_sock_shutdown(struct socket *s, int how);

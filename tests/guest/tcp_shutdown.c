@@ -181,6 +181,37 @@ TEST(a_connection_that_is_taken_apart_keeps_what_bind_gave_it)
 	close(l);
 }
 
+TEST(a_port_that_bind_gave_stays_until_the_socket_is_closed)
+{
+	int l = listener(AF_INET, 8), probe = bound(AF_INET, SOCK_STREAM), port = port_of(probe), fd, peer, other = stream();
+	struct sockaddr_in a = at(port);
+	char byte;
+
+	close(probe);
+	fd = bound_to(AF_INET, SOCK_STREAM, here(AF_INET), port);
+	/* A connection that the peer has ended, */
+	CHECK_OK(connect_here(fd, port_of(l)));
+	peer = CHECK_OK(accept(l, NULL, NULL));
+	close_reset(peer);
+	CHECK_EQ(events_of(fd, POLLERR, 5000) & POLLERR, POLLERR);
+	CHECK_ERR(read(fd, &byte, 1), ECONNRESET);
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	/* a listener that is one no more, */
+	disconnect(fd);
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	CHECK_OK(listen(fd, 4));
+	CHECK_OK(shutdown(fd, SHUT_RD));
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	CHECK_OK(listen(fd, 4));
+	CHECK_EQ(port_of(fd), port);
+	disconnect(fd);
+	/* and one that is nothing at the end. */
+	CHECK_OK(close(fd));
+	CHECK_OK(bind(other, (struct sockaddr *)&a, sizeof(a)));
+	close(other);
+	close(l);
+}
+
 TEST(an_attempt_a_listener_and_a_half_closed_connection_are_taken_apart)
 {
 	int queued, full = full_listener(&queued), l = listener(AF_INET, 8), fd = attempt_at(full), c, pairs[2];
