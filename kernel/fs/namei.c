@@ -464,170 +464,170 @@ static int may_change(struct dentry *dir)
 	return 0;
 }
 
-int path_create(struct dentry *base, const char *path, uint32_t mode, uint64_t rdev, const char *target)
-{
-	char *last = kmalloc(NAME_MAX + 1);
+/* A name that is to come or to go. Its folder's lock is held from entry_find() to entry_unlock(), if there is a folder. */
+struct entry {
 	struct dentry *dir, *d;
-	struct inode *parent, *inode;
-	bool trailing = false;
+	char *name;    /* its last part, in a buffer of its own */
+	bool trailing; /* a slash follows */
+};
+
+/* 0 or -errno; in any case entry_unlock() and entry_end() follow. -EEXIST: the name ends in one that cannot change ("", "." or ".."). */
+static int entry_find(struct entry *e, struct dentry *base, const char *path)
+{
+	struct dentry *found;
+
+	*e = (struct entry){ .name = kmalloc(NAME_MAX + 1) };
+	if (!e->name)
+		return -ENOMEM;
+	e->name[0] = 0;
+	found = path_parent(base, path, e->name, &e->trailing);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	e->dir = found;
+	mutex_lock(&e->dir->sb->lock);
+	found = dentry_lookup_locked(e->dir, e->name, strlen(e->name));
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	e->d = found;
+	return 0;
+}
+
+static void entry_unlock(struct entry *e)
+{
+	if (e->dir)
+		mutex_unlock(&e->dir->sb->lock);
+}
+
+static void entry_end(struct entry *e)
+{
+	dentry_put(e->d);
+	dentry_put(e->dir);
+	kfree(e->name);
+}
+
+static int entry_create(struct entry *e, uint32_t mode, uint64_t rdev, const char *target)
+{
+	struct inode *parent = dentry_inode(e->dir), *inode;
 	int r;
 
-	if (!last)
-		return -ENOMEM;
-	dir = path_parent(base, path, last, &trailing);
-	if (IS_ERR(dir)) {
-		kfree(last);
-		return PTR_ERR(dir);
-	}
-	parent = dentry_inode(dir);
-	mutex_lock(&dir->sb->lock);
-	d = dentry_lookup_locked(dir, last, strlen(last));
-	if (IS_ERR(d)) {
-		r = PTR_ERR(d);
-		d = NULL;
-		goto out;
-	}
-	r = -EEXIST;
-	if (dentry_inode(d) || d->mounted)
-		goto out;
-	r = -ENOENT;
-	if (trailing && !S_ISDIR(mode))
-		goto out;
-	r = may_change(dir);
+	if (dentry_inode(e->d) || e->d->mounted)
+		return -EEXIST;
+	if (e->trailing && !S_ISDIR(mode))
+		return -ENOENT;
+	r = may_change(e->dir);
 	if (!r && !parent->ops->create)
-		r = no_create(dir->sb);
+		r = no_create(e->dir->sb);
 	if (r)
-		goto out;
-	inode = parent->ops->create(parent, last, strlen(last), mode, rdev, target);
-	r = IS_ERR(inode) ? PTR_ERR(inode) : 0;
+		return r;
+	inode = parent->ops->create(parent, e->name, strlen(e->name), mode, rdev, target);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	dentry_instantiate(e->d, inode);
+	return 0;
+}
+
+int path_create(struct dentry *base, const char *path, uint32_t mode, uint64_t rdev, const char *target)
+{
+	struct entry e;
+	int r = entry_find(&e, base, path);
+
 	if (!r)
-		dentry_instantiate(d, inode);
-out:
-	mutex_unlock(&dir->sb->lock);
+		r = entry_create(&e, mode, rdev, target);
+	entry_unlock(&e);
 	if (!r)
-		notify_change(d, IN_CREATE | (S_ISDIR(mode) ? IN_ISDIR : 0));
-	dentry_put(d);
-	dentry_put(dir);
-	kfree(last);
+		notify_change(e.d, IN_CREATE | (S_ISDIR(mode) ? IN_ISDIR : 0));
+	entry_end(&e);
 	return r;
+}
+
+static int entry_link(struct entry *e, struct dentry *from)
+{
+	struct inode *parent = dentry_inode(e->dir), *inode = dentry_inode(from);
+	int r;
+
+	if (dentry_inode(e->d))
+		return -EEXIST;
+	if (e->trailing || from->deleted)
+		return -ENOENT;
+	if (inode->sb != e->dir->sb)
+		return -EXDEV;
+	if (inode_is_dir(inode))
+		return -EPERM;
+	r = may_change(e->dir);
+	if (!r)
+		r = parent->ops->link ? parent->ops->link(parent, e->name, strlen(e->name), inode) : -EPERM;
+	if (r)
+		return r;
+	inode_get(inode);
+	dentry_instantiate(e->d, inode);
+	return 0;
 }
 
 int path_link(struct dentry *from, struct dentry *base, const char *path)
 {
-	char *last = kmalloc(NAME_MAX + 1);
-	struct inode *inode = dentry_inode(from), *parent;
-	struct dentry *dir, *d = NULL;
-	bool trailing = false;
-	int r;
+	struct entry e;
+	int r = entry_find(&e, base, path);
 
-	if (!last)
-		return -ENOMEM;
-	dir = path_parent(base, path, last, &trailing);
-	if (IS_ERR(dir)) {
-		kfree(last);
-		return PTR_ERR(dir);
-	}
-	parent = dentry_inode(dir);
-	mutex_lock(&dir->sb->lock);
-	d = dentry_lookup_locked(dir, last, strlen(last));
-	if (IS_ERR(d)) {
-		r = PTR_ERR(d);
-		d = NULL;
-	} else if (dentry_inode(d)) {
-		r = -EEXIST;
-	} else if (trailing || from->deleted) {
-		r = -ENOENT;
-	} else if (inode->sb != dir->sb) {
-		r = -EXDEV;
-	} else if (inode_is_dir(inode)) {
-		r = -EPERM;
-	} else {
-		r = may_change(dir);
-		if (!r)
-			r = parent->ops->link ? parent->ops->link(parent, last, strlen(last), inode)
-					      : -EPERM;
-		if (!r) {
-			inode_get(inode);
-			dentry_instantiate(d, inode);
-		}
-	}
-	mutex_unlock(&dir->sb->lock);
+	if (!r)
+		r = entry_link(&e, from);
+	entry_unlock(&e);
 	if (!r) {
-		notify_inode(inode, IN_ATTRIB);
-		notify_change(d, IN_CREATE);
+		notify_inode(dentry_inode(from), IN_ATTRIB);
+		notify_change(e.d, IN_CREATE);
 	}
-	dentry_put(d);
-	dentry_put(dir);
-	kfree(last);
+	entry_end(&e);
 	return r;
+}
+
+/* The inode of the entry that is gone, whose reference is the caller's, or an error. */
+static struct inode *entry_remove(struct entry *e, bool want_dir)
+{
+	struct inode *parent = dentry_inode(e->dir), *inode = dentry_inode(e->d);
+	int r = inode ? may_change(e->dir) : -ENOENT;
+
+	if (!r && e->d->mounted)
+		r = -EBUSY;
+	if (r)
+		return ERR_PTR(r);
+	if (want_dir)
+		r = !inode_is_dir(inode) ? -ENOTDIR : parent->ops->rmdir ? 0 : -EPERM;
+	else
+		r = inode_is_dir(inode) ? -EISDIR : e->trailing ? -ENOTDIR : parent->ops->unlink ? 0 : -EPERM;
+	if (r)
+		return ERR_PTR(r);
+	inode_get(inode);
+	r = (want_dir ? parent->ops->rmdir : parent->ops->unlink)(parent, e->name, strlen(e->name), inode);
+	if (r) {
+		inode_put(inode);
+		return ERR_PTR(r);
+	}
+	dentry_unhash(e->d);
+	return inode;
 }
 
 int path_remove(struct dentry *base, const char *path, bool want_dir)
 {
-	char *last = kmalloc(NAME_MAX + 1);
-	struct dentry *dir, *d = NULL;
-	struct inode *inode = NULL, *parent;
-	bool trailing = false;
-	int r;
+	struct inode *inode = NULL;
+	struct entry e;
+	int r = entry_find(&e, base, path);
 
-	if (!last)
-		return -ENOMEM;
-	last[0] = 0;
-	dir = path_parent(base, path, last, &trailing);
-	if (IS_ERR(dir)) {
-		r = PTR_ERR(dir);
-		if (r == -EEXIST) {
-			if (want_dir)
-				r = !strcmp(last, ".") ? -EINVAL : !strcmp(last, "..") ? -ENOTEMPTY : -EBUSY;
-			else
-				r = -EISDIR;
-		}
-		kfree(last);
-		return r;
-	}
-	parent = dentry_inode(dir);
-	mutex_lock(&dir->sb->lock);
-	d = dentry_lookup_locked(dir, last, strlen(last));
-	if (IS_ERR(d)) {
-		r = PTR_ERR(d);
-		d = NULL;
-		goto out;
-	}
-	inode = dentry_inode(d);
-	r = inode ? may_change(dir) : -ENOENT;
-	if (!r && d->mounted)
-		r = -EBUSY;
-	if (r)
-		goto out;
-	if (want_dir) {
-		r = !inode_is_dir(inode) ? -ENOTDIR : parent->ops->rmdir ? 0 : -EPERM;
-	} else {
-		r = inode_is_dir(inode) ? -EISDIR : trailing ? -ENOTDIR : parent->ops->unlink ? 0 : -EPERM;
-	}
-	if (r)
-		goto out;
-	inode_get(inode);
-	if (want_dir)
-		r = parent->ops->rmdir(parent, last, strlen(last), inode);
-	else
-		r = parent->ops->unlink(parent, last, strlen(last), inode);
-	if (!r)
-		dentry_unhash(d);
-	else
-		inode_put(inode);
-out:
-	mutex_unlock(&dir->sb->lock);
-	if (!r) {
-		if (want_dir || !inode->nlink)
-			notify_inode(inode, want_dir ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
+	if (r == -EEXIST) {
+		if (want_dir)
+			r = !strcmp(e.name, ".") ? -EINVAL : !strcmp(e.name, "..") ? -ENOTEMPTY : -EBUSY;
 		else
-			notify_inode(inode, IN_ATTRIB);
-		notify_child(parent, last, IN_DELETE | (want_dir ? IN_ISDIR : 0), 0);
+			r = -EISDIR;
+	} else if (!r) {
+		inode = entry_remove(&e, want_dir);
+		if (IS_ERR(inode))
+			r = PTR_ERR(inode);
+	}
+	entry_unlock(&e);
+	if (!r) {
+		notify_inode(inode, want_dir ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
+		notify_child(dentry_inode(e.dir), e.name, IN_DELETE | (want_dir ? IN_ISDIR : 0), 0);
 		inode_put(inode);
 	}
-	dentry_put(d);
-	dentry_put(dir);
-	kfree(last);
+	entry_end(&e);
 	return r;
 }
 
