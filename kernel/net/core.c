@@ -17,6 +17,7 @@
 #include "net/device.h"
 #include "net/inet.h"
 #include "net/memory.h"
+#include "net/stats.h"
 #include "net/tcp_conn.h"
 #include "net/tcp_syn.h"
 #include "net/timer.h"
@@ -31,11 +32,11 @@
 #include "net/port/hooks.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
-#include "lwip/stats.h"
 #include "lwip/sys.h"
 
 #define POLL_BUDGET 64 /* frames of a device until the core lock is given up once */
 #define TIMER_SLACK_NS 2000000 /* a deadline that is earlier by less than this is none */
+#define STATS_LOOK_EVERY (1 << 20) /* takes of the core lock; in one far fewer than 4,096 things of a kind are counted */
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
 
 static struct mutex core_lock = MUTEX_INIT("network core");
@@ -61,7 +62,8 @@ void net_lock(void)
 		net_lock_counters.contended++;
 		net_lock_counters.waited_ns += clock_monotonic_ns() - start;
 	}
-	net_lock_counters.taken++;
+	if (!(++net_lock_counters.taken % STATS_LOOK_EVERY))
+		net_stats_look();
 	tcp_conn_clock(clock_monotonic_ns());
 }
 

@@ -27,6 +27,7 @@
 #include "net/net.h"
 #include "net/proc.h"
 #include "net/socket_list.h"
+#include "net/stats.h"
 #include "net/tcp_conn.h"
 #include "net/tcp_recover.h"
 #include "net/neighbour.h"
@@ -35,7 +36,6 @@
 #include "core/thread.h"
 #include "lib/string.h"
 #include "mm/mm.h"
-#include "lwip/stats.h"
 #include "lwip/memp.h"
 
 #define PRINT_NS (10 * NSEC_PER_SEC)
@@ -50,7 +50,7 @@ static const char *const pools[] = {
 };
 
 struct copy {
-	struct stats_ lwip;
+	struct net_stats lwip;
 	struct stats_mem pools[MEMP_MAX];
 	struct net_lock_counters lock;
 	struct tcp_conn_counters connections;
@@ -65,7 +65,7 @@ static struct copy *copy_make(void)
 	if (!c)
 		return NULL;
 	net_lock();
-	c->lwip = lwip_stats;
+	net_stats_copy(&c->lwip);
 	for (unsigned i = 0; i < MEMP_MAX; i++)
 		c->pools[i] = *lwip_stats.memp[i];
 	c->lock = net_lock_counters;
@@ -76,42 +76,49 @@ static struct copy *copy_make(void)
 	return c;
 }
 
-static void proto_line(struct text *t, const char *name, const struct stats_proto *s, bool all)
+/* Whether anything of a layer has been counted. */
+static bool is_counted(const struct net_stats *s, const void *layer, size_t size)
 {
-	static const struct stats_proto none;
-
-	if (!all && !memcmp(s, &none, sizeof(none)))
-		return;
-	text_printf(t, "%s sent=%u received=%u dropped=%u bad_sum=%u bad_length=%u no_memory=%u no_route=%u bad_protocol=%u bad_option=%u errors=%u\n",
-		    name, s->xmit, s->recv, s->drop, s->chkerr, s->lenerr, s->memerr, s->rterr, s->proterr, s->opterr, s->err);
+	for (const uint32_t *w = layer; w < (const uint32_t *)((const char *)layer + size); w++)
+		if (net_stat(s, w))
+			return true;
+	return false;
 }
 
-static void group_line(struct text *t, const char *name, const struct stats_igmp *s, bool all)
+static void proto_line(struct text *t, const char *name, const struct net_stats *s, const struct stats_proto *p, bool all)
 {
-	static const struct stats_igmp none;
-
-	if (!all && !memcmp(s, &none, sizeof(none)))
-		return;
-	text_printf(t, "%s sent=%u received=%u dropped=%u bad_sum=%u bad_length=%u no_memory=%u queries=%u group_queries=%u reports=%u joins=%u leaves=%u\n",
-		    name, s->xmit, s->recv, s->drop, s->chkerr, s->lenerr, s->memerr, s->rx_general, s->rx_group, s->rx_report, s->tx_join,
-		    s->tx_leave);
+	if (all || is_counted(s, p, sizeof(*p)))
+		text_printf(t, "%s sent=%lu received=%lu dropped=%lu bad_sum=%lu bad_length=%lu no_memory=%lu no_route=%lu bad_protocol=%lu bad_option=%lu errors=%lu\n",
+			    name, net_stat(s, &p->xmit), net_stat(s, &p->recv), net_stat(s, &p->drop), net_stat(s, &p->chkerr), net_stat(s, &p->lenerr),
+			    net_stat(s, &p->memerr), net_stat(s, &p->rterr), net_stat(s, &p->proterr), net_stat(s, &p->opterr), net_stat(s, &p->err));
 }
 
-static void layers(struct text *t, const struct stats_ *s, bool all)
+static void group_line(struct text *t, const char *name, const struct net_stats *s, const struct stats_igmp *p, bool all)
 {
-	proto_line(t, "link", &s->link, all);
-	proto_line(t, "arp", &s->etharp, all);
-	proto_line(t, "ip", &s->ip, all);
-	proto_line(t, "frag", &s->ip_frag, all);
-	proto_line(t, "icmp", &s->icmp, all);
-	group_line(t, "igmp", &s->igmp, all);
-	proto_line(t, "udp", &s->udp, all);
-	proto_line(t, "tcp", &s->tcp, all);
-	proto_line(t, "ip6", &s->ip6, all);
-	proto_line(t, "frag6", &s->ip6_frag, all);
-	proto_line(t, "icmp6", &s->icmp6, all);
-	proto_line(t, "nd6", &s->nd6, all);
-	group_line(t, "mld6", &s->mld6, all);
+	if (all || is_counted(s, p, sizeof(*p)))
+		text_printf(t, "%s sent=%lu received=%lu dropped=%lu bad_sum=%lu bad_length=%lu no_memory=%lu queries=%lu group_queries=%lu reports=%lu joins=%lu leaves=%lu\n",
+			    name, net_stat(s, &p->xmit), net_stat(s, &p->recv), net_stat(s, &p->drop), net_stat(s, &p->chkerr), net_stat(s, &p->lenerr),
+			    net_stat(s, &p->memerr), net_stat(s, &p->rx_general), net_stat(s, &p->rx_group), net_stat(s, &p->rx_report),
+			    net_stat(s, &p->tx_join), net_stat(s, &p->tx_leave));
+}
+
+static void layers(struct text *t, const struct net_stats *s, bool all)
+{
+	const struct stats_ *l = &s->low;
+
+	proto_line(t, "link", s, &l->link, all);
+	proto_line(t, "arp", s, &l->etharp, all);
+	proto_line(t, "ip", s, &l->ip, all);
+	proto_line(t, "frag", s, &l->ip_frag, all);
+	proto_line(t, "icmp", s, &l->icmp, all);
+	group_line(t, "igmp", s, &l->igmp, all);
+	proto_line(t, "udp", s, &l->udp, all);
+	proto_line(t, "tcp", s, &l->tcp, all);
+	proto_line(t, "ip6", s, &l->ip6, all);
+	proto_line(t, "frag6", s, &l->ip6_frag, all);
+	proto_line(t, "icmp6", s, &l->icmp6, all);
+	proto_line(t, "nd6", s, &l->nd6, all);
+	group_line(t, "mld6", s, &l->mld6, all);
 }
 
 static void devices(struct text *t)
@@ -191,7 +198,7 @@ static int counters_print(struct text *t, bool all)
 		return -ENOMEM;
 	text_printf(t, "lock taken=%lu contended=%lu waited_us=%lu\n", c->lock.taken, c->lock.contended, c->lock.waited_ns / 1000);
 	text_printf(t, "memory limit=%lu kept=%lu stack=%lu stack_max=%lu stack_failed=%u\n", net_memory_limit(), net_memory_kept(),
-		    (unsigned long)c->lwip.mem.used, (unsigned long)c->lwip.mem.max, c->lwip.mem.err);
+		    (unsigned long)c->lwip.low.mem.used, (unsigned long)c->lwip.low.mem.max, c->lwip.low.mem.err);
 	devices(t);
 	net_config_print(t);
 	layers(t, &c->lwip, all);

@@ -2,18 +2,21 @@
  * kernel/net/proc_snmp.c - /proc/net: snmp, snmp6, netstat, from lwIP's counters.
  *
  * Theory:    Linux's names in Linux's order. In the tables of RFC 1213 what lwIP does not count is 0; in the others it is left out, since readers
- *            go by the names. A counter has 32 bits.
+ *            go by the names.
  * Locking:   the core lock while lwIP's counters are copied.
  * Errors:    -ENOMEM.
  */
 #include "net/proc.h"
 #include "net/net.h"
 #include "net/socket_list.h"
+#include "net/stats.h"
 #include "net/tcp_conn.h"
 #include "lib/string.h"
 #include "mm/mm.h"
-#include "lwip/stats.h"
 #include "lwip/tcp.h"
+
+/* A counter of the copy `s`. */
+#define COUNT(name) net_stat(s, &s->low.name)
 
 struct figure {
 	const char *name;
@@ -32,14 +35,14 @@ static void table(struct text *t, const char *group, const struct figure *f, siz
 }
 
 /* A copy that the caller frees; NULL: no memory. */
-static struct stats_ *stats_copy(void)
+static struct net_stats *stats_copy(void)
 {
-	struct stats_ *s = kmalloc(sizeof(*s));
+	struct net_stats *s = kmalloc(sizeof(*s));
 
 	if (!s)
 		return NULL;
 	net_lock();
-	*s = lwip_stats;
+	net_stats_copy(s);
 	net_unlock();
 	return s;
 }
@@ -57,42 +60,44 @@ static unsigned established(void)
 
 int proc_net_snmp_show(struct text *t, const struct gen_ref *ref)
 {
-	struct stats_ *s = stats_copy();
-	const struct stats_mib2 *m;
-	uint32_t full;
+	struct net_stats *s = stats_copy();
+	uint64_t full;
 
 	if (!s)
 		return -ENOMEM;
-	m = &s->mib2;
-	full = s->udp.drop - s->udp.chkerr; /* datagrams for which a socket had no room */
+	full = COUNT(udp.drop) - COUNT(udp.chkerr); /* datagrams for which a socket had no room */
 	const struct figure ip[] = {
-		{ "Forwarding", 2 }, { "DefaultTTL", TCP_TTL }, { "InReceives", m->ipinreceives }, { "InHdrErrors", m->ipinhdrerrors },
-		{ "InAddrErrors", m->ipinaddrerrors }, { "ForwDatagrams", m->ipforwdatagrams }, { "InUnknownProtos", m->ipinunknownprotos },
-		{ "InDiscards", m->ipindiscards }, { "InDelivers", m->ipindelivers }, { "OutRequests", m->ipoutrequests },
-		{ "OutDiscards", m->ipoutdiscards }, { "OutNoRoutes", m->ipoutnoroutes }, { "ReasmTimeout", 0 }, { "ReasmReqds", m->ipreasmreqds },
-		{ "ReasmOKs", m->ipreasmoks }, { "ReasmFails", m->ipreasmfails }, { "FragOKs", m->ipfragoks }, { "FragFails", m->ipfragfails },
-		{ "FragCreates", m->ipfragcreates }, { "OutTransmits", m->ipoutrequests },
+		{ "Forwarding", 2 }, { "DefaultTTL", TCP_TTL }, { "InReceives", COUNT(mib2.ipinreceives) }, { "InHdrErrors", COUNT(mib2.ipinhdrerrors) },
+		{ "InAddrErrors", COUNT(mib2.ipinaddrerrors) }, { "ForwDatagrams", COUNT(mib2.ipforwdatagrams) },
+		{ "InUnknownProtos", COUNT(mib2.ipinunknownprotos) }, { "InDiscards", COUNT(mib2.ipindiscards) }, { "InDelivers", COUNT(mib2.ipindelivers) },
+		{ "OutRequests", COUNT(mib2.ipoutrequests) }, { "OutDiscards", COUNT(mib2.ipoutdiscards) }, { "OutNoRoutes", COUNT(mib2.ipoutnoroutes) },
+		{ "ReasmTimeout", 0 }, { "ReasmReqds", COUNT(mib2.ipreasmreqds) }, { "ReasmOKs", COUNT(mib2.ipreasmoks) },
+		{ "ReasmFails", COUNT(mib2.ipreasmfails) }, { "FragOKs", COUNT(mib2.ipfragoks) }, { "FragFails", COUNT(mib2.ipfragfails) },
+		{ "FragCreates", COUNT(mib2.ipfragcreates) }, { "OutTransmits", COUNT(mib2.ipoutrequests) },
 	};
 	const struct figure icmp[] = {
-		{ "InMsgs", m->icmpinmsgs }, { "InErrors", m->icmpinerrors }, { "InCsumErrors", s->icmp.chkerr }, { "InDestUnreachs", m->icmpindestunreachs },
-		{ "InTimeExcds", m->icmpintimeexcds }, { "InParmProbs", m->icmpinparmprobs }, { "InSrcQuenchs", m->icmpinsrcquenchs },
-		{ "InRedirects", m->icmpinredirects }, { "InEchos", m->icmpinechos }, { "InEchoReps", m->icmpinechoreps },
-		{ "InTimestamps", m->icmpintimestamps }, { "InTimestampReps", m->icmpintimestampreps }, { "InAddrMasks", m->icmpinaddrmasks },
-		{ "InAddrMaskReps", m->icmpinaddrmaskreps }, { "OutMsgs", m->icmpoutmsgs }, { "OutErrors", m->icmpouterrors },
-		{ "OutRateLimitGlobal", 0 }, { "OutRateLimitHost", 0 }, { "OutDestUnreachs", m->icmpoutdestunreachs },
-		{ "OutTimeExcds", m->icmpouttimeexcds }, { "OutParmProbs", 0 }, { "OutSrcQuenchs", 0 }, { "OutRedirects", 0 },
-		{ "OutEchos", m->icmpoutechos }, { "OutEchoReps", m->icmpoutechoreps }, { "OutTimestamps", 0 }, { "OutTimestampReps", 0 },
-		{ "OutAddrMasks", 0 }, { "OutAddrMaskReps", 0 },
+		{ "InMsgs", COUNT(mib2.icmpinmsgs) }, { "InErrors", COUNT(mib2.icmpinerrors) }, { "InCsumErrors", COUNT(icmp.chkerr) },
+		{ "InDestUnreachs", COUNT(mib2.icmpindestunreachs) }, { "InTimeExcds", COUNT(mib2.icmpintimeexcds) },
+		{ "InParmProbs", COUNT(mib2.icmpinparmprobs) }, { "InSrcQuenchs", COUNT(mib2.icmpinsrcquenchs) },
+		{ "InRedirects", COUNT(mib2.icmpinredirects) }, { "InEchos", COUNT(mib2.icmpinechos) }, { "InEchoReps", COUNT(mib2.icmpinechoreps) },
+		{ "InTimestamps", COUNT(mib2.icmpintimestamps) }, { "InTimestampReps", COUNT(mib2.icmpintimestampreps) },
+		{ "InAddrMasks", COUNT(mib2.icmpinaddrmasks) }, { "InAddrMaskReps", COUNT(mib2.icmpinaddrmaskreps) }, { "OutMsgs", COUNT(mib2.icmpoutmsgs) },
+		{ "OutErrors", COUNT(mib2.icmpouterrors) }, { "OutRateLimitGlobal", 0 }, { "OutRateLimitHost", 0 },
+		{ "OutDestUnreachs", COUNT(mib2.icmpoutdestunreachs) }, { "OutTimeExcds", COUNT(mib2.icmpouttimeexcds) }, { "OutParmProbs", 0 },
+		{ "OutSrcQuenchs", 0 }, { "OutRedirects", 0 }, { "OutEchos", COUNT(mib2.icmpoutechos) }, { "OutEchoReps", COUNT(mib2.icmpoutechoreps) },
+		{ "OutTimestamps", 0 }, { "OutTimestampReps", 0 }, { "OutAddrMasks", 0 }, { "OutAddrMaskReps", 0 },
 	};
 	const struct figure tcp[] = {
-		{ "RtoAlgorithm", 4 }, { "RtoMin", TCP_SLOW_INTERVAL }, { "RtoMax", 120000 }, { "MaxConn", -1 }, { "ActiveOpens", m->tcpactiveopens },
-		{ "PassiveOpens", m->tcppassiveopens }, { "AttemptFails", m->tcpattemptfails }, { "EstabResets", m->tcpestabresets },
-		{ "CurrEstab", established() }, { "InSegs", m->tcpinsegs }, { "OutSegs", m->tcpoutsegs }, { "RetransSegs", m->tcpretranssegs },
-		{ "InErrs", m->tcpinerrs }, { "OutRsts", m->tcpoutrsts }, { "InCsumErrors", s->tcp.chkerr },
+		{ "RtoAlgorithm", 4 }, { "RtoMin", TCP_SLOW_INTERVAL }, { "RtoMax", 120000 }, { "MaxConn", -1 },
+		{ "ActiveOpens", COUNT(mib2.tcpactiveopens) }, { "PassiveOpens", COUNT(mib2.tcppassiveopens) },
+		{ "AttemptFails", COUNT(mib2.tcpattemptfails) }, { "EstabResets", COUNT(mib2.tcpestabresets) }, { "CurrEstab", established() },
+		{ "InSegs", COUNT(mib2.tcpinsegs) }, { "OutSegs", COUNT(mib2.tcpoutsegs) }, { "RetransSegs", COUNT(mib2.tcpretranssegs) },
+		{ "InErrs", COUNT(mib2.tcpinerrs) }, { "OutRsts", COUNT(mib2.tcpoutrsts) }, { "InCsumErrors", COUNT(tcp.chkerr) },
 	};
 	const struct figure udp[] = {
-		{ "InDatagrams", m->udpindatagrams }, { "NoPorts", m->udpnoports }, { "InErrors", m->udpinerrors + full }, { "OutDatagrams", m->udpoutdatagrams },
-		{ "RcvbufErrors", full }, { "SndbufErrors", 0 }, { "InCsumErrors", s->udp.chkerr }, { "IgnoredMulti", 0 }, { "MemErrors", s->udp.memerr },
+		{ "InDatagrams", COUNT(mib2.udpindatagrams) }, { "NoPorts", COUNT(mib2.udpnoports) }, { "InErrors", COUNT(mib2.udpinerrors) + full },
+		{ "OutDatagrams", COUNT(mib2.udpoutdatagrams) }, { "RcvbufErrors", full }, { "SndbufErrors", 0 }, { "InCsumErrors", COUNT(udp.chkerr) },
+		{ "IgnoredMulti", 0 }, { "MemErrors", COUNT(udp.memerr) },
 	};
 	const struct figure lite[] = {
 		{ "InDatagrams", 0 }, { "NoPorts", 0 }, { "InErrors", 0 }, { "OutDatagrams", 0 }, { "RcvbufErrors", 0 }, { "SndbufErrors", 0 },
@@ -109,19 +114,22 @@ int proc_net_snmp_show(struct text *t, const struct gen_ref *ref)
 
 int proc_net_snmp6_show(struct text *t, const struct gen_ref *ref)
 {
-	struct stats_ *s = stats_copy();
+	struct net_stats *s = stats_copy();
 
 	if (!s)
 		return -ENOMEM;
 	const struct figure all[] = {
-		{ "Ip6InReceives", s->ip6.recv }, { "Ip6InHdrErrors", s->ip6.lenerr + s->ip6.err + s->ip6.opterr }, { "Ip6InTooBigErrors", 0 },
-		{ "Ip6InNoRoutes", 0 }, { "Ip6InAddrErrors", 0 }, { "Ip6InUnknownProtos", s->ip6.proterr }, { "Ip6InTruncatedPkts", s->ip6.lenerr },
-		{ "Ip6InDiscards", s->ip6.drop }, { "Ip6InDelivers", s->ip6.recv - MIN(s->ip6.recv, s->ip6.drop) }, { "Ip6OutForwDatagrams", s->ip6.fw },
-		{ "Ip6OutRequests", s->ip6.xmit }, { "Ip6OutDiscards", s->ip6.memerr }, { "Ip6OutNoRoutes", s->ip6.rterr }, { "Ip6ReasmTimeout", 0 },
-		{ "Ip6ReasmReqds", s->ip6_frag.recv }, { "Ip6ReasmOKs", s->mib2.ip6reasmoks }, { "Ip6ReasmFails", s->ip6_frag.drop },
-		{ "Ip6FragOKs", 0 }, { "Ip6FragFails", s->ip6_frag.err }, { "Ip6FragCreates", s->ip6_frag.xmit },
-		{ "Icmp6InMsgs", s->icmp6.recv + s->nd6.recv + s->mld6.recv }, { "Icmp6InErrors", s->icmp6.drop + s->nd6.drop + s->mld6.drop },
-		{ "Icmp6OutMsgs", s->icmp6.xmit + s->nd6.xmit + s->mld6.xmit }, { "Icmp6OutErrors", s->icmp6.err }, { "Icmp6InCsumErrors", s->icmp6.chkerr },
+		{ "Ip6InReceives", COUNT(ip6.recv) }, { "Ip6InHdrErrors", COUNT(ip6.lenerr) + COUNT(ip6.err) + COUNT(ip6.opterr) },
+		{ "Ip6InTooBigErrors", 0 }, { "Ip6InNoRoutes", 0 }, { "Ip6InAddrErrors", 0 }, { "Ip6InUnknownProtos", COUNT(ip6.proterr) },
+		{ "Ip6InTruncatedPkts", COUNT(ip6.lenerr) }, { "Ip6InDiscards", COUNT(ip6.drop) },
+		{ "Ip6InDelivers", COUNT(ip6.recv) - MIN(COUNT(ip6.recv), COUNT(ip6.drop)) }, { "Ip6OutForwDatagrams", COUNT(ip6.fw) },
+		{ "Ip6OutRequests", COUNT(ip6.xmit) }, { "Ip6OutDiscards", COUNT(ip6.memerr) }, { "Ip6OutNoRoutes", COUNT(ip6.rterr) },
+		{ "Ip6ReasmTimeout", 0 }, { "Ip6ReasmReqds", COUNT(ip6_frag.recv) }, { "Ip6ReasmOKs", COUNT(mib2.ip6reasmoks) },
+		{ "Ip6ReasmFails", COUNT(ip6_frag.drop) }, { "Ip6FragOKs", 0 }, { "Ip6FragFails", COUNT(ip6_frag.err) },
+		{ "Ip6FragCreates", COUNT(ip6_frag.xmit) }, { "Icmp6InMsgs", COUNT(icmp6.recv) + COUNT(nd6.recv) + COUNT(mld6.recv) },
+		{ "Icmp6InErrors", COUNT(icmp6.drop) + COUNT(nd6.drop) + COUNT(mld6.drop) },
+		{ "Icmp6OutMsgs", COUNT(icmp6.xmit) + COUNT(nd6.xmit) + COUNT(mld6.xmit) }, { "Icmp6OutErrors", COUNT(icmp6.err) },
+		{ "Icmp6InCsumErrors", COUNT(icmp6.chkerr) },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		text_printf(t, "%-32s\t%ld\n", all[i].name, all[i].value);
@@ -132,7 +140,7 @@ int proc_net_snmp6_show(struct text *t, const struct gen_ref *ref)
 int proc_net_netstat_show(struct text *t, const struct gen_ref *ref)
 {
 	const struct tcp_conn_counters *c = &tcp_conn_counters; /* words that are read one by one */
-	struct stats_ *s = stats_copy();
+	struct net_stats *s = stats_copy();
 
 	if (!s)
 		return -ENOMEM;
@@ -143,7 +151,7 @@ int proc_net_netstat_show(struct text *t, const struct gen_ref *ref)
 		{ "TCPMemoryPressures", (int64_t)c->memory_stalls },
 	};
 	const struct figure ip[] = {
-		{ "InNoRoutes", 0 }, { "InTruncatedPkts", s->ip.lenerr }, { "InCsumErrors", s->ip.chkerr },
+		{ "InNoRoutes", 0 }, { "InTruncatedPkts", COUNT(ip.lenerr) }, { "InCsumErrors", COUNT(ip.chkerr) },
 	};
 	table(t, "TcpExt", ext, ARRAY_SIZE(ext));
 	table(t, "IpExt", ip, ARRAY_SIZE(ip));
