@@ -112,6 +112,8 @@ void path_mtu_check(void)
 
 /* --- connections ---------------------------------------------------------------------------------------------------- */
 
+static uint32_t start_of(const struct tcp_seg *seg) { return lwip_ntohl(seg->tcphdr->seqno); }
+
 /* Gives a segment that somebody else holds, too, bytes of its own. False: no memory. */
 static bool own(struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
@@ -130,6 +132,21 @@ static bool own(struct tcp_pcb *pcb, struct tcp_seg *seg)
 	seg->p = p;
 	seg->tcphdr = p->payload;
 	return true;
+}
+
+err_t __real_tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split);
+err_t __wrap_tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split);
+
+/* lwIP, which also cuts what a small window has no room for, leaves FIN and PSH in the first part: the peer would take it for the end. */
+err_t __wrap_tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split)
+{
+	struct tcp_seg *first = pcb->unsent;
+	u16_t len = first ? first->len : 0;
+	err_t e = __real_tcp_split_unsent_seg(pcb, split);
+
+	if (first && first->len < len)
+		TCPH_UNSET_FLAG(first->tcphdr, TCPH_FLAGS(first->next->tcphdr) & (TCP_FIN | TCP_PSH));
+	return e;
 }
 
 /* Cuts a segment into such of `most` bytes, which follow it in its list. False: no memory, and the last of them is too long. */
@@ -162,8 +179,6 @@ static u16_t most_of(const struct tcp_pcb *pcb, const struct tcp_seg *seg, u16_t
 
 	return (u16_t)(mss - options);
 }
-
-static uint32_t start_of(const struct tcp_seg *seg) { return lwip_ntohl(seg->tcphdr->seqno); }
 
 void path_mtu_tcp(struct tcp_pcb *pcb, const struct inet_unreach *why)
 {

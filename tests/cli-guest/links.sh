@@ -55,10 +55,11 @@ relay_say loss 2
 moves ipv6-loss "$global" "$HALF"
 relay_say clear
 # A router behind which less fits, and says so: to a connection that stands, and to new ones.
-peer get "$global" $((BYTES * 4)) 3 > "$T/transfer" &
+peer get "$global" $((BYTES * 20)) 3 > "$T/transfer" &
 transfer=$!
 sleep 0.3
 relay_say mtu 1280 tell
+check ipv6-path-mtu-falls-early-enough kill -0 $transfer
 wait $transfer
 is_same ipv6-path-mtu-falls "$(cat "$T/transfer")"
 moves ipv6-path-mtu "$global" "$BYTES"
