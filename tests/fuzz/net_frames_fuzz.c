@@ -407,6 +407,15 @@ static void step_icmp(void)
 		put16(p + 28, heard.port);
 		put16(p + 30, heard.remote_port);
 		put32(p + 32, heard.ack);
+		if (how & 32) { /* that it was too long */
+			p[0] = 3;
+			p[1] = 4;
+			put16(p + 6, how & 64 ? next16() % 1600 : 600);
+			put16(p + 10, 1500);
+			put32(p + 32, heard.ack - next() * 8u);
+			put16(p + 2, 0);
+			put16(p + 2, frame_sum16(p, bytes, 0));
+		}
 	}
 	send_ip4(how & 16 ? 2 : PROTO_ICMP, 0, bytes);
 }
