@@ -154,7 +154,7 @@ bench:
 # Two links: the first gives the addresses, from which the table of symbols for backtraces is made; the
 # table lies behind all code, so that the second link does not move a function. Segments come to kernel/net/tcp_conn.c before lwIP's tcp_input().
 LINK := $(CC) -nostdlib -static -no-pie -Wl,-T,$(KERNEL_LDS) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--wrap=tcp_input
+	-Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--wrap=tcp_input -Wl,--wrap=tcp_split_unsent_seg
 
 $(BUILD)/kernel/stage1.elf: $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) $(KERNEL_LDS)
 	$(Q)$(LINK) $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) -o $@

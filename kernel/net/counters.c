@@ -12,6 +12,7 @@
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
  *              neighbours   the guard of their tables (neighbour.c): what was not believed, and who was not asked for
  *              connections  TCP's table (tcp_conn.h): SYN cookies, TIME_WAIT, what was refused for want of memory
+ *              paths        messages about packets that are too long for a path (path_mtu.h), connections that keep to it, messages that were not believed
  *              sockets      how many are open, and TCP's by state
  *
  *            trace=net prints the same lines, behind "net: ", every ten seconds if there was anything to tell and at the end of the machine; layers
@@ -31,6 +32,7 @@
 #include "net/tcp_conn.h"
 #include "net/tcp_recover.h"
 #include "net/neighbour.h"
+#include "net/path_mtu.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
@@ -56,6 +58,7 @@ struct copy {
 	struct tcp_conn_counters connections;
 	struct tcp_recover_counters recovery;
 	struct neighbour_counters neighbours;
+	struct path_mtu_counters paths;
 };
 
 static struct copy *copy_make(void)
@@ -72,6 +75,7 @@ static struct copy *copy_make(void)
 	c->connections = tcp_conn_counters;
 	c->recovery = tcp_recover_counters;
 	c->neighbours = neighbour_counters;
+	c->paths = path_mtu_counters;
 	net_unlock();
 	return c;
 }
@@ -159,6 +163,11 @@ static void neighbours(struct text *t, const struct neighbour_counters *c)
 	text_printf(t, "neighbours malformed=%lu unasked=%lu claims=%lu moves=%lu refused=%lu\n", c->malformed, c->unasked, c->claims, c->moves, c->refused);
 }
 
+static void paths(struct text *t, const struct path_mtu_counters *c)
+{
+	text_printf(t, "paths too_big=%lu lowered=%lu refused=%lu\n", c->told, c->lowered, c->refused);
+}
+
 static void sockets(struct text *t)
 {
 	static const char *const names[SOCKET_STATES] = {
@@ -209,6 +218,7 @@ static int counters_print(struct text *t, bool all)
 	neighbours(t, &c->neighbours);
 	connections(t, &c->connections);
 	recovery(t, &c->recovery);
+	paths(t, &c->paths);
 	sockets(t);
 	kfree(c);
 	return 0;

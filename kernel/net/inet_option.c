@@ -8,6 +8,7 @@
  * Errors:    Linux's, also for values and lengths that are wrong.
  */
 #include "net/inet_private.h"
+#include "net/path_mtu.h"
 #include "net/device.h"
 #include "net/ifreq.h"
 #include "net/multicast.h"
@@ -50,13 +51,6 @@ static int want_set(struct inet_sock *i, unsigned want, bool on)
 	else
 		atomic_fetch_and_explicit(&i->wants, ~want, memory_order_relaxed);
 	return 0;
-}
-
-static unsigned mtu_to(const ip_addr_t *to)
-{
-	struct netif *n = ip_route(IP_IS_V6(to) ? IP6_ADDR_ANY : IP4_ADDR_ANY, to);
-
-	return n ? n->mtu : 0;
 }
 
 /* --- IPv4 ------------------------------------------------------------------------------------------------------- */
@@ -155,7 +149,7 @@ static int get_ip(const struct inet_sock *i, int name, int *v)
 	case IP_MTU:
 		if (!i->remote.port)
 			return -ENOTCONN;
-		*v = (int)mtu_to(&i->remote.ip);
+		*v = (int)path_mtu_to(&i->remote.ip);
 		return 0;
 	}
 	return -ENOPROTOOPT;
@@ -248,7 +242,7 @@ static int get_ipv6(const struct inet_sock *i, int name, int *v)
 	case IPV6_MTU:
 		if (!i->remote.port)
 			return -ENOTCONN;
-		*v = (int)mtu_to(&i->remote.ip);
+		*v = (int)path_mtu_to(&i->remote.ip);
 		return 0;
 	}
 	return -ENOPROTOOPT;

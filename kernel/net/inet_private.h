@@ -144,6 +144,7 @@ struct inet_unreach {
 	bool hard;                  /* trying again is of no use */
 	uint8_t origin, type, code; /* SO_EE_ORIGIN_*, and as in the ICMP message */
 	uint32_t info;              /* MTU, pointer */
+	unsigned size;              /* of the packet, as it says itself */
 	const uint8_t *data;        /* what of the datagram behind the UDP header was sent back */
 	unsigned len;
 };

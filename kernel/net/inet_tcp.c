@@ -10,6 +10,7 @@
  * Errors:    Linux's.
  */
 #include "net/tcp_conn.h"
+#include "net/path_mtu.h"
 #include "net/tcp_private.h"
 #include "core/clock.h"
 #include "core/uaccess.h"
@@ -181,9 +182,11 @@ void tcp_unreachable(const struct inet_unreach *why)
 	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt))
 		return;
 	t = tcp_sock_of(pcb);
+	tcp_conn_enter(pcb);
+	if (why->error == EMSGSIZE)
+		path_mtu_tcp(pcb, why);
 	if (!t || t->orphan || why->error == EMSGSIZE)
 		return;
-	tcp_conn_enter(pcb);
 	t->soft_error = why->error;
 	/* It ends a connection that is being made; one that stands has other ways to go (RFC 1122, section 4.2.3.9). */
 	if (pcb->state == SYN_SENT)

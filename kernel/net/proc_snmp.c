@@ -8,6 +8,7 @@
  */
 #include "net/proc.h"
 #include "net/net.h"
+#include "net/path_mtu.h"
 #include "net/socket_list.h"
 #include "net/stats.h"
 #include "net/tcp_conn.h"
@@ -130,6 +131,7 @@ int proc_net_snmp6_show(struct text *t, const struct gen_ref *ref)
 		{ "Icmp6InErrors", COUNT(icmp6.drop) + COUNT(nd6.drop) + COUNT(mld6.drop) },
 		{ "Icmp6OutMsgs", COUNT(icmp6.xmit) + COUNT(nd6.xmit) + COUNT(mld6.xmit) }, { "Icmp6OutErrors", COUNT(icmp6.err) },
 		{ "Icmp6InCsumErrors", COUNT(icmp6.chkerr) },
+		{ "Icmp6InPktTooBigs", (int64_t)path_mtu_counters.told },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		text_printf(t, "%-32s\t%ld\n", all[i].name, all[i].value);

@@ -68,8 +68,7 @@ static unsigned blocks_of(const struct tcp_pcb *pcb, const struct pbuf *p, struc
 	return sack_parse(options, len - TCP_HLEN, block);
 }
 
-/* Moves a segment from the list where *from points to it to its place in the other. */
-static void move(struct tcp_seg **from, struct tcp_seg **to)
+void tcp_recover_move(struct tcp_seg **from, struct tcp_seg **to)
 {
 	struct tcp_seg *seg = *from;
 
@@ -86,7 +85,7 @@ static void resend(struct tcp_recovery *r, struct tcp_pcb *pcb, struct tcp_seg *
 
 	r->resent = end_of(seg);
 	r->next = pcb->snd_nxt;
-	move(from, &pcb->unsent);
+	tcp_recover_move(from, &pcb->unsent);
 	if (!seg->next)
 		pcb->unsent_oversize = 0;
 	pcb->rttest = 0;
@@ -208,7 +207,7 @@ static void spare(struct tcp_recovery *r, struct tcp_pcb *pcb)
 			from = &(*from)->next;
 			continue;
 		}
-		move(from, &pcb->unacked);
+		tcp_recover_move(from, &pcb->unacked);
 		tcp_recover_counters.spared++;
 	}
 	if (!pcb->unsent)

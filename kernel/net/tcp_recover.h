@@ -16,6 +16,7 @@ struct netif;
 struct pbuf;
 struct tcp_pcb;
 struct tcp_recovery;
+struct tcp_seg;
 
 /* Before lwIP sees that segment of the connection, whose TCP header is the first byte of p. *r is the connection's record, NULL before anything was
  * lost; without memory for one lwIP does it alone. */
@@ -25,6 +26,10 @@ void tcp_recover_after(struct tcp_recovery *r, struct tcp_pcb *pcb);
 /* lwIP's retransmission timer has run out, and all is to be sent again. */
 void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb);
 void tcp_recover_free(struct tcp_recovery *r);
+
+/* Moves a segment from the list of a control block where *from points to it to its place in another, by sequence numbers: from `unacked` to `unsent` to send it
+ * again. */
+void tcp_recover_move(struct tcp_seg **from, struct tcp_seg **to);
 
 struct tcp_recover_counters {
 	uint64_t recoveries; /* begun */

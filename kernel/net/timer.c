@@ -14,6 +14,7 @@
  * Errors:    none.
  */
 #include "net/timer.h"
+#include "net/path_mtu.h"
 #include "net/unreach.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -124,6 +125,7 @@ static enum urgency nd(void)
 	return u;
 }
 
+static enum urgency path_known(void) { return path_mtu_known() ? URGENCY_LAZY : URGENCY_NONE; }
 static enum urgency neighbour_silent(void) { return unreach_waiting() ? URGENCY_NOW : URGENCY_NONE; }
 
 static struct net_timer {
@@ -141,6 +143,7 @@ static struct net_timer {
 	{ .run = igmp_tmr, .look = igmp_report, .interval_ms = IGMP_TMR_INTERVAL },
 	{ .run = nd6_tmr, .look = nd, .interval_ms = ND6_TMR_INTERVAL },
 	{ .run = unreach_check, .look = neighbour_silent, .interval_ms = UNREACH_CHECK_MS },
+	{ .run = path_mtu_check, .look = path_known, .interval_ms = PATH_MTU_CHECK_MS },
 	{ .run = mld6_tmr, .look = mld_report, .interval_ms = MLD6_TMR_INTERVAL },
 };
 

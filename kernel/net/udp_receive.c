@@ -14,6 +14,7 @@
 #include "net/udp_private.h"
 #include "net/device.h"
 #include "net/multicast.h"
+#include "net/path_mtu.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/random.h"
@@ -289,6 +290,8 @@ void udp_unreachable(const struct inet_unreach *why)
 	u = find(&answer);
 	if (!u)
 		return;
+	if (why->error == EMSGSIZE)
+		path_mtu_note(why);
 	kept = inet_wants(&u->inet, IP_IS_V6(&why->to.ip) ? WANT_ERRORS6 : WANT_ERRORS);
 	if (!kept && (!why->hard || !u->inet.remote.port))
 		return;

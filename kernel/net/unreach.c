@@ -13,6 +13,7 @@
 #include "net/unreach.h"
 #include "net/neighbour.h"
 #include "net/inet_control.h"
+#include "net/path_mtu.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -101,6 +102,7 @@ static void tell(struct inet_unreach *why, const uint8_t *q, size_t len, bool v6
 		return;
 	if (v6) {
 		protocol = IP6H_NEXTH(h6);
+		why->size = IP6H_PLEN(h6) + IP6_HLEN;
 		ip_addr_copy_from_ip6_packed(why->from.ip, h6->src);
 		ip_addr_copy_from_ip6_packed(why->to.ip, h6->dest);
 		if (ip6_addr_lacks_zone(ip_2_ip6(&why->from.ip), IP6_UNKNOWN))
@@ -112,6 +114,7 @@ static void tell(struct inet_unreach *why, const uint8_t *q, size_t len, bool v6
 		if (head < IP_HLEN || IPH_OFFSET(h4) & PP_HTONS(IP_OFFMASK))
 			return;
 		protocol = IPH_PROTO(h4);
+		why->size = lwip_ntohs(IPH_LEN(h4));
 		ip_addr_copy_from_ip4(why->from.ip, h4->src);
 		ip_addr_copy_from_ip4(why->to.ip, h4->dest);
 	}
@@ -130,7 +133,7 @@ static void tell(struct inet_unreach *why, const uint8_t *q, size_t len, bool v6
 	}
 }
 
-/* From lwIP, with the payload at the IP header. The message stays lwIP's. */
+/* From lwIP, with the payload at the IP header. The message stays lwIP's, unless it is one about a packet that is too long: 1. */
 static u8_t message_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_addr_t *from)
 {
 	bool v6 = ip_current_is_v6();
@@ -169,7 +172,13 @@ static u8_t message_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const i
 	if (!v6)
 		why.info = type == ICMP_DUR && why.code == ICMP_DUR_FRAG ? why.info & 0xffff : 0;
 	tell(&why, quote + ICMP_HEAD, len - ICMP_HEAD, v6, inp);
-	return 0;
+	if (!v6 || type != ICMP6_TYPE_PTB)
+		return 0;
+	/* lwIP would believe it without asking anybody (path_mtu.c). */
+	path_mtu_counters.told++;
+	ICMP6_STATS_INC(icmp6.recv);
+	pbuf_free(p);
+	return 1;
 }
 
 void unreach_init(void)

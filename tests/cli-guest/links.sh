@@ -54,10 +54,22 @@ is_same ipv6-fragments "$(peer echo "$global" 20000)"
 relay_say loss 2
 moves ipv6-loss "$global" "$HALF"
 relay_say clear
+# A router behind which less fits, and says so: to a connection that stands, and to new ones.
+peer get "$global" $((BYTES * 20)) 3 > "$T/transfer" &
+transfer=$!
+sleep 0.3
+relay_say mtu 1280 tell
+check ipv6-path-mtu-falls-early-enough kill -0 $transfer
+wait $transfer
+is_same ipv6-path-mtu-falls "$(cat "$T/transfer")"
+moves ipv6-path-mtu "$global" "$BYTES"
+is_same ipv6-path-mtu-fragments "$(peer echo "$global" 20000)"
+relay_say clear
 relay_say stats
 [ -z "${LINK_BYTES:-}" ] || echo "$answer"
 machine_end links 10.9.0.2
 # What the counters said in the end: what was lost went again before a timer ran out.
+check path-mtu-is-believed grep -q 'paths too_big=[1-9][0-9]* lowered=[1-9]' "$T/log"
 check lost-segments-go-again grep -q 'recovery begun=[1-9][0-9]* resent=[1-9]' "$T/log"
 [ -z "${LINK_BYTES:-}" ] || grep 'recovery begun' "$T/log" | tail -n 1
 

@@ -2,7 +2,7 @@
  * tests/fuzz/net_frames_fuzz.c - frames from anybody, through the real lwIP and the kernel's network, with sockets above them.
  */
 // sources: tests/net/frames.c kernel/lib/siphash.c kernel/linux/socket.c kernel/linux/socket_msg.c kernel/linux/socket_option.c kernel/net/*.c build/third_party/lwip/src/core/def.c build/third_party/lwip/src/core/i[np]*.c build/third_party/lwip/src/core/mem*.c build/third_party/lwip/src/core/netif.c build/third_party/lwip/src/core/pbuf.c build/third_party/lwip/src/core/raw.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/tcp*.c build/third_party/lwip/src/core/timeouts.c build/third_party/lwip/src/core/udp.c build/third_party/lwip/src/core/ipv4/[dei]*.c build/third_party/lwip/src/core/ipv6/[ein]*.c build/third_party/lwip/src/core/ipv6/mld6.c build/third_party/lwip/src/netif/ethernet.c
-// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--wrap=tcp_input -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
+// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--wrap=tcp_input -Wl,--wrap=tcp_split_unsent_seg -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
 /*
  * The input is a program. Its steps make frames (noise; TCP segments that nearly fit a connection; datagrams, DHCP answers, fragments, ARP, ICMP,
  * neighbour discovery, mostly with right sums), let time pass, use sockets (accept, read, write, connect, close), change the link, and take
@@ -407,6 +407,15 @@ static void step_icmp(void)
 		put16(p + 28, heard.port);
 		put16(p + 30, heard.remote_port);
 		put32(p + 32, heard.ack);
+		if (how & 32) { /* that it was too long */
+			p[0] = 3;
+			p[1] = 4;
+			put16(p + 6, how & 64 ? next16() % 1600 : 600);
+			put16(p + 10, 1500);
+			put32(p + 32, heard.ack - next() * 8u);
+			put16(p + 2, 0);
+			put16(p + 2, frame_sum16(p, bytes, 0));
+		}
 	}
 	send_ip4(how & 16 ? 2 : PROTO_ICMP, 0, bytes);
 }

@@ -319,6 +319,18 @@ static void icmp6_flood(void)
 	ip6_data[1] = (uint8_t)hostile_below(8);
 	if (ip6_data[0] == 2)
 		put32(ip6_data + 4, hostile_below(4) ? hostile_below(1500) : 0);
+	if (n > 8 + IP6_BYTES + TCP_BYTES && world.last_bytes >= ETHERNET_BYTES + IP6_BYTES + TCP_BYTES && get16(world.last + 12) == TYPE_IP6) {
+		const uint8_t *came = world.last + ETHERNET_BYTES;
+		uint8_t *quoted = ip6_data + 8;
+
+		/* As the guest would have answered it, but for the number, which a stranger cannot know. */
+		memcpy(quoted, came, 8);
+		put16(quoted + 4, 1460);
+		memcpy(quoted + 8, came + 24, 16);
+		memcpy(quoted + 24, came + 8, 16);
+		memcpy(quoted + 40, came + 42, 2);
+		memcpy(quoted + 42, came + 40, 2);
+	}
 	send_ip6(frame, from, PROTO_ICMP6, PROTO_ICMP6, 0, n);
 }
 
