@@ -150,16 +150,13 @@ static u8_t message_came(void *arg, struct raw_pcb *pcb, struct pbuf *p, const i
 		return 0;
 	len = pbuf_copy_partial(p, quote, sizeof(quote), head);
 	/* Of ICMPv6 lwIP looks at the sum itself, but afterwards; the device looks at neither. */
-	if (len == p->tot_len - head && inp->chksum_flags & (v6 ? NETIF_CHECKSUM_CHECK_ICMP6 : NETIF_CHECKSUM_CHECK_ICMP)) {
+	if (inp->chksum_flags & (v6 ? NETIF_CHECKSUM_CHECK_ICMP6 : NETIF_CHECKSUM_CHECK_ICMP)) {
 		uint16_t sum;
 
-		if (v6) {
-			pbuf_remove_header(p, head);
-			sum = ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(), ip6_current_dest_addr());
-			pbuf_add_header_force(p, head);
-		} else {
-			sum = inet_chksum(quote, len);
-		}
+		if (pbuf_remove_header(p, head))
+			return 0;
+		sum = v6 ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(), ip6_current_dest_addr()) : inet_chksum_pbuf(p);
+		pbuf_add_header_force(p, head);
 		if (sum)
 			return 0;
 	}
