@@ -358,13 +358,26 @@ static void chunk_free(struct tcp_chunk *c)
 	kfree(c);
 }
 
+/* Up to where no segment is sent again. One of which only a part has been acknowledged goes again as a whole. */
+static uint32_t over_up_to(const struct tcp_pcb *pcb)
+{
+	const struct tcp_seg *first[] = { pcb->unacked, pcb->unsent };
+	uint32_t end = pcb->lastack;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
+		if (first[i] && TCP_SEQ_LT(lwip_ntohl(first[i]->tcphdr->seqno), end))
+			end = lwip_ntohl(first[i]->tcphdr->seqno);
+	return end;
+}
+
 err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len)
 {
 	struct tcp_sock *t = arg;
+	uint32_t over = over_up_to(pcb);
 
 	t->bytes_acked += len;
 	t->soft_error = 0;
-	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, pcb->lastack)) {
+	while (t->chunks && TCP_SEQ_LEQ(t->chunks->end, over)) {
 		struct tcp_chunk *c = t->chunks;
 
 		t->chunks = c->next;
