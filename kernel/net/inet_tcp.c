@@ -179,8 +179,10 @@ void tcp_unreachable(const struct inet_unreach *why)
 
 	pcb = tcp_conn_find(&why->from.ip, why->from.port, &why->to.ip, why->to.port);
 	/* A stranger does not know which bytes are under way (RFC 5927, section 4.1). */
-	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt))
+	if (!pcb || !TCP_SEQ_BETWEEN(why->seq, pcb->lastack, pcb->snd_nxt)) {
+		path_mtu_counters.refused += why->error == EMSGSIZE;
 		return;
+	}
 	t = tcp_sock_of(pcb);
 	tcp_conn_enter(pcb);
 	if (why->error == EMSGSIZE)

@@ -90,7 +90,9 @@ unsigned path_mtu_to(const ip_addr_t *to)
 	struct netif *n = ip_route(IP_IS_V6(to) ? IP6_ADDR_ANY : IP4_ADDR_ANY, to);
 	const struct nd6_destination_cache_entry *d = n && IP_IS_V6(to) ? destination(ip_2_ip6(to)) : NULL;
 
-	return !n ? 0 : d && d->pmtu ? MIN(d->pmtu, n->mtu) : n->mtu;
+	if (!n || !IP_IS_V6(to))
+		return n ? n->mtu : 0;
+	return d && d->pmtu ? MIN(d->pmtu, netif_mtu6(n)) : netif_mtu6(n);
 }
 
 bool path_mtu_known(void) { return nlowered; }

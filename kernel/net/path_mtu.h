@@ -12,8 +12,8 @@
 struct inet_unreach;
 struct tcp_pcb;
 
-/* A router had no way for a packet of that length. False if nobody need take it to heart: the path cannot be so narrow, or was known to be. Else connections
- * and datagrams to that address that come keep to it, for ten minutes (IPv6 alone: IPv4's routers cut packets). */
+/* A router had no way for a packet of that length. False if it is not believed. Else connections that are made and datagrams that are sent to that address keep
+ * to it for ten minutes (IPv6 alone: IPv4's routers cut packets). */
 bool path_mtu_note(const struct inet_unreach *why);
 /* The same for a connection, whose segment under way it was: what is too long is cut, and sent again. */
 void path_mtu_tcp(struct tcp_pcb *pcb, const struct inet_unreach *why);
