@@ -602,6 +602,15 @@ static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct net
 	tcp_listen_pcbs.listen_pcbs = all;
 }
 
+/*
+ * A SYN for a connection that has been answered is the first one again, or pretends to be. lwIP would take up window scaling by it although the answer had
+ * none, and insists that the window is still the one that it begins with; so scaling is made to look settled meanwhile.
+ */
+static bool must_not_scale(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
+{
+	return pcb->state == SYN_RCVD && TCPH_FLAGS(h) & TCP_SYN && !(pcb->flags & TF_WND_SCALE);
+}
+
 /* In the place of lwIP's tcp_input(), which checks everything again. */
 void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 {
@@ -609,6 +618,7 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	struct tcp_pcb_listen *l = NULL;
 	struct tcp_conn *c = NULL;
 	struct tcp_pcb *made;
+	bool unscaled = false;
 
 	if (p->len >= TCP_HLEN) {
 		c = find(ip_current_dest_addr(), lwip_ntohs(h->dest), ip_current_src_addr(), lwip_ntohs(h->src));
@@ -641,6 +651,9 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	if (c) {
 		tcp_conn_enter(c->pcb);
 		tcp_recover_before(&c->recovery, c->pcb, p, inp);
+		unscaled = must_not_scale(c->pcb, h);
+		if (unscaled)
+			tcp_set_flags(c->pcb, TF_WND_SCALE);
 		show(c->pcb);
 	}
 	if (l)
@@ -648,6 +661,8 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	else
 		__real_tcp_input(p, inp);
 	/* It is still there if lwIP has left it on its list. */
+	if (c && tcp_active_pcbs && unscaled)
+		tcp_clear_flags(c->pcb, TF_WND_SCALE);
 	if (c && tcp_active_pcbs && c->recovery)
 		tcp_recover_after(c->recovery, c->pcb);
 	tcp_conn_unlist();
