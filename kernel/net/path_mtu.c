@@ -1,7 +1,7 @@
 /*
  * kernel/net/path_mtu.c - how large the packets of a path may be, as routers tell (RFC 8201, RFC 1191).
  *
- * Theory:    lwIP would enter any number that anybody sends into its cache of IPv6 destinations, and send what is too long again and again. So such messages
+ * Theory:    lwIP would enter any number that anybody sends into its cache of IPv6 destinations, and send TCP segments that are too long as fragments. So such messages
  *            end in net/unreach.c, which finds the socket: a connection believes what quotes a sequence number that is under way (RFC 5927, section 4.1), a
  *            datagram's port must be open. A length below what every path must pass (1280, RFC 8200; IPv4: as Linux) or not below that of the packet that
  *            is quoted is not believed. What is believed goes into lwIP's cache, which new connections and fragments go by, and out of it after LASTS_MS.
@@ -175,9 +175,9 @@ static bool cut(struct tcp_pcb *pcb, struct tcp_seg *seg, u16_t most)
 	return e == ERR_OK;
 }
 
-static u16_t most_of(const struct tcp_pcb *pcb, const struct tcp_seg *seg, u16_t mss)
+static u16_t most_of(const struct tcp_seg *seg, u16_t mss)
 {
-	u16_t options = LWIP_TCP_OPT_LENGTH(seg->flags);
+	u16_t options = LWIP_TCP_OPT_LENGTH(seg->flags); /* a sum without parentheses */
 
 	return (u16_t)(mss - options);
 }
@@ -192,17 +192,19 @@ void path_mtu_tcp(struct tcp_pcb *pcb, const struct inet_unreach *why)
 		return;
 	mss = (u16_t)MIN(mtu - headers(&why->to.ip), pcb->mss);
 	for (struct tcp_seg *seg = pcb->unsent; seg && fit; seg = seg->next)
-		fit = seg->len <= most_of(pcb, seg, mss) || cut(pcb, seg, most_of(pcb, seg, mss));
+		fit = seg->len <= most_of(seg, mss) || cut(pcb, seg, most_of(seg, mss));
 	for (struct tcp_seg **from = &pcb->unacked; *from && fit;) {
 		struct tcp_seg *seg = *from;
 		uint32_t end = start_of(seg) + seg->len;
+		u16_t most = most_of(seg, mss);
 
-		if (seg->len <= most_of(pcb, seg, mss)) {
+		if (seg->len <= most) {
 			from = &seg->next;
 			continue;
 		}
-		fit = cut(pcb, seg, most_of(pcb, seg, mss));
-		for (; *from && TCP_SEQ_LT(start_of(*from), end); again++)
+		fit = cut(pcb, seg, most);
+		/* What could not be cut would come back at once; it waits for lwIP's timer. */
+		for (; *from && TCP_SEQ_LT(start_of(*from), end) && (*from)->len <= most; again++)
 			tcp_recover_move(from, &pcb->unsent);
 	}
 	if (fit && mss < pcb->mss) {
