@@ -137,6 +137,30 @@ guest_run() {
 	cat "$out/last.tsv" >>"$tsv"
 }
 
+# What tells one kernel from another in the figures of a run that goes on.
+kernel_sum() { cksum <"$kernel" | cut -d' ' -f1; }
+
+# Keeps of the figures of a run that was cut off those of guests that were measured to the end.
+resume() {
+	[ -s "$tsv" ] || return 0
+	awk -F '\t' -v sum="$(kernel_sum)" '$8 == "complete" && $9 != sum { other = 1 } END { exit other }' "$tsv" ||
+		fail "$tsv holds runs of another kernel: build that one, or start afresh without RESUME=1"
+	awk -F '\t' '
+		{ run = $1 FS $2 FS $3 FS $4 FS $5 FS $6 FS $7 }
+		NR == FNR { if ($8 == "complete") complete[run] = 1; next }
+		run in complete' "$tsv" "$tsv" >"$tsv.kept" && mv "$tsv.kept" "$tsv"
+}
+
+# measured GUEST CPU CPUS KIND MODE RUN: whether the run that goes on has that guest already.
+measured() {
+	[ "${RESUME:-0}" = 1 ] && awk -F '\t' -v run="$machine\t$1\t$2\t$3\t$4\t$5\t$6" '
+		$8 == "complete" && $1 FS $2 FS $3 FS $4 FS $5 FS $6 FS $7 == run { found = 1; exit }
+		END { exit !found }' "$tsv"
+}
+
+# The guest that ran last has been measured to the end.
+complete() { printf '%s\tcomplete\t%s\n' "$(cut -f1-7 "$out/last.tsv" | head -n 1)" "$(kernel_sum)" >>"$tsv"; }
+
 # A value of the last run.
 last() { awk -F '\t' -v key="$1" '$8 == key { print $9 }' "$out/last.tsv"; }
 

@@ -45,9 +45,11 @@ micro_round() { # KIND MODE RUN [MARKTEXT]
 			case " $guests " in *" $guest "*) ;; *) continue ;; esac
 			# Without erms ibrik only stands beside the tuned guest.
 			[[ $pair != ibrik:max,-erms || " $guests " == *" linux-tuned "* ]] || continue
+			! measured "$guest" "${pair#*:}" "$cpus" "$1" "$2" "$3" || continue
 			quiet_wait
 			guest_run "$guest" "${pair#*:}" "$cpus" "$1" "$2" "$3" "${4:-done}"
 			micro_take "$guest"
+			complete
 		done
 	done
 }

@@ -2,15 +2,15 @@
 # a network namespace that lives as long as the suite. Sourced by bench/run after micro.sh, whose figures and tables it shares.
 #
 # The load is wrk's, which shares the machine's cores with the guest; CPU time is that of the QEMU process, so it counts the guest and its
-# devices and not the load. A server is warmed up by a number of requests, so that the JVM has compiled as much in either guest. The first
+# devices and not the load. A server is warmed up until its rate is steady, since a JVM that goes on compiling costs more than any kernel. The first
 # answer has boots of its own, without and with an archive of classes (`ibrik build --cds`; the same archive in both guests).
 
 guests=${GUESTS:-ibrik linux}
 parts=${PARTS-micro first servers}
 servers=${SERVERS:-Jdk Tomcat Netty}
 connections=${CONNECTIONS:-1 16 128}
-warm_requests=${WARM:-20000}
-warm_most_s=90
+warm_requests=${WARM:-30000}
+warm_most_s=120
 training_s=10
 load_s=${LOAD:-6}
 timeout_s=${TIMEOUT:-240}
@@ -117,15 +117,25 @@ load_count() { # SERVER CONNECTIONS
 		}' "$out/wrk.out"
 }
 
-# Ends when as many requests have been answered as it takes, or when it takes too long.
+# Ends when the JVM has compiled what it will for now: a number of requests has been answered, and three rates in a row lie within
+# a tenth of each other; or when that takes too long.
 server_warm() {
-	local done=0 end=$((SECONDS + warm_most_s)) count
-	while [ "$done" -lt "$warm_requests" ] && [ "$SECONDS" -lt "$end" ]; do
+	local requests=0 first=0 second=0 end=$((SECONDS + warm_most_s)) count
+	while [ "$SECONDS" -lt "$end" ]; do
 		count=$(wrk_run 64 5 | awk '$2 == "requests" && $3 == "in" { print $1 }')
 		[ "${count:-0}" -gt 0 ] || return
-		done=$((done + count))
+		requests=$((requests + count))
+		if [ "$requests" -ge "$warm_requests" ] && steady "$first" "$second" "$count"; then
+			break
+		fi
+		first=$second second=$count
 	done
-	printf 'figure:%s-warm-requests\t%d\n' "$1" "$done"
+	printf 'figure:%s-warm-requests\t%d\n' "$1" "$requests"
+}
+
+# Whether numbers above nought lie within a tenth of each other.
+steady() {
+	printf '%s\n' "$@" | sort -n | awk 'NR == 1 { least = $1 } { most = $1 } END { exit !(least > 0 && most - least <= least / 10) }'
 }
 
 server_stop() { curl -s -m 10 "http://$guest_address:8080/stop" >/dev/null; }
@@ -136,6 +146,7 @@ first_round() { # KIND RUN
 	local cpus guest start job ms
 	for cpus in $cpu_counts; do
 		for guest in $guests; do
+			! measured "$guest" max "$cpus" "$1" wall "$2" || continue
 			quiet_wait
 			start=$(date +%s%N)
 			guest_run "$guest" max "$cpus" "$1" wall "$2" "done" &
@@ -148,6 +159,7 @@ first_round() { # KIND RUN
 			fi
 			wait $job
 			figures_take
+			complete
 		done
 	done
 }
@@ -157,6 +169,7 @@ server_round() { # SERVER MODE RUN
 	[ "$2" != count ] || measure=load_count
 	for cpus in $cpu_counts; do
 		for guest in $guests; do
+			! measured "$guest" max "$cpus" "net$1" "$2" "$3" || continue
 			quiet_wait
 			: >"$out/net.figures"
 			rm -f "$out/qemu.pid"
@@ -172,6 +185,7 @@ server_round() { # SERVER MODE RUN
 			fi
 			wait $job
 			figures_take
+			complete
 		done
 	done
 }

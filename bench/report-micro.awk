@@ -37,11 +37,13 @@ function quotient(a, b) { return samples[a] && samples[b] && median(b) > 0 ? med
 
 function ends_with(text, ending) { return substr(text, length(text) - length(ending) + 1) == ending }
 
-# The goal of a line: the first that fits. Sets goal_ratio, goal_least, or goal_most.
+# The goal of a line: the first that fits; `-` is none. Sets goal_ratio, goal_least, or goal_most.
 function goal_find(name, cpus, pair,   i, f) {
 	for (i = 1; i <= goals; i++) {
 		split(goal[i], f, "\t")
 		if ((f[2] == name || f[2] ~ /^\*/ && ends_with(name, substr(f[2], 2))) && (f[3] == 0 || f[3] == cpus) && f[4] == pair && f[6] == "") {
+			if (f[5] == "-")
+				return 0
 			goal_most = f[5] ~ /^<=/ ? substr(f[5], 3) + 0 : -1
 			goal_least = f[5] ~ /^>=/ ? substr(f[5], 3) + 0 : -1
 			goal_ratio = f[5] + 0
