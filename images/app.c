@@ -314,22 +314,22 @@ static bool hosts_know(const char *hosts, const char *name)
 
 /*
  * The host table with the machine's own name, which InetAddress.getLocalHost() looks up there. As in Debian it
- * has the address 127.0.1.1; that line is replaced, the others stay.
+ * has the address 127.0.1.1; the line that the machine's name had before is replaced, the others stay.
  */
-static char *hosts_with_name(const char *hosts, const char *name)
+static char *hosts_with_name(const char *hosts, const char *before, const char *name)
 {
 	char *copy = xstrdup(hosts), *next = copy, *line, *out = xstrdup("");
 
 	if (hosts_know(hosts, name))
 		return copy;
 	while ((line = strsep(&next, "\n")))
-		if (*line && !(strncmp(line, "127.0.1.1", 9) == 0 && strchr(" \t", line[9])))
+		if (*line && strcmp(line, format("127.0.1.1 %s", before)) != 0)
 			out = format("%s%s\n", out, line);
 	return format("%s127.0.1.1 %s\n", out, name);
 }
 
-/* Puts the host table into the staged root: over that of --file or of base.sh, else over the container's below. */
-static void stage_hosts(const char *root, struct container *below, const char *name)
+/* Puts the host table into the staged root: over that of --file or of base.sh, else over the container's below, which has the name `before`. */
+static void stage_hosts(const char *root, struct container *below, const char *before, const char *name)
 {
 	char *path = stage_path(root, "/etc/hosts"), *made = format("%s/host-table", temp_dir()), *hosts = NULL;
 	struct stat status;
@@ -338,7 +338,7 @@ static void stage_hosts(const char *root, struct container *below, const char *n
 		hosts = read_whole(path, NULL);
 	else if (below)
 		hosts = container_file(below, "etc/hosts");
-	hosts = hosts_with_name(hosts ? hosts : "127.0.0.1 localhost\n", name);
+	hosts = hosts_with_name(hosts ? hosts : "127.0.0.1 localhost\n", before, name);
 	write_whole(made, hosts, strlen(hosts));
 	stage_file(root, made, "/etc/hosts");
 }
@@ -356,6 +356,33 @@ void settings_of_options(struct settings *settings, const struct options *option
 		set(settings, "workdir", options->workdir);
 	if (options->name)
 		set(settings, "name", options->name);
+}
+
+static void input_spare(const char *input, const char *option, const char *output)
+{
+	if (input && same_file(input, output))
+		die(STATUS_ERROR, "%s %s: this file is read, too: it is not written over", option, output);
+}
+
+void inputs_spare(const struct options *options, const char *option, const char *output)
+{
+	const struct strings *pairs[] = { &options->files, &options->volumes };
+
+	input_spare(options->app, option, output);
+	input_spare(options->exec, option, output);
+	input_spare(options->kernel, option, output);
+	for (size_t i = 0; i < options->class_path.count; i++)
+		input_spare(options->class_path.items[i], option, output);
+	for (size_t i = 0; i < options->runs.count; i++) {
+		struct strings words = { 0 };
+
+		strings_split(&words, options->runs.items[i], "--run");
+		if (words.count)
+			input_spare(words.items[0], option, output);
+	}
+	for (unsigned list = 0; list < 2; list++)
+		for (size_t i = 0; i < pairs[list]->count; i++)
+			input_spare(format("%.*s", (int)strcspn(pairs[list]->items[i], ":"), pairs[list]->items[i]), option, output);
 }
 
 /* "HOST:GUEST[:ro]" */
@@ -438,7 +465,7 @@ void app_make(struct app *app, const struct options *options)
 		command_run(base);
 	}
 	if (options->name)
-		stage_hosts(app->root, app->java ? &app->jdk.container : NULL, options->name);
+		stage_hosts(app->root, app->java ? &app->jdk.container : NULL, NAME_DEFAULT, options->name);
 	settings_of_options(&app->settings, options);
 	app->time = source_date(app->time);
 	if (options->cds && app->java && !program)
@@ -461,10 +488,12 @@ static struct part part_of_layer(const char *file, const char *name, const char 
 void hosts_make(struct part *part, struct container *image, const char *name)
 {
 	char *root = format("%s/hosts", temp_dir()), *file = format("%s.squashfs", root);
+	struct settings settings = settings_of_image(image);
+	const char *before = settings_get(&settings, "name");
 
 	make_dirs(root);
 	chmod(root, 0755);
-	stage_hosts(root, image, name);
+	stage_hosts(root, image, before ? before : NAME_DEFAULT, name);
 	layer_pack(root, file, source_date(0), true, COMPRESS_NONE);
 	*part = part_of_layer(file, "hosts", "/", 0);
 }

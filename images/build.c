@@ -17,14 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *partial; /* removed when the command dies */
-
-static void remove_partial(void)
-{
-	if (partial)
-		unlink(partial);
-}
-
 static char *default_output(const struct options *options)
 {
 	const char *from = options->app ? options->app : options->exec;
@@ -43,8 +35,7 @@ static char *default_output(const struct options *options)
 /* Everything the JDK's container says comes first, so that the application's settings win. */
 static void merge_jdk_settings(struct settings *all, struct app *app)
 {
-	struct ibrik_section *section = container_find(&app->jdk.container, IBRIK_SETTINGS, 0);
-	struct settings jdk = { .records = section_read(&app->jdk.container, section), .bytes = section->length };
+	struct settings jdk = settings_of_image(&app->jdk.container);
 	const char *record, *value;
 	size_t at = 0, key_bytes;
 
@@ -75,6 +66,7 @@ int command_build(int argc, char **argv)
 		die(STATUS_ERROR, "%s is an image already; build takes a jar", options.app);
 	if (stat(output, &status) == 0 && !S_ISREG(status.st_mode))
 		die(STATUS_ERROR, "%s is not a regular file: the image is not written over it", output);
+	inputs_spare(&options, options.output ? "-o" : "the image", output);
 	app_make(&app, &options);
 	kernel = read_whole(kernel_find(&options), &kernel_bytes);
 	kernel = kernel_strip(kernel, kernel_bytes, &kernel_bytes);
@@ -108,15 +100,13 @@ int command_build(int argc, char **argv)
 		die(STATUS_ERROR, "cannot read %s: %s", app.layer, strerror(errno));
 	parts[nparts++] = (struct part){ .type = IBRIK_LAYER, .name = "app", .mount = "/", .fd = layer, .length = (uint64_t)status.st_size };
 
-	partial = format("%s.%d.part", output, (int)getpid());
-	atexit(remove_partial);
-	fd = open(partial, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = open(partial_begin(output), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		die(STATUS_ERROR, "cannot write %s: %s", output, strerror(errno));
 	container_write(fd, output, 10, parts, nparts, boot, boot_bytes);
-	if (fstat(fd, &status) < 0 || close(fd) < 0 || rename(partial, output) < 0)
+	if (fstat(fd, &status) < 0 || close(fd) < 0)
 		die(STATUS_ERROR, "cannot write %s: %s", output, strerror(errno));
-	partial = NULL;
+	partial_finish(output);
 	progress("%s: %.1f MiB", output, (double)status.st_size / (1 << 20));
 	return 0;
 }

@@ -284,6 +284,13 @@ void *section_read(struct container *container, const struct ibrik_section *sect
 	return data;
 }
 
+struct settings settings_of_image(struct container *container)
+{
+	struct ibrik_section *section = container_find(container, IBRIK_SETTINGS, 0);
+
+	return section ? (struct settings){ .records = section_read(container, section), .bytes = section->length } : (struct settings){ 0 };
+}
+
 char *container_file(struct container *container, const char *name)
 {
 	struct ibrik_section *layer;

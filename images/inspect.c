@@ -92,13 +92,10 @@ static void print_command(const struct settings *settings)
 
 static void print_settings(struct container *image)
 {
-	struct ibrik_section *section = container_find(image, IBRIK_SETTINGS, 0);
-	struct settings settings = { 0 };
+	struct settings settings = settings_of_image(image);
 
-	if (!section)
+	if (!settings.bytes)
 		return;
-	settings.records = section_read(image, section);
-	settings.bytes = section->length;
 	if (settings_get(&settings, "java.home"))
 		printf("jdk:         %s (Java %s)\n", settings_get(&settings, "java.home"),
 		       settings_get(&settings, "java.release") ? settings_get(&settings, "java.release") : "?");

@@ -76,14 +76,12 @@ static void read_lines(struct settings *settings, char *lines)
 /* The root folder and settings of a JDK whose container is there: only to pack them another way. */
 static void jdk_unpack(struct jdk *from, const char *out, struct settings *settings, char **label)
 {
-	struct ibrik_section *section = container_find(&from->container, IBRIK_SETTINGS, 0);
 	struct ibrik_section *layer = container_find(&from->container, IBRIK_LAYER, 0);
 	char *argv[] = { "unsquashfs", "-q", "-n", "-no-xattrs", "-d", format("%s/root", out), "-o",
 		         format("%llu", (unsigned long long)layer->offset), (char *)from->container.path, NULL };
 
 	command_run(argv);
-	settings->records = section_read(&from->container, section);
-	settings->bytes = section->length;
+	*settings = settings_of_image(&from->container);
 	*label = xstrdup(layer->name);
 }
 
@@ -182,7 +180,6 @@ bool jdk_damaged(struct jdk *jdk)
 void jdk_open(struct jdk *jdk, const char *which, enum compress compress)
 {
 	struct settings settings = { 0 };
-	struct ibrik_section *section;
 	struct jdk plain, *from = NULL;
 	char *file, *lock, *why;
 	int fd;
@@ -206,12 +203,8 @@ void jdk_open(struct jdk *jdk, const char *which, enum compress compress)
 	}
 	if (container_open(&jdk->container, file, &why) < 0)
 		die(STATUS_ERROR, "the cached JDK %s cannot be used (%s): remove it and try again", file, why);
-	section = container_find(&jdk->container, IBRIK_SETTINGS, 0);
-	if (section) {
-		settings.records = section_read(&jdk->container, section);
-		settings.bytes = section->length;
-	}
-	if (!section || !settings_get(&settings, "java.home") || !settings_get(&settings, "java.release"))
+	settings = settings_of_image(&jdk->container);
+	if (!settings_get(&settings, "java.home") || !settings_get(&settings, "java.release"))
 		die(STATUS_ERROR, "the cached JDK %s cannot be used (no settings): remove it and try again", file);
 	jdk->home = xstrdup(settings_get(&settings, "java.home"));
 	jdk->release = (unsigned)atoi(settings_get(&settings, "java.release"));

@@ -46,10 +46,24 @@ int command_convert(int argc, char **argv)
 	if (container_open(&image, argv[1], &why) < 0)
 		die(STATUS_ERROR, "%s: %s", argv[1], why);
 
-	char *convert[] = { "qemu-img", "convert", "-f", "raw", "-O", (char *)ending + 1, argv[1], argv[2], NULL };
+	if (same_file(argv[1], argv[2]))
+		die(STATUS_ERROR, "%s: this file is read, too: it is not written over", argv[2]);
+
+	/* A name with a colon would be a protocol to qemu-img. */
+	char *from = *argv[1] == '/' ? argv[1] : format("./%s", argv[1]), *to = partial_begin(*argv[2] == '/' ? argv[2] : format("./%s", argv[2]));
+	char *convert[] = { "qemu-img", "convert", "-f", "raw", "-O", (char *)ending + 1, from, to, NULL };
 
 	command_run(convert);
+	partial_finish(argv[2]);
 	return 0;
+}
+
+/* What a command printed has to arrive. */
+static int printed(int status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		die(STATUS_ERROR, "cannot write to standard output: %s", strerror(errno));
+	return status;
 }
 
 /* A command started without standard streams must not have its files taken for them. */
@@ -80,14 +94,14 @@ int main(int argc, char **argv)
 		die(STATUS_ERROR, "no command given; see 'ibrik --help'");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return printed(commands[i].run(argc - 1, argv + 1));
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		usage();
-		return 0;
+		return printed(0);
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
 		printf("ibrik %s, image format %d\n", TOOL_VERSION, IBRIK_VERSION);
-		return 0;
+		return printed(0);
 	}
 	if (strcmp(argv[1], "deploy") == 0)
 		die(STATUS_ERROR, "deploy is not available in this version; convert the image and upload it yourself");

@@ -22,6 +22,8 @@
 
 enum kind { TEXT, LIST, PATHS, WORDS, MEMORY, NUMBER, FLAG, COMPRESS, ACCEL, MACHINE, ENV, ENV_FILE, KERNEL_OPTS, HELP };
 
+#define CPUS_MAX 64 /* MAX_CPUS of the kernel (core/thread.h) */
+
 #define BUILD 1
 #define RUN 2
 
@@ -55,7 +57,7 @@ static const struct option table[] = {
 	{ "kernel-opts", 0, KERNEL_OPTS, AT(kernel_opts), BUILD | RUN, "STR", "options for the kernel, e.g. log=info trace=syscalls", 0, 0 },
 	{ "kernel", 0, TEXT, AT(kernel), BUILD | RUN, "FILE", "another kernel file", 0, 0 },
 	{ "memory", 'm', MEMORY, AT(memory), RUN, "SIZE", "memory of the machine (default 512M)", 0, 0 },
-	{ "cpus", 0, NUMBER, AT(cpus), RUN, "N", "CPUs of the machine (default 2)", 1, 255 },
+	{ "cpus", 0, NUMBER, AT(cpus), RUN, "N", "CPUs of the machine (default 2)", 1, CPUS_MAX },
 	{ "volume", 'v', LIST, AT(volumes), RUN, "HOST:GUEST[:ro]", "a read-only snapshot of a folder or file (repeat)", 0, 0 },
 	{ "publish", 'p', LIST, AT(publish), RUN, "[ADDR:]HOST:GUEST[/udp]", "lets others reach a port of the application (repeat)", 0, 0 },
 	{ "network", 0, TEXT, AT(network), RUN, "user|tap:NAME|socket:ADDR|none", "how the machine is connected (default user)", 0, 0 },
@@ -274,6 +276,10 @@ static void check(struct options *options, bool run)
 		die(STATUS_ERROR, "--cp goes with --main CLASS");
 	if (options->cds && (options->exec || options->runs.count))
 		die(STATUS_ERROR, "--cds is for Java applications");
+	if (options->runs.count && options->args.count)
+		die(STATUS_ERROR, "'%s': the arguments of a program stand inside --run \"PROGRAM ARG...\"", options->args.items[0]);
+	if (options->jvm_opts.count && (options->exec || options->runs.count))
+		die(STATUS_ERROR, "--jvm-opts is for Java applications");
 	if (options->name && (strlen(options->name) > 64 || !is_host_name(options->name)))
 		die(STATUS_ERROR, "--name: '%s' is no host name: 1 to 64 letters, digits, hyphens and dots", options->name);
 	if (options->kernel_opts && strchr(options->kernel_opts, '\n'))

@@ -369,6 +369,18 @@ static bool all_read(const struct pump *pump)
 	       pump->control.from < 0 && pump->com1.from < 0 && pump->errors.from < 0;
 }
 
+/* nohup ignores SIGHUP, and a signal that is blocked would be queued all the same. Others a shell ignores for what it starts in the background. */
+void machine_signals(sigset_t *set)
+{
+	struct sigaction hangup;
+
+	sigemptyset(set);
+	for (const int *number = (const int[]){ SIGTERM, SIGINT, SIGQUIT, SIGCHLD, 0 }; *number; number++)
+		sigaddset(set, *number);
+	if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
+}
+
 int machine_pump(struct machine *machine, const struct options *options)
 {
 	struct pump *pump = xalloc(sizeof(*pump));
@@ -384,9 +396,7 @@ int machine_pump(struct machine *machine, const struct options *options)
 	pump->control.from = machine->control_fd;
 	pump->com1.from = machine->com1_fd;
 	pump->errors.from = machine->errors_fd;
-	sigemptyset(&taken);
-	for (const int *number = (const int[]){ SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, 0 }; *number; number++)
-		sigaddset(&taken, *number);
+	machine_signals(&taken);
 	signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
 		die(STATUS_ERROR, "cannot take signals: %s", strerror(errno));

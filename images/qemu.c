@@ -78,7 +78,7 @@ static bool said_before(const char *reason)
 	return same;
 }
 
-static bool choose_kvm(const struct options *options, int log_fd)
+static bool choose_kvm(struct machine *machine, const struct options *options)
 {
 	const char *reason;
 
@@ -89,8 +89,7 @@ static bool choose_kvm(const struct options *options, int log_fd)
 		return true;
 	if (options->accel == ACCEL_KVM)
 		die(STATUS_ERROR, "no KVM: %s", reason);
-	if (log_fd >= 0)
-		dprintf(log_fd, "ibrik: running emulated, which is slow: %s\n", reason);
+	machine->no_kvm = reason;
 	if (options->accel_given || (isatty(STDERR_FILENO) && !said_before(reason)))
 		say("running emulated, which is slow: %s", reason);
 	return false;
@@ -244,7 +243,7 @@ static void add_plugin(struct strings *argv)
 	char *plugin = data_file("tcg-reread.so", false), *qemu = program_find(QEMU);
 
 	if (plugin && qemu && takes_plugin(qemu))
-		add(argv, "-plugin", escape_commas(plugin));
+		add(argv, "-plugin", format("file=%s", escape_commas(plugin)));
 	free(qemu);
 	free(plugin);
 }
@@ -293,11 +292,12 @@ void machine_open(struct machine *machine, const struct options *options)
 	if (!program_find(QEMU))
 		die(STATUS_ERROR, QEMU " is not installed; on Debian: apt install qemu-system-x86");
 	if (options->log) {
-		machine->log_fd = open(options->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+		inputs_spare(options, "--log", options->log);
+		machine->log_fd = open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 		if (machine->log_fd < 0)
 			die(STATUS_ERROR, "--log %s: %s", options->log, strerror(errno));
 	}
-	machine->kvm = choose_kvm(options, machine->log_fd);
+	machine->kvm = choose_kvm(machine, options);
 }
 
 void machine_start(struct machine *machine, const struct options *options, const char *kernel,
@@ -340,15 +340,18 @@ void machine_start(struct machine *machine, const struct options *options, const
 		die(STATUS_ERROR, "cannot make a pipe: %s", strerror(errno));
 	fcntl(errors[0], F_SETFD, FD_CLOEXEC);
 	if (machine->log_fd >= 0) {
+		/* Only now is the log of an earlier run given up. A pipe or a terminal has nothing to cut. */
+		if (ftruncate(machine->log_fd, 0) < 0 && errno != EINVAL)
+			die(STATUS_ERROR, "--log %s: %s", options->log, strerror(errno));
+		if (machine->no_kvm)
+			dprintf(machine->log_fd, "ibrik: running emulated, which is slow: %s\n", machine->no_kvm);
 		for (size_t i = 0; i < argv->count; i++)
 			dprintf(machine->log_fd, "%s%s", i ? " " : "ibrik: ", argv->items[i]);
 		dprintf(machine->log_fd, "\n");
 	}
 	/* Signals from here on are read by the pump, also those that arrive before it runs. */
 	sigset_t taken;
-	sigemptyset(&taken);
-	for (const int *number = (const int[]){ SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, 0 }; *number; number++)
-		sigaddset(&taken, *number);
+	machine_signals(&taken);
 	sigprocmask(SIG_BLOCK, &taken, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	machine->pid = fork();

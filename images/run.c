@@ -87,6 +87,7 @@ int command_run_app(int argc, char **argv)
 	struct app app = { 0 };
 	struct stat status;
 	unsigned nparts = 0;
+	struct settings of_image;
 	char *kernel, *append, *why;
 	int layer, ended;
 
@@ -103,6 +104,8 @@ int command_run_app(int argc, char **argv)
 		if (container_open(&image, options.app, &why) < 0)
 			die(STATUS_ERROR, "%s: %s", options.app, why);
 		kernel = image_kernel(&image, &options);
+		of_image = settings_of_image(&image);
+		options.image_opts = settings_get(&of_image, "kernel.opts");
 		settings_of_options(&settings, &options);
 		if (options.name)
 			hosts_make(&parts[nparts++], &image, options.name);

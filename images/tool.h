@@ -11,12 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "format.h"
 #include "settings.h"
 
 #define TOOL_VERSION "0.1"
+#define NAME_DEFAULT "ibrik" /* the host name, as base.sh writes it, too */
 #define STATUS_ERROR 125      /* ibrik's own errors */
 #define STATUS_NOT_EXEC 126   /* the program cannot be executed */
 #define STATUS_NOT_FOUND 127  /* the program, jar or image is not there */
@@ -37,6 +39,10 @@ char *format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void strings_add(struct strings *list, const char *text);
 void strings_split(struct strings *list, const char *text, const char *option); /* words; quotes group */
 const char *temp_dir(void);     /* made on first use, removed at exit */
+/* The file to write in place of `output` until it is whole: beside it, and removed whenever the command ends before partial_finish(). One at a time. */
+char *partial_begin(const char *output);
+void partial_finish(const char *output); /* gives it its name; dies */
+bool same_file(const char *a, const char *b); /* are both there, and one? */
 void temp_remove(void);         /* or now, when nothing needs it any more */
 char *cache_dir(void);          /* made if missing */
 char *data_file(const char *name, bool required); /* beside the command, or in ../lib/ibrik; NULL if missing */
@@ -71,6 +77,7 @@ struct options {
 	char *workdir, *name, *jdk, *output, *kernel;
 	struct strings jvm_opts;
 	char *kernel_opts;
+	const char *image_opts;  /* those of the finished image that is run, or NULL */
 	bool cds;
 	enum compress compress;
 	uint64_t memory, cpus, stop_timeout;
@@ -120,6 +127,7 @@ struct ibrik_section *container_find(struct container *container, uint32_t type,
 int container_verify(struct container *container, const struct ibrik_section *section, int64_t *block);
 bool container_boot_verify(struct container *container); /* the boot code; true when there is none */
 void *section_read(struct container *container, const struct ibrik_section *section);
+struct settings settings_of_image(struct container *container); /* empty when it has none */
 /* A section of an open container as a part to write elsewhere; the table goes along. */
 void part_from_section(struct part *part, struct container *container, const struct ibrik_section *section);
 bool file_is_container(const char *path);
@@ -179,12 +187,16 @@ unsigned volumes_make(struct part *parts, unsigned most, const struct options *o
 /* cds.c: the archive of a training run */
 void cds_train(struct app *app, const struct options *options);
 
+/* Dies when the file that `option` is about to write is one that the command reads. */
+void inputs_spare(const struct options *options, const char *option, const char *output);
+
 /* qemu.c and pump.c: the machine */
 struct machine {
 	struct strings argv;
 	pid_t pid;
 	int stdin_fd, stdout_fd, stderr_fd, control_fd, com1_fd, errors_fd; /* our ends */
 	int log_fd;              /* --log, or -1 */
+	const char *no_kvm;      /* why it is emulated, for the log */
 	bool damage_told;        /* the kernel found wrong bytes on a disk */
 	bool kvm;
 };
@@ -192,6 +204,7 @@ void machine_open(struct machine *machine, const struct options *options); /* di
 void machine_start(struct machine *machine, const struct options *options, const char *kernel,
                    const struct strings *drives, const char *append);
 int machine_pump(struct machine *machine, const struct options *options); /* the exit status */
+void machine_signals(sigset_t *set); /* those that the pump takes; what is ignored stays so */
 
 /* the commands */
 int command_build(int argc, char **argv);

@@ -21,6 +21,7 @@
 
 static char *temp_path;
 static pid_t temp_owner;
+static char *partial; /* partial_begin() */
 static volatile pid_t running; /* a helper command we wait for */
 
 void die(int status, const char *format, ...)
@@ -153,6 +154,8 @@ static void temp_signal(int number)
 
 		if (running > 0 && kill(running, SIGTERM) == 0)
 			waitpid(running, NULL, 0);
+		if (partial)
+			unlink(partial);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		execl("/bin/sh", "sh", "-c", commands[number], temp_path, (char *)NULL);
@@ -178,6 +181,28 @@ const char *temp_dir(void)
 		}
 	}
 	return temp_path;
+}
+
+static void partial_remove(void)
+{
+	if (partial)
+		unlink(partial);
+	partial = NULL;
+}
+
+char *partial_begin(const char *output)
+{
+	temp_dir(); /* whose signal handler removes this file, too */
+	partial = format("%s.%d.part", output, (int)getpid());
+	atexit(partial_remove);
+	return partial;
+}
+
+void partial_finish(const char *output)
+{
+	if (rename(partial, output) < 0)
+		die(STATUS_ERROR, "cannot write %s: %s", output, strerror(errno));
+	partial = NULL;
 }
 
 void make_dirs(const char *path)
@@ -249,6 +274,13 @@ char *data_file(const char *name, bool required)
 		die(STATUS_ERROR, "%s is missing beside the command (%.*s) and in ../lib/ibrik: run make, or make install",
 		    name, (int)(slash - self), self);
 	return NULL;
+}
+
+bool same_file(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 char *read_whole(const char *path, size_t *bytes)

@@ -17,7 +17,11 @@ static bool number_read(const char *text, unsigned max, unsigned *out)
 {
 	unsigned n = 0;
 
-	if (!*text || strlen(text) > 5)
+	if (!*text)
+		return false;
+	while (text[0] == '0' && text[1])
+		text++;
+	if (strlen(text) > 5)
 		return false;
 	for (; *text; text++) {
 		if (*text < '0' || *text > '9')
@@ -84,17 +88,24 @@ bool ipv6_ok(const char *text)
 	}
 }
 
-static bool host_ok(uint32_t ip)
+static bool unicast(uint32_t ip)
 {
 	uint8_t first = ((const uint8_t *)&ip)[0];
 
-	return first != 0 && first != 127 && first < 224;
+	return first != 0 && first < 224;
+}
+
+/* Could a host have the address, with a network of that length? */
+static bool host_ok(uint32_t ip, unsigned len)
+{
+	uint32_t bits = len == 32 ? 0 : UINT32_MAX >> len, host = __builtin_bswap32(ip) & bits;
+
+	return unicast(ip) && ((const uint8_t *)&ip)[0] != 127 && (len >= 31 || (host != 0 && host != bits));
 }
 
 static const char *address_take(char *word, struct net_by_hand *h)
 {
 	char *slash = strchr(word, '/');
-	uint32_t bits, host;
 	unsigned len;
 
 	if (!slash)
@@ -105,9 +116,7 @@ static const char *address_take(char *word, struct net_by_hand *h)
 	if (!number_read(slash + 1, 32, &len) || !len)
 		return "the length of a network is a number from 1 to 32";
 	h->prefix = (uint8_t)len;
-	bits = len == 32 ? 0 : UINT32_MAX >> len;
-	host = __builtin_bswap32(h->address) & bits;
-	if (!host_ok(h->address) || (len < 31 && (host == 0 || host == bits)))
+	if (!host_ok(h->address, len))
 		return "no host can have this address";
 	return NULL;
 }
@@ -116,8 +125,8 @@ static const char *server_take(const char *value, char list[][HAND_SERVER_BYTES]
 {
 	uint32_t v4;
 
-	if (!ipv4_read(value, &v4) && (strlen(value) >= HAND_SERVER_BYTES || !ipv6_ok(value)))
-		return "it is no address";
+	if (ipv4_read(value, &v4) ? !unicast(v4) : strlen(value) >= HAND_SERVER_BYTES || !ipv6_ok(value) || !strcmp(value, "::"))
+		return "it is no address of a server";
 	if (*n == HAND_SERVERS_MAX)
 		return "there are three already";
 	strlcpy(list[(*n)++], value, HAND_SERVER_BYTES);
@@ -136,18 +145,27 @@ static const char *domain_take(const char *value, struct net_by_hand *h)
 	return NULL;
 }
 
+static const char *router_take(const char *value, struct net_by_hand *h)
+{
+	uint32_t ip;
+
+	if (!ipv4_read(value, &ip) || !host_ok(ip, 32))
+		return "it is no IPv4 address";
+	if (ip == h->address)
+		return "it is the machine's own address";
+	/* A network of one or two addresses has its router elsewhere, on the same wire. */
+	if (h->prefix < 31 && (__builtin_bswap32(ip ^ h->address) >> (32 - h->prefix) || !host_ok(ip, h->prefix)))
+		return "it is no host of the machine's network";
+	if (h->router)
+		return "there is one already";
+	h->router = ip;
+	return NULL;
+}
+
 static const char *word_take(const char *word, struct net_by_hand *h)
 {
-	if (str_starts(word, "gw=")) {
-		uint32_t ip;
-
-		if (!ipv4_read(word + 3, &ip) || !host_ok(ip))
-			return "it is no IPv4 address";
-		if (ip == h->address)
-			return "it is the machine's own address";
-		h->router = ip;
-		return NULL;
-	}
+	if (str_starts(word, "gw="))
+		return router_take(word + 3, h);
 	if (str_starts(word, "dns="))
 		return server_take(word + 4, h->dns, &h->ndns);
 	if (str_starts(word, "ntp="))
@@ -157,6 +175,8 @@ static const char *word_take(const char *word, struct net_by_hand *h)
 	if (str_starts(word, "hostname=")) {
 		if (strlen(word + 9) >= sizeof(h->host) || !domain_ok(word + 9))
 			return "it is no name";
+		if (*h->host)
+			return "there is one already";
 		strlcpy(h->host, word + 9, sizeof(h->host));
 		return NULL;
 	}
@@ -165,6 +185,8 @@ static const char *word_take(const char *word, struct net_by_hand *h)
 
 		if (!number_read(word + 4, MTU_MAX, &mtu) || mtu < MTU_MIN)
 			return "it is a number from 576 to 65535";
+		if (h->mtu)
+			return "there is one already";
 		h->mtu = mtu;
 		return NULL;
 	}
@@ -247,18 +269,20 @@ size_t hosts_edit(const char *table, const char *before, const char *line, char 
 
 		for (const char *at = table; *at; at = next) {
 			const char *end = strchr(at, '\n');
-			bool own;
+			bool was, knows, stands_in;
 
 			if (!end)
 				end = at + strlen(at);
 			next = *end ? end + 1 : end;
-			own = (*before && (size_t)(end - at) == strlen(before) && !strncmp(at, before, strlen(before))) ||
-			      (str_starts(at, "127.0.1.1") && (at[9] == ' ' || at[9] == '\t'));
+			was = *before && (size_t)(end - at) == strlen(before) && !strncmp(at, before, strlen(before));
+			knows = !was && line_knows(at, end, line);
+			stands_in = knows && str_starts(at, "127.0.1.1") && (at[9] == ' ' || at[9] == '\t');
 			if (pass == 0) {
-				known |= !own && line_knows(at, end, line);
+				known |= knows && !stands_in;
 				continue;
 			}
-			if (!own) {
+			/* A table that knows the name elsewhere keeps all that it had. */
+			if (!was && (known || !stands_in)) {
 				put(out, size, &n, at, (size_t)(end - at));
 				put(out, size, &n, "\n", 1);
 			} else if (!known && !placed) {

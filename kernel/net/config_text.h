@@ -30,8 +30,8 @@ bool ipv4_read(const char *text, uint32_t *out);
 bool ipv6_ok(const char *text);
 
 /*
- * The table of hosts with this machine's line in it: `line` takes the place of the line `before` (what was made by this function the last time, or ""), or of one for
- * 127.0.1.1, or goes behind the end. If another line knows one of the names of `line`, the table stays without it. Answers the length, which may be larger than size:
+ * The table of hosts with this machine's line in it: `line` takes the place of the line `before` (what was made by this function the last time, or ""), or of one that has
+ * its name by 127.0.1.1, or goes behind the end. If another line knows one of the names of `line`, the table keeps all but `before`. Answers the length, which may be larger than size:
  * then out is not complete.
  */
 size_t hosts_edit(const char *table, const char *before, const char *line, char *out, size_t size);

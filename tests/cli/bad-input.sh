@@ -38,8 +38,9 @@ try unknown-option-of-a-program 125 "unknown option '-l'; put -- before" --exec 
 try unknown-letter 125 "unknown option '-q'" -q "$T/good.jar"
 try memory-is-no-size 125 "no size" -m lots "$T/good.jar"
 try memory-too-small 125 "out of range" -m 1M "$T/good.jar"
-try cpus-zero 125 "1 to 255" --cpus 0 "$T/good.jar"
-try cpus-text 125 "1 to 255" --cpus two "$T/good.jar"
+try cpus-zero 125 "1 to 64" --cpus 0 "$T/good.jar"
+try cpus-text 125 "1 to 64" --cpus two "$T/good.jar"
+try cpus-too-many 125 "1 to 64" --cpus 65 "$T/good.jar"
 try option-without-value 125 "takes a value" --memory
 try env-without-name 125 "NAME=VALUE" -e =x "$T/good.jar"
 try env-file-missing 125 "No such file" --env-file "$T/nothing" "$T/good.jar"
@@ -74,7 +75,13 @@ try publish-sctp 125 "tcp or udp" -p 8080:80/sctp "$T/good.jar"
 try publish-without-user 125 "--network user" --network none -p 8080:80 "$T/good.jar"
 try network-unknown 125 "tap:NAME" --network bridge "$T/good.jar"
 try network-tap-nameless 125 "1 to 15 characters" --network tap: "$T/good.jar"
+try network-tap-missing 125 "no such interface" --network tap:nosuch0 "$T/good.jar"
 try network-socket-nowhere 125 "HOST:PORT" --network socket:here "$T/good.jar"
+try network-socket-without-a-host 125 "HOST:PORT" --network socket::5555 "$T/good.jar"
+try network-socket-with-a-word 125 "1 to 65535" --network socket:127.0.0.1:x,server=on "$T/good.jar"
+try network-socket-without-a-peer 125 "No such file" --network "socket:$T/nothing" --exec /bin/true
+try network-port-without-a-peer 125 "Connection refused" --network socket:127.0.0.1:1 --exec /bin/true
+try publish-a-port-twice 125 "published already" -p 18080:80 -p 0.0.0.0:18080:81 "$T/good.jar"
 try ip-without-length 125 "ADDR/LEN" --ip 10.0.0.2 "$T/good.jar"
 try ip-with-a-large-length 125 "1 to 32" --ip 10.0.0.2/33 "$T/good.jar"
 try ip-is-none 125 "no IPv4 address" --ip 10.0.0/24 "$T/good.jar"
@@ -82,6 +89,13 @@ try ip-with-a-word 125 "ADDR/LEN" --ip 10.0.0.2/24,metric=3 "$T/good.jar"
 try ip-of-the-whole-network 125 "no machine can have" --ip 10.0.0.255/24 "$T/good.jar"
 try ip-with-an-odd-router 125 "'10.0.0' is no IPv4 address" --ip 10.0.0.2/24,gw=10.0.0 "$T/good.jar"
 try ip-with-itself-as-router 125 "own address" --ip 10.0.0.2/24,gw=10.0.0.2 "$T/good.jar"
+try ip-with-a-router-elsewhere 125 "no host of the machine's network" --ip 10.0.0.2/24,gw=192.168.7.1 "$T/good.jar"
+try ip-with-the-network-as-router 125 "no host of the machine's network" --ip 10.0.0.2/24,gw=10.0.0.255 "$T/good.jar"
+try ip-with-two-routers 125 "there is one already" --ip 10.0.0.2/24,gw=10.0.0.1,gw=10.0.0.3 "$T/good.jar"
+try ip-with-two-mtus 125 "there is one already" --ip 10.0.0.2/24,mtu=1400,mtu=1300 "$T/good.jar"
+try ip-with-a-server-that-cannot-be 125 "'0.0.0.0' is no address" --ip 10.0.0.2/24,dns=0.0.0.0 "$T/good.jar"
+try ip-of-another-network 125 "10.0.2.0/24" --ip 192.168.1.5/24 "$T/good.jar"
+try ip-of-the-router 125 "10.0.2.0/24" --ip 10.0.2.2/24 "$T/good.jar"
 try ip-with-an-odd-server 125 "'dns' is no address" --ip 10.0.0.2/24,dns=dns "$T/good.jar"
 try ip-with-four-servers 125 "three servers" --ip 10.0.0.2/24,dns=1.1.1.1,dns=1.1.1.2,dns=::3,dns=1.1.1.4 "$T/good.jar"
 try ip-with-an-odd-domain 125 "'a..b' is no name" --ip 10.0.0.2/24,domain=a..b "$T/good.jar"
@@ -110,6 +124,8 @@ try log-not-writable 125 "No such file" --log "$T/nothing/log" "$T/good.jar"
 try quote-not-closed 125 "not closed" --jvm-opts '-Dx="a b' "$T/good.jar"
 try cp-without-main 125 "--cp goes with --main" --cp "$T/good.jar" "$T/good.jar"
 try main-not-in-cp 125 "is in none of" --main Nope --cp "$T/good.jar"
+try run-with-an-image 125 "inside --run" --run "/bin/true a" a.img
+try jvm-opts-of-a-program 125 "--jvm-opts is for Java" --jvm-opts -Xmx1g --exec /bin/true
 try main-and-exec 125 "only one of" --main Main --cp "$T/good.jar" --exec /bin/true
 try nothing-to-run 125 "what shall I run"
 try program-missing 127 "No such file" --exec "$T/nothing"
@@ -131,6 +147,28 @@ cut inspect-nothing 127 "no such file" inspect "$T/nothing"
 cut inspect-a-fifo 125 "not an ibrik image" inspect "$T/fifo"
 cut inspect-a-jar 125 "not an ibrik image" inspect "$T/good.jar"
 
+# What is read is not written over, and what cannot start leaves the log of an earlier run.
+kept() { # NAME FILE COMMAND...: the command fails, and the file stays
+	local name=$1 file=$2
+	shift 2
+	cp "$file" "$T/before"
+	"$@"
+	check "$name-stays" cmp -s "$file" "$T/before"
+}
+cp /bin/true "$T/prog"
+run_ibrik build --kernel "$T/kernel" --exec /bin/true -o "$T/b.img"
+kept program-as-output "$T/prog" cut program-as-output 125 "is read, too" build --kernel "$T/kernel" --exec "$T/prog" -o "$T/prog"
+kept jar-as-output "$T/good.jar" cut jar-as-output 125 "is read, too" build --kernel "$T/kernel" "$T/good.jar" -o "$T/good.jar"
+kept kernel-as-output "$T/kernel" cut kernel-as-output 125 "is read, too" build --kernel "$T/kernel" --exec /bin/true -o "$T/kernel"
+ln "$T/plain" "$T/other-name"
+kept file-as-output "$T/plain" cut file-as-output 125 "is read, too" build --kernel "$T/kernel" --exec /bin/true --file "$T/plain:/x" -o "$T/other-name"
+kept jar-as-log "$T/good.jar" try jar-as-log 125 "is read, too" --log "$T/good.jar" "$T/good.jar"
+kept image-as-log "$T/b.img" try image-as-log 125 "is read, too" --log "$T/b.img" "$T/b.img"
+echo "of an earlier run" > "$T/old.log"
+kept log-of-an-earlier-run "$T/old.log" try log-of-an-earlier-run 125 "not a jar" --log "$T/old.log" "$T/text.jar"
+timeout 60 "$IBRIK" inspect "$T/b.img" > /dev/full 2> "$T/err"
+status=$? err=$(cat "$T/err")
+says output-of-inspect-is-full 125 "standard output"
 SOURCE_DATE_EPOCH=yesterday cut bad-source-date 125 "SOURCE_DATE_EPOCH" build --kernel "$T/kernel" --exec /bin/true -o "$T/x.img"
 
 # Images: cut short, flipped bytes.

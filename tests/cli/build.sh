@@ -85,6 +85,8 @@ ln -s "$T/hosts" "$T/tree/hosts"
 build --exec /bin/true --file "$T/tree:/etc" --name new -o "$T/link.img"
 check host-table-that-is-a-link [ "$(hosts "$T/link.img" | tail -n1),$(grep -c new "$T/hosts")" = "127.0.1.1 new,0" ]
 check host-table-that-knows-the-name [ "$(hosts "$T/hosts.img")" = "$(cat "$T/hosts")" ]
+build --exec /bin/true --file "$T/hosts:/etc/hosts" --name new -o "$T/hosts.img"
+check host-table-keeps-other-names [ "$(hosts "$T/hosts.img")" = "$(cat "$T/hosts"; echo 127.0.1.1 new)" ]
 
 # Class-Path of the manifest comes along; the environment: file, then command line.
 jar --create --file "$T/cp.jar" --manifest <(printf 'Main-Class: Main\nClass-Path: lib/dep.jar lib/absent.jar ../outside.jar\n') -C "$T/classes" Main.class
@@ -112,6 +114,34 @@ check boot-code-is-verified holds "$inspected" "and the boot code is as it was w
 check exec-command holds "$inspected" "ls -l"
 check exec-libraries holds "$inspected" "/usr/lib/x86_64-linux-gnu/libc.so.6"
 check exec-loader-cache holds "$inspected" "/etc/ld.so.cache"
+
+# A build that is ended while it writes leaves the old image and nothing else.
+cat > "$T/slow.c" <<-'END'
+	#define _GNU_SOURCE
+	#include <stdio.h>
+	#include <string.h>
+	#include <sys/syscall.h>
+	#include <unistd.h>
+	ssize_t copy_file_range(int in, off_t *in_at, int out, off_t *out_at, size_t n, unsigned flags)
+	{
+		char link[64], name[4096] = "";
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", out);
+		if (readlink(link, name, sizeof(name) - 1) > 0 && strstr(name, ".part"))
+			sleep(30);
+		return syscall(SYS_copy_file_range, in, in_at, out, out_at, n, flags);
+	}
+END
+gcc -shared -fPIC -o "$T/slow.so" "$T/slow.c"
+mkdir "$T/alone"
+cp "$T/ls.img" "$T/alone/a.img"
+LD_PRELOAD=$T/slow.so timeout 60 "$IBRIK" build --kernel "$T/kernel" --exec /bin/ls -o "$T/alone/a.img" &
+pid=$!
+for _ in $(seq 1000); do compgen -G "$T/alone/*.part" > "$T/part" && break; sleep 0.05; done
+kill -TERM $pid
+wait $pid
+check ended-while-it-writes [ "$?,$(wc -l < "$T/part"),$(ls "$T/alone")" = "143,1,a.img" ]
+check ended-while-it-writes-keeps-the-old cmp -s "$T/alone/a.img" "$T/ls.img"
 
 if command -v qemu-img > /dev/null; then
 	run_ibrik convert "$T/ls.img" "$T/ls.qcow2"

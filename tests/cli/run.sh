@@ -105,6 +105,17 @@ start=$SECONDS
 wait $pid
 check stop-timeout [ "$?" = 143 -a $((SECONDS - start)) -le 4 ]
 
+# nohup: what is ignored stays so.
+FAKE_GUEST='echo "hello 1" >&$control; echo ready >&$out; read -r line <&$control; echo "$line" >&$out; echo "exit 9" >&$control; exit 33'
+(trap '' HUP; exec "$IBRIK" run --accel tcg --kernel "$T/kernel" --exec "$T/program") > "$T/out" 2> "$T/err" < /dev/null &
+pid=$!
+for _ in $(seq 1000); do grep -q ready "$T/out" && break; sleep 0.05; done
+kill -HUP $pid
+sleep 0.3
+kill -TERM $pid
+wait $pid
+check hangup-that-is-ignored [ "$?,$(tail -n1 "$T/out")" = "9,signal 15" ]
+
 # What the machine is made of.
 FAKE_GUEST='echo "exit 0" >&$control; exit 33'
 run_fake -m 96M --cpus 3
@@ -114,6 +125,15 @@ check microvm-by-default grep -q '^microvm,' "$T/arguments"
 run_fake --machine q35
 check q35 grep -q '^virtio-blk-pci,' "$T/arguments"
 check disks-are-read-only [ "$(grep -c '^driver=raw.*read-only=on' "$T/arguments")" = "$(grep -c '^virtio-blk-' "$T/arguments")" ]
+run_fake -p 18081:80 -p 0.0.0.0:18082:53/udp
+check published-ports-lead-to-the-lease grep -q -x 'user,id=net0,hostfwd=tcp:127.0.0.1:18081-:80,hostfwd=udp:0.0.0.0:18082-:53' "$T/arguments"
+run_fake -p 18081:80 --ip 10.0.2.77/24,gw=10.0.2.2
+check published-ports-lead-to-the-address-given grep -q -- '-10.0.2.77:80$' "$T/arguments"
+run_fake -p 18081:80 --ip 10.0.2.77/24 --kernel-opts net.ip=10.0.2.78/24
+check kernel-options-win grep -q -- '-10.0.2.78:80$' "$T/arguments"
+"$IBRIK" build --kernel "$T/kernel" --kernel-opts net.ip=10.0.2.79/24 --exec "$T/program" -o "$T/at.img"
+run_ibrik run --accel tcg -p 18081:80 "$T/at.img"
+check published-ports-lead-to-the-address-of-the-image grep -q -- '-10.0.2.79:80$' "$T/arguments"
 mkdir "$T/tmp"
 TMPDIR=$T/tmp run_fake
 FAKE_GUEST='sleep 0.5; ls -A "$TMPDIR" >&$out; echo "exit 0" >&$control; exit 33'

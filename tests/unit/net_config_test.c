@@ -278,13 +278,18 @@ static void addresses_by_hand(void)
 	for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++)
 		EXPECT(!by_hand(none[i], &h) && nwrong == 1);
 	static const char *const part[] = { "gw=10.0.0", "gw=10.0.0.2", "gw=0.0.0.0", "gw=", "dns=x", "dns=::1::", "domain=a b", "domain=", "hostname=-a", "mtu=500",
-		"mtu=65536", "mtu=1e3", "router=1.2.3.4", "", "10.0.0.1", "ntp=1" };
+		"mtu=65536", "mtu=1e3", "router=1.2.3.4", "", "10.0.0.1", "ntp=1", "gw=10.0.0.255", "gw=10.0.0.0", "gw=192.168.7.1", "dns=0.0.0.0", "ntp=224.0.0.1",
+		"dns=::" };
 	for (unsigned i = 0; i < sizeof(part) / sizeof(*part); i++) {
 		char text[80];
 
 		snprintf(text, sizeof(text), "10.0.0.2/24,%s,dns=1.2.3.4", part[i]);
 		EXPECT(by_hand(text, &h) && nwrong == 1 && !strcmp(last_wrong, part[i]) && h.ndns == 1 && !h.router && !h.mtu);
 	}
+	EXPECT(by_hand("10.0.0.2/24,gw=10.0.0.1,gw=10.0.0.3,mtu=1400,mtu=1300,hostname=a,hostname=b", &h) && nwrong == 3);
+	EXPECT(h.router == ip(10, 0, 0, 1) && h.mtu == 1400 && !strcmp(h.host, "a"));
+	EXPECT(by_hand("10.0.0.2/0000024,gw=10.0.0.1,mtu=0001400,dns=127.0.0.1", &h) && !nwrong && h.prefix == 24 && h.mtu == 1400);
+	EXPECT(by_hand("10.0.0.2/32,gw=192.168.7.1", &h) && !nwrong && by_hand("10.0.0.2/31,gw=10.0.0.3", &h) && !nwrong);
 	EXPECT(by_hand("10.0.0.2/24,dns=1.1.1.1,dns=1.1.1.2,dns=1.1.1.3,dns=1.1.1.4", &h) && nwrong == 1 && h.ndns == 3);
 }
 
@@ -319,6 +324,11 @@ static void the_table_of_hosts(void)
 	EXPECT(edited("127.0.1.10 x\n", "", "10.0.0.3 box", "127.0.1.10 x\n10.0.0.3 box\n"));
 	EXPECT(edited("", "", "10.0.0.3 box", "10.0.0.3 box\n"));
 	EXPECT(edited("127.0.1.1\tbox\n127.0.1.1 box\n", "", "10.0.0.3 box", "10.0.0.3 box\n"));
+	/* Lines that are somebody else's stay: 127.0.1.1 of another name, and of this one where the table knows it elsewhere. */
+	EXPECT(edited("127.0.0.1 localhost\n127.0.1.1 mine.example mine\n", "", "10.0.0.3 box",
+		      "127.0.0.1 localhost\n127.0.1.1 mine.example mine\n10.0.0.3 box\n"));
+	EXPECT(edited("10.9.9.9 box other\n127.0.1.1 mine\n", "", "10.0.0.3 box", "10.9.9.9 box other\n127.0.1.1 mine\n"));
+	EXPECT(edited("10.9.9.9 box\n127.0.1.1 box\n", "", "10.0.0.3 box", "10.9.9.9 box\n127.0.1.1 box\n"));
 	char small[10];
 	EXPECT(hosts_edit("127.0.0.1 localhost\n", "", "10.0.0.3 box", small, sizeof(small)) == 33 && !small[9]);
 }
