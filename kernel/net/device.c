@@ -196,6 +196,29 @@ void net_transmit_retry(struct net_device *dev)
 	tcp_conn_retry(&dev->tx_full);
 }
 
+/*
+ * A packet that says it comes from this machine, or from a loopback, and came by the wire: a martian (RFC 1812, section 5.3.7). Programs trust who
+ * speaks from the loopback, and lwIP looks at where packets go only. `len` bytes of the packet are at hand; a header that is not whole is lwIP's to refuse.
+ */
+static bool is_martian(struct netif *netif, const void *packet, size_t len, u16_t type)
+{
+	ip6_addr_p_t packed;
+	ip6_addr_t from6;
+	uint32_t from;
+
+	if (type == PP_HTONS(ETHTYPE_IP) && len >= IP_HLEN) {
+		memcpy(&from, &((const struct ip_hdr *)packet)->src, sizeof(from));
+		return *(uint8_t *)&from == IP_LOOPBACKNET || (from && from == netif_ip4_addr(netif)->addr);
+	}
+	if (type == PP_HTONS(ETHTYPE_IPV6) && len >= IP6_HLEN) {
+		memcpy(&packed, &((const struct ip6_hdr *)packet)->src, sizeof(packed));
+		ip6_addr_copy_from_packed(from6, packed);
+		ip6_addr_assign_zone(&from6, IP6_UNICAST, netif);
+		return is_here(&from6);
+	}
+	return false;
+}
+
 /* lwIP believes every neighbour, and takes for granted that ARP packets are whole. */
 static bool acceptable(struct netif *netif, const struct pbuf *p)
 {
@@ -203,7 +226,11 @@ static bool acceptable(struct netif *netif, const struct pbuf *p)
 
 	if (p->len < SIZEOF_ETH_HDR)
 		return false;
-	return eth->type == PP_HTONS(ETHTYPE_ARP) ? neighbour_hears(netif, p) : eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
+	if (eth->type == PP_HTONS(ETHTYPE_ARP))
+		return neighbour_hears(netif, p);
+	if (is_martian(netif, eth + 1, p->len - SIZEOF_ETH_HDR, eth->type))
+		return false;
+	return eth->type == PP_HTONS(ETHTYPE_IPV6) ? neighbour_hears6(netif, p) : true;
 }
 
 /* A part of a packet, of which a device cannot know whether the sum of the whole is right. */
@@ -260,7 +287,7 @@ void net_receive_large(struct net_device *dev, struct pbuf *p, bool checked)
 	dev->rx_frames++;
 	dev->rx_large++;
 	dev->rx_bytes += p->tot_len + SIZEOF_ETH_HDR;
-	if (!is_whole_tcp(p, type)) {
+	if (!is_whole_tcp(p, type) || is_martian(netif, p->payload, p->len, type)) {
 		dev->rx_dropped++;
 		pbuf_free(p);
 		return;

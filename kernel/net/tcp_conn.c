@@ -23,6 +23,7 @@
  */
 #include "net/tcp_conn.h"
 #include "net/memory.h"
+#include "net/tcp_header.h"
 #include "net/tcp_private.h"
 #include "net/tcp_recover.h"
 #include "net/tcp_syn.h"
@@ -36,6 +37,7 @@
 #include "mm/mm.h"
 #include "lwip/inet_chksum.h"
 #include "lwip/prot/tcp.h"
+#include "lwip/snmp.h"
 
 #define ACK_DELAY_NS 40000000 /* as Linux's shortest */
 #define BUCKETS_MIN 256
@@ -571,6 +573,19 @@ static bool acceptable(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
 	return TCP_SEQ_LEQ(ack, pcb->snd_nxt) && TCP_SEQ_GEQ(ack, pcb->lastack - MAX(pcb->snd_wnd_max, (tcpwnd_size_t)UINT16_MAX));
 }
 
+/*
+ * Does it begin behind what is missing, and end behind the window? lwIP keeps such a segment whole, and insists, when its turn has come, that it lies within.
+ * Nobody sends one who looks at the window, but for the FIN behind bytes that fill it.
+ */
+static bool is_beyond(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
+{
+	uint32_t from = lwip_ntohl(h->seqno), len = p->tot_len - MIN((unsigned)TCPH_HDRLEN_BYTES(h), (unsigned)p->tot_len);
+
+	if (pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2 || TCP_SEQ_LEQ(from, pcb->rcv_nxt))
+		return false;
+	return TCP_SEQ_GT(from + len + !!(TCPH_FLAGS(h) & TCP_FIN), pcb->rcv_nxt + pcb->rcv_wnd);
+}
+
 /* Tells the peer where the connection is, in case it was the peer. */
 static void challenge(struct tcp_conn *c)
 {
@@ -629,6 +644,11 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 		}
 		if (!c)
 			l = tcp_syn_listener(h);
+		if ((c || l) && !tcp_header_mend(p, l || c->pcb->state == SYN_SENT)) {
+			MIB2_STATS_INC(mib2.tcpinerrs);
+			pbuf_free(p);
+			return;
+		}
 	}
 	if (l) {
 		switch (tcp_syn_check(l, p, inp, &made)) {
@@ -637,7 +657,7 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 		case TCP_SYN_PASS: break;
 		}
 	}
-	if (c && !acceptable(c->pcb, h)) {
+	if (c && (!acceptable(c->pcb, h) || is_beyond(c->pcb, h, p))) {
 		if (tcp_syn_intact(p, inp))
 			challenge(c);
 		pbuf_free(p);
@@ -661,9 +681,14 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	else
 		__real_tcp_input(p, inp);
 	/* It is still there if lwIP has left it on its list. */
-	if (c && tcp_active_pcbs && unscaled)
-		tcp_clear_flags(c->pcb, TF_WND_SCALE);
-	if (c && tcp_active_pcbs && c->recovery)
-		tcp_recover_after(c->recovery, c->pcb);
+	if (c && tcp_active_pcbs) {
+		if (unscaled)
+			tcp_clear_flags(c->pcb, TF_WND_SCALE);
+		if (c->recovery)
+			tcp_recover_after(c->recovery, c->pcb);
+		/* A probe of a closed window carries a byte. When it was the only one and has been taken, there is nothing left to probe with, which lwIP does not expect. */
+		if (!c->pcb->unsent)
+			c->pcb->persist_backoff = 0;
+	}
 	tcp_conn_unlist();
 }

@@ -15,7 +15,8 @@
  *            there is nothing new to send, one is lost when all others have arrived (RFC 5827). A segment that was sent again is lost once more when
  *            what was sent after it has arrived: then the search for lost ones begins anew.
  *
- *            After a time-out lwIP sends everything again, in order. What the peer is known to have is moved to `unacked` without being sent; if that
+ *            After a time-out lwIP sends everything again: it puts `unacked` before `unsent`, which is put in order here, since of what was under way some lay in
+ *            either. What the peer is known to have is moved to `unacked` without being sent; if that
  *            does not help (a second time-out), what the scoreboard says is no longer believed (RFC 2018, section 8).
  *
  * Costs:     a segment without blocks, of a connection that has lost nothing: a look at its length. While a connection recovers, an acknowledgement
@@ -196,6 +197,29 @@ static void take_back_extra(struct tcp_recovery *r, struct tcp_pcb *pcb)
 		pcb->cwnd -= extra;
 }
 
+static bool in_order(const struct tcp_seg *seg)
+{
+	for (; seg && seg->next; seg = seg->next)
+		if (sack_before(start_of(seg->next), start_of(seg)))
+			return false;
+	return true;
+}
+
+/* After a time-out: everything that was under way goes again, the first first. True: it was not in that order. */
+static bool sort(struct tcp_pcb *pcb)
+{
+	struct tcp_seg *rest = pcb->unsent;
+
+	if (in_order(rest))
+		return false;
+	pcb->unsent = NULL;
+	while (rest)
+		tcp_recover_move(&rest, &pcb->unsent);
+	pcb->rto_end = pcb->snd_nxt;
+	pcb->unsent_oversize = 0;
+	return true;
+}
+
 /* After a time-out: what the peer has is not sent again. */
 static void spare(struct tcp_recovery *r, struct tcp_pcb *pcb)
 {
@@ -288,6 +312,8 @@ void tcp_recover_after(struct tcp_recovery *r, struct tcp_pcb *pcb)
 
 void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb)
 {
+	bool sorted;
+
 	tcp_recover_counters.timeouts++;
 	/* Else the next acknowledgement would end a recovery, with the window of one. */
 	tcp_clear_flags(pcb, TF_INFR);
@@ -299,7 +325,11 @@ void tcp_recover_timeout(struct tcp_recovery *r, struct tcp_pcb *pcb)
 		r->board.n = 0;
 	r->timed_out = true;
 	r->timed_out_at = pcb->lastack;
+	sorted = sort(pcb);
 	spare(r, pcb);
+	/* lwIP may have found none that it could send at the head. */
+	if (sorted)
+		tcp_output(pcb);
 }
 
 void tcp_recover_free(struct tcp_recovery *r)

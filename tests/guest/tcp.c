@@ -262,6 +262,26 @@ TEST(a_window_that_was_shut_opens_again)
 	close(fd[1]);
 }
 
+/* The window is announced in units of 16 bytes: 15 that are left look like none, and a probe of one byte is taken. It is the only one that waits. */
+TEST(a_last_byte_goes_by_a_probe_of_the_window)
+{
+	static char bytes[65521];
+	int p[2];
+	ssize_t n = 0;
+
+	pair(AF_INET, p);
+	CHECK_EQ(write(p[0], bytes, sizeof(bytes) - 1), sizeof(bytes) - 1);
+	usleep(200000);
+	CHECK_EQ(write(p[0], bytes, 1), 1);
+	sleep(2);
+	while (n < (ssize_t)sizeof(bytes))
+		n += CHECK_OK(read(p[1], bytes, sizeof(bytes)));
+	CHECK_EQ(write(p[1], "x", 1), 1);
+	CHECK_EQ(read(p[0], bytes, 1), 1);
+	close(p[0]);
+	close(p[1]);
+}
+
 TEST(corked_bytes_go_by_themselves)
 {
 	int fd[2];

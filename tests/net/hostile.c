@@ -334,6 +334,23 @@ static void icmp6_flood(void)
 	send_ip6(frame, from, PROTO_ICMP6, PROTO_ICMP6, 0, n);
 }
 
+/* Packets that say they come from the guest itself, for a service that would answer them: a datagram to its echo, and a SYN. */
+static void martians(void)
+{
+	uint8_t from[4] = { 127, 0, 0, 1 }, *p = frame + ETHERNET_BYTES + IP4_BYTES;
+	struct tcp_fields f = { (uint16_t)(1024 + hostile_below(60000)), SERVICE_PORT, (uint32_t)relay_random(), 0, FLAG_SYN, 8192, 0 };
+
+	if (hostile_below(2))
+		memcpy(from, world.guest_ip, 4);
+	if (hostile_below(2)) {
+		frame_udp(p, SERVICE_PORT, SERVICE_PORT, 8);
+		hostile_send_ip4(frame, from, PROTO_UDP, 0, 0, UDP_BYTES + 8);
+	} else {
+		frame_tcp(p, &f);
+		hostile_send_ip4(frame, from, PROTO_TCP, 0, 0, TCP_BYTES);
+	}
+}
+
 static void udp_flood(void)
 {
 	unsigned n = hostile_below(2) ? hostile_below(64) : hostile_below(1400);
@@ -402,6 +419,9 @@ static const struct attack attacks[] = {
 	{ "resets", talk_step, TALK_RESETS },
 	{ "zero-windows", talk_step, TALK_ZERO_WINDOW },
 	{ "segments", talk_step, TALK_SEGMENTS },
+	{ "small-mss", talk_step, TALK_SMALL_MSS },
+	{ "beyond-the-window", talk_step, TALK_BEYOND },
+	{ "martians", martians, 0 },
 	{ "headers", headers, 0 },
 	{ "mutations", mutations, 0 },
 	{ "fragments", fragments, 0 },

@@ -5,6 +5,8 @@
  *   resets        a reset in every state that the guest's side goes through, with right and wrong numbers
  *   zero windows  a request for much, with no room for the answer; sometimes a little
  *   segments      bytes for the service in pieces from one byte on, out of order, overlapping, repeated: it must find their digest right
+ *   small mss     a request for much, and then that no segment be longer than a hundred bytes; or eight, from the beginning
+ *   beyond        for a service that does not read: a segment that begins within the window and ends behind it, then all that lies before
  */
 #include "hostile_private.h"
 
@@ -18,6 +20,11 @@
 #define DATA_BYTES 3000
 #define STREAM_BYTES (REQUEST_BYTES + DATA_BYTES + DIGEST_BYTES)
 #define AHEAD 2000
+#define MSS_BYTES 4
+#define STAMP_BYTES 12
+#define WINDOW 65535     /* of who was told nothing of window scaling */
+#define BEYOND_AT (WINDOW - 535)
+#define BURST 12
 
 struct talk {
 	enum { FREE, SYN_SENT, OPEN, ENDED } state;
@@ -25,6 +32,7 @@ struct talk {
 	uint32_t start;  /* sequence number of the first byte */
 	uint32_t acked;  /* bytes of ours that the guest has */
 	uint32_t theirs; /* next number that we expect */
+	uint32_t filled; /* how many of the bytes before the one beyond have been said */
 	unsigned plan, steps;
 };
 
@@ -34,9 +42,10 @@ static uint8_t stream[STREAM_BYTES];
 static unsigned next_talk;
 static uint8_t frame[2048];
 
-static void say(struct talk *t, uint32_t at, unsigned flags, unsigned window, const uint8_t *data, size_t bytes)
+/* `options` bytes of what is said are the header's. */
+static void say_options(struct talk *t, uint32_t at, unsigned flags, unsigned window, unsigned options, const uint8_t *data, size_t bytes)
 {
-	struct tcp_fields f = { t->port, SERVICE_PORT, t->start + at, flags & FLAG_ACK ? t->theirs : 0, (uint8_t)flags, (uint16_t)window, 0 };
+	struct tcp_fields f = { t->port, SERVICE_PORT, t->start + at, flags & FLAG_ACK ? t->theirs : 0, (uint8_t)flags, (uint16_t)window, options };
 	uint8_t from[4], *p = frame + ETHERNET_BYTES + IP4_BYTES;
 
 	memcpy(from, world.guest_ip, 3);
@@ -45,6 +54,11 @@ static void say(struct talk *t, uint32_t at, unsigned flags, unsigned window, co
 	if (bytes)
 		memcpy(p + TCP_BYTES, data, bytes);
 	hostile_send_ip4(frame, from, PROTO_TCP, 0, 0, TCP_BYTES + bytes);
+}
+
+static void say(struct talk *t, uint32_t at, unsigned flags, unsigned window, const uint8_t *data, size_t bytes)
+{
+	say_options(t, at, flags, window, 0, data, bytes);
 }
 
 static void stream_make(void)
@@ -73,7 +87,7 @@ void talk_begin(enum talk_kind k)
 void talk_end(void)
 {
 	/* Those who kept the service waiting go in the end, so that it is seen what it had kept for them. */
-	for (struct talk *t = talks; t < talks + TALKS && kind == TALK_ZERO_WINDOW; t++)
+	for (struct talk *t = talks; t < talks + TALKS && (kind == TALK_ZERO_WINDOW || kind == TALK_BEYOND || kind == TALK_SMALL_MSS); t++)
 		if (t->state == OPEN)
 			say(t, t->acked, FLAG_RST, 0, NULL, 0);
 	kind = 0;
@@ -83,6 +97,10 @@ static void begin(struct talk *t)
 {
 	*t = (struct talk){ .state = SYN_SENT, .port = (uint16_t)(1024 + hostile_below(60000)), .start = (uint32_t)relay_random() };
 	t->plan = hostile_below(10);
+	if (kind == TALK_SMALL_MSS && hostile_below(2)) {
+		say_options(t, (uint32_t)-1, FLAG_SYN, 8192, MSS_BYTES + STAMP_BYTES, (const uint8_t *)"\2\4\0\10\1\1\10\12\0\0\0\1\0\0\0\0", MSS_BYTES + STAMP_BYTES);
+		return;
+	}
 	/* Who begins without a window opens it a little when there are segments already. */
 	say(t, (uint32_t)-1, FLAG_SYN, kind == TALK_ZERO_WINDOW && hostile_below(2) ? hostile_below(2) * 50 : 8192, NULL, 0);
 }
@@ -185,12 +203,50 @@ static void zero_window_step(struct talk *t)
 	end(t);
 }
 
+static void small_mss_step(struct talk *t)
+{
+	static const uint8_t request[] = "g 000000300000 00000001\n", hundred[MSS_BYTES] = { 2, 4, 0, 100 };
+
+	if (t->acked < REQUEST_BYTES)
+		say(t, 0, FLAG_ACK, 8192, request, REQUEST_BYTES);
+	else
+		say_options(t, REQUEST_BYTES, FLAG_ACK, 8192, MSS_BYTES, hundred, MSS_BYTES);
+	if (t->steps++ < 40)
+		return;
+	say(t, REQUEST_BYTES, FLAG_RST, 0, NULL, 0);
+	end(t);
+}
+
+/* More is asked for than the service can get rid of, so that it reads nothing more. */
+static void beyond_step(struct talk *t)
+{
+	static const uint8_t request[] = "g 000090000000 00000001\n";
+	static uint8_t bytes[1400];
+
+	if (t->acked < REQUEST_BYTES) {
+		say(t, 0, FLAG_ACK, 0, request, REQUEST_BYTES);
+		return;
+	}
+	if (t->steps++ == 0)
+		say(t, REQUEST_BYTES + BEYOND_AT, FLAG_ACK, 0, bytes, sizeof(bytes));
+	for (unsigned i = 0; i < BURST && t->filled < BEYOND_AT; i++) {
+		uint32_t n = BEYOND_AT - t->filled < sizeof(bytes) ? BEYOND_AT - t->filled : sizeof(bytes);
+
+		say(t, REQUEST_BYTES + t->filled, FLAG_ACK, 0, bytes, n);
+		t->filled += n;
+	}
+	if (t->steps < 10)
+		return;
+	say(t, t->acked, FLAG_RST, 0, NULL, 0);
+	end(t);
+}
+
 /* --- steps ------------------------------------------------------------------------------------------------------------------- */
 
 void talk_step(void)
 {
 	/* The more at once, the less is said in each of them. */
-	struct talk *t = &talks[next_talk++ % (kind == TALK_SEGMENTS ? TALKS / 8 : TALKS)];
+	struct talk *t = &talks[next_talk++ % (kind == TALK_SEGMENTS || kind == TALK_BEYOND ? TALKS / 8 : TALKS)];
 
 	if (t->state == FREE || t->state == ENDED || kind == TALK_SILENT || (t->state == SYN_SENT && t->steps++ > 20)) {
 		begin(t);
@@ -204,6 +260,10 @@ void talk_step(void)
 		reset_step(t);
 	else if (kind == TALK_ZERO_WINDOW)
 		zero_window_step(t);
+	else if (kind == TALK_SMALL_MSS)
+		small_mss_step(t);
+	else if (kind == TALK_BEYOND)
+		beyond_step(t);
 }
 
 static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
@@ -225,7 +285,7 @@ static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
 	}
 	if (t->state != OPEN)
 		return;
-	if (flags & FLAG_ACK && get32(p + 8) - t->start <= STREAM_BYTES && get32(p + 8) - t->start > t->acked)
+	if (flags & FLAG_ACK && get32(p + 8) - t->start <= (kind == TALK_BEYOND ? 2 * WINDOW : STREAM_BYTES) && get32(p + 8) - t->start > t->acked)
 		t->acked = get32(p + 8) - t->start;
 	if (seq == t->theirs && bytes > header) {
 		if (kind == TALK_SEGMENTS) {

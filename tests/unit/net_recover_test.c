@@ -307,6 +307,43 @@ static void time_out(void)
 	tcp_recover_timeout(record, &pcb);
 }
 
+/* The peer had 4 and 5, and has dropped them again. */
+static void after_a_second_time_out_segments_go_in_order(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 4, 6 });
+	time_out();
+	time_out();
+	EXPECT(sent[0] == 3 && sent[1] == 1);
+	pcb.cwnd = 2 * MSS;
+	ACKS(1);
+	EXPECT(sent[1] == 2 && sent[4] == 1);
+	EXPECT(whole(1));
+}
+
+/* What was spared has been acknowledged up to itself: nothing is left that lwIP would send by its own order. */
+static void a_time_out_sends_the_first_one_that_is_missing(void)
+{
+	start(10, TF_SACK);
+	ACKS(0, { 4, 6 });
+	time_out();
+	ACKS(1, { 4, 6 });
+	EXPECT(sent[1] == 2);
+	pcb.unacked = NULL;
+	pcb.unsent = &segs[4];
+	segs[4].next = &segs[5];
+	segs[5].next = &segs[1];
+	segs[1].next = &segs[2];
+	segs[2].next = &segs[3];
+	segs[3].next = &segs[6];
+	pcb.cwnd = MSS;
+	tcp_output(&pcb);
+	EXPECT(sent[1] == 2);
+	tcp_recover_timeout(record, &pcb);
+	EXPECT(sent[1] == 3);
+	EXPECT(whole(1));
+}
+
 static void a_time_out_spares_what_the_peer_has(void)
 {
 	start(10, TF_SACK);
@@ -436,6 +473,8 @@ int main(void)
 	RUN(a_time_out_spares_what_the_peer_has);
 	RUN(while_a_window_is_probed_nothing_is_taken_for_sent);
 	RUN(after_a_second_time_out_the_peer_is_not_believed);
+	RUN(after_a_second_time_out_segments_go_in_order);
+	RUN(a_time_out_sends_the_first_one_that_is_missing);
 	RUN(a_time_out_ends_a_recovery);
 	RUN(without_memory_lwip_does_it_alone);
 	RUN(damaged_segments_and_lies_tell_nothing);
