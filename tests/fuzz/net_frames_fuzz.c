@@ -286,6 +286,15 @@ static void sack_options(uint8_t *p, const struct tcp_fields *f)
 	}
 }
 
+/* The peer's largest segment, of 0 to 126 bytes or somewhat larger ones, which does not belong into every segment. */
+static void mss_option(uint8_t *p, unsigned mss)
+{
+	memset(p, 1, 8);
+	p[mss & 3] = 2;
+	p[(mss & 3) + 1] = 4;
+	put16(p + (mss & 3) + 2, mss & 32 ? mss * 20 : mss * 2);
+}
+
 static void step_tcp(void)
 {
 	static const uint8_t windows[] = { 0, 1, 16, 255 };
@@ -309,8 +318,14 @@ static void step_tcp(void)
 	if (f.option_bytes + bytes > 48)
 		memset(p + TCP_BYTES + 48, 'x', f.option_bytes + bytes - 48);
 	frame_tcp(p, &f);
-	if (f.option_bytes >= 12 && next() & 1)
-		sack_options(p + TCP_BYTES, &f);
+	if (f.option_bytes >= 12) {
+		unsigned options = next();
+
+		if (options & 1)
+			sack_options(p + TCP_BYTES, &f);
+		else if (options & 2)
+			mss_option(p + TCP_BYTES, options >> 2);
+	}
 	if (v6)
 		send_ip6(PROTO_TCP, PROTO_TCP, 0, TCP_BYTES + f.option_bytes + bytes);
 	else
