@@ -476,19 +476,31 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
  * in between, 40 ms each time. What the algorithm is for, that a network is not filled with small segments, needs less: it begins
  * when NAGLE_SEGMENTS are under way. Core lock held.
  */
-static void data_output(struct tcp_sock *t)
+void tcp_data_output(struct tcp_sock *t)
 {
-	const struct tcp_seg *seg = t->pcb->unacked;
+	const struct tcp_seg *seg = t->nodelay ? NULL : t->pcb->unacked;
 
-	if (!t->nodelay) {
-		for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
-			seg = seg->next;
-		if (seg)
-			tcp_nagle_enable(t->pcb);
-		else
-			tcp_nagle_disable(t->pcb);
-	}
+	for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
+		seg = seg->next;
+	if (seg)
+		tcp_nagle_enable(t->pcb);
+	else
+		tcp_nagle_disable(t->pcb);
 	tcp_output(t->pcb);
+}
+
+/*
+ * The same while more is to come (TCP_CORK, MSG_MORE): full segments go, and everything if the sender has to wait for room. lwIP's form of Nagle's
+ * algorithm keeps the last one, until all others are acknowledged. Core lock held.
+ */
+static void held_output(struct tcp_sock *t)
+{
+	if (!tcp_writable(t)) {
+		tcp_data_output(t);
+	} else if (t->pcb->unsent && t->pcb->unsent->next) {
+		tcp_nagle_enable(t->pcb);
+		tcp_output(t->pcb);
+	}
 }
 
 ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
@@ -533,8 +545,10 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		net_lock();
 		tcp_data_settle(t);
 		r = chunk_queue(t, c, copy, more);
-		if (!r && !(flags & MSG_MORE) && !t->cork)
-			data_output(t);
+		if (!r && (flags & MSG_MORE || t->cork))
+			held_output(t);
+		else if (!r)
+			tcp_data_output(t);
 		net_unlock();
 		if (copy)
 			kfree(c);

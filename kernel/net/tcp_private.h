@@ -112,6 +112,8 @@ void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
 void tcp_window_change(struct tcp_sock *t);
 /* Frees a socket's buffers, whose lengths are no longer those of chains. Core lock held. */
 void tcp_pbufs_free(struct pbuf *p);
+/* Sends what there is, by Nagle's algorithm. The socket has a connection. Core lock held. */
+void tcp_data_output(struct tcp_sock *t);
 /* Frees what has been read and opens the window. Core lock held. */
 void tcp_data_settle(struct tcp_sock *t);
 /* Frees everything; the control block is gone or about to go. Core lock held. */
