@@ -51,6 +51,7 @@ struct tcp_sock {
 	size_t wnd_read;               /* bytes read since it has grown */
 	bool rx_late;                  /* lwIP's poll has been: what is read now is freed at once */
 	bool rx_end_seen;              /* FIN came in */
+	unsigned rx_peeks;             /* readers who wait for more than there is, and will leave it there */
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
 	size_t send_limit;             /* how many may be under way */
 	struct list pending;           /* listener: connections to accept */
