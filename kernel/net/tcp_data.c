@@ -479,7 +479,8 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 {
 	err_t e;
 
-	if (!t->pcb)
+	/* While the bytes were copied, the socket may have become one that listens, or tries to connect once more. */
+	if (!t->pcb || t->state != TCP_CONNECTED)
 		return -EPIPE;
 	tcp_conn_enter(t->pcb);
 	window_floor(t->pcb);
@@ -495,8 +496,9 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 	if (e == ERR_MEM) {
 		t->room = 0;
 		t->poll_wanted = true;
-	} else
+	} else if (e == ERR_OK) {
 		tcp_room_update(t);
+	}
 	mutex_unlock(&t->inet.lock);
 	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);
 }
