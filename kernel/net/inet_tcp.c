@@ -341,7 +341,6 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
 	child->rcvbuf_set = t->rcvbuf_set;
-	child->wnd_limit = t->wnd_limit;
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
 	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
@@ -349,6 +348,7 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
+	child->wnd_limit = MIN(t->wnd_limit, tcp_window_limit(child));
 	tcp_options_apply(child);
 	inet_port_share(&child->inet, pcb->local_port);
 	mutex_lock(&child->inet.lock);

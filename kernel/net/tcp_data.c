@@ -34,10 +34,12 @@
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
 
-/* Half of what is recorded is for what surrounds the bytes, as on Linux. */
+/* Half of what is recorded is for what surrounds the bytes, as on Linux. A peer without window scaling can be told of 64 KiB. */
 unsigned tcp_window_limit(const struct tcp_sock *t)
 {
-	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, (unsigned)TCP_WND) : TCP_WND;
+	unsigned most = t->pcb && t->pcb->state != LISTEN ? TCP_WND_MAX(t->pcb) : TCP_WND;
+
+	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, most) : most;
 }
 
 /* A connection that nobody reads shall not hold much. */

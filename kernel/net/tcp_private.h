@@ -105,7 +105,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags);
 err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err);
 err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len);
 err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb);
-/* The window that a connection may have by its socket's SO_RCVBUF. */
+/* The window that a connection may have, by its socket's SO_RCVBUF and by its peer. Core lock held. */
 unsigned tcp_window_limit(const struct tcp_sock *t);
 /* Makes the window of a new control block as large as that, at most. Core lock held. */
 void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
