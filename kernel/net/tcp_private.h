@@ -29,7 +29,7 @@ struct tcp_sock {
 	bool linger_waits;             /* close() waits until all has been acknowledged; cleared under both locks */
 	bool success_told;             /* to a connect() */
 	bool attempt;                  /* connect() has begun something that was never a connection; under both locks */
-	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
+	struct inet_end bound;         /* what bind() was asked for; port 0: any */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
@@ -83,7 +83,7 @@ void tcp_room_update(struct tcp_sock *t);
 
 /* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
 void tcp_start_over(struct tcp_sock *t);
-/* Its local address is what bind() gave it, or none, now that it has no control block. Core lock held. */
+/* Its local address is what bind() was asked for, or none, now that it has no control block. Core lock held. */
 void tcp_name_reset(struct tcp_sock *t);
 
 /* --- tcp_close.c -------------------------------------------------------------------------------------------- */

@@ -212,6 +212,44 @@ TEST(a_port_that_bind_gave_stays_until_the_socket_is_closed)
 	close(l);
 }
 
+/* One that bind() drew goes with the connection; the address stays. */
+TEST(a_port_that_was_drawn_is_free_when_its_connection_is_over)
+{
+	int l = listener(AF_INET, 8), fd = bound(AF_INET, SOCK_STREAM), port = port_of(fd), other = stream();
+	struct sockaddr_in a = at(port), name;
+	socklen_t n = sizeof(name);
+
+	/* Nothing is over yet. */
+	disconnect(fd);
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	CHECK_EQ(port_of(fd), port);
+	disconnect(fd);
+	CHECK_OK(bind(other, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_OK(getsockname(fd, (struct sockaddr *)&name, &n));
+	CHECK_EQ(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK_OK(connect_here(fd, port_of(l)));
+	CHECK(port_of(fd) != port);
+	close_reset(fd);
+	close(other);
+	/* Likewise a listener's. */
+	fd = listener(AF_INET, 8);
+	port = port_of(fd);
+	disconnect(fd);
+	other = bound_to(AF_INET, SOCK_STREAM, here(AF_INET), port);
+	CHECK_OK(listen(fd, 4));
+	CHECK_OK(getsockname(fd, (struct sockaddr *)&name, &n));
+	CHECK_EQ(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK(port_of(fd) != port);
+	CHECK_OK(shutdown(fd, SHUT_RDWR));
+	bind_here(fd, 0);
+	CHECK_OK(listen(fd, 4));
+	close_reset(connected(AF_INET, port_of(fd)));
+	close(fd);
+	close(other);
+	close(l);
+}
+
 TEST(an_attempt_a_listener_and_a_half_closed_connection_are_taken_apart)
 {
 	int queued, full = full_listener(&queued), l = listener(AF_INET, 8), fd = attempt_at(full), c, pairs[2];
