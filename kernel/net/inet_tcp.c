@@ -48,6 +48,7 @@ static struct tcp_sock *tcp_sock_new(int domain, int protocol)
 	inet_sock_init(&t->inet, &tcp_ops, domain, SOCK_STREAM, protocol);
 	t->inet.base.rcvbuf = RCVBUF_DEFAULT;
 	t->inet.base.sndbuf = SNDBUF_DEFAULT;
+	t->bound = inet_unspecified(&t->inet);
 	t->rx_end = &t->rx;
 	t->chunks_end = &t->chunks;
 	t->quickack = true;
@@ -84,7 +85,7 @@ static void pcb_gone(u8_t id, void *data)
 
 	t->pcb = NULL;
 	tcp_data_drop(t);
-	/* What bind() gave stays until the socket is closed. */
+	/* The port that bind() was asked for stays until the socket is closed. */
 	if (t->orphan || !t->bound.port)
 		inet_port_release(&t->inet);
 	mutex_lock(&t->inet.lock);
@@ -252,7 +253,8 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 
 	if (!inet_is_local(&ip))
 		return -EADDRNOTAVAIL;
-	if (t->inet.local.port)
+	/* A port that was drawn may be told still, though it is the socket's no more. */
+	if (!list_empty(&t->inet.port_link))
 		return -EINVAL;
 	r = pcb_make(t);
 	if (r)
@@ -275,7 +277,7 @@ static int bind_to(struct tcp_sock *t, struct inet_end end)
 	return r;
 }
 
-void tcp_name_reset(struct tcp_sock *t) { local_set(t, t->bound.port ? t->bound : inet_unspecified(&t->inet)); }
+void tcp_name_reset(struct tcp_sock *t) { local_set(t, t->bound); }
 
 /* Before it listens or connects, maybe not for the first time: a control block, and a local address. Core lock held. */
 static int name_make(struct tcp_sock *t)
@@ -303,8 +305,11 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 		return r;
 	net_lock();
 	r = t->state == TCP_NEW ? bind_to(t, end) : -EINVAL;
-	if (!r)
+	if (!r) {
 		t->bound = t->inet.local;
+		if (t->inet.port_drawn)
+			t->bound.port = 0;
+	}
 	net_unlock();
 	return r;
 }
@@ -341,7 +346,6 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
 	child->rcvbuf_set = t->rcvbuf_set;
-	child->wnd_limit = t->wnd_limit;
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
 	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
@@ -349,6 +353,7 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
+	child->wnd_limit = MIN(t->wnd_limit, tcp_window_limit(child));
 	tcp_options_apply(child);
 	inet_port_share(&child->inet, pcb->local_port);
 	mutex_lock(&child->inet.lock);

@@ -69,8 +69,10 @@ struct tcp_conn {
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
 	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
 	struct tcp_recovery *recovery;  /* NULL: nothing has been lost */
+	uint32_t held, held_first;      /* the tick since which the first segment to be sent has been that one, and its number (as on the wire) */
 	uint32_t challenged;            /* tick of the last answer to a segment that cannot be the peer's */
 	bool time_wait;
+	bool holds;                     /* there is one to be sent */
 	bool waits;                     /* something was outstanding when it was looked at last */
 };
 
@@ -340,7 +342,7 @@ static uint32_t due_tick(const struct tcp_conn *c)
 	else if (pcb->rtime >= 0)
 		due = c->ticked + (uint32_t)MAX(pcb->rto - pcb->rtime, 1);
 	else if (pcb->unsent)
-		due = c->ticked + CORK_TICKS;
+		due = (c->holds ? c->held : now_tick) + CORK_TICKS;
 	if (pcb->state == FIN_WAIT_2 && pcb->flags & TF_RXCLOSED)
 		due = soonest(due, pcb->tmr + TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1);
 	if (ip_get_option(pcb, SOF_KEEPALIVE) && (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT)) {
@@ -393,6 +395,12 @@ static void settle(struct tcp_conn *c)
 		c->progress_ack = pcb->lastack;
 	}
 	c->waits = outstanding(pcb);
+	/* More bytes behind those that are held back do not keep them any longer. */
+	if (pcb->unsent && (!c->holds || pcb->unsent->tcphdr->seqno != c->held_first)) {
+		c->held = now_tick;
+		c->held_first = pcb->unsent->tcphdr->seqno;
+	}
+	c->holds = pcb->unsent;
 	if (t && t->linger_waits && !outstanding(pcb) && pcb->state != FIN_WAIT_1 && pcb->state != CLOSING && pcb->state != LAST_ACK)
 		tcp_linger_end(t);
 	/* It is looked at soon, before anything that begins now can be due. */
@@ -493,6 +501,8 @@ static void tick(struct tcp_conn *c)
 		pcb->rtime--;
 	pcb->last_timer = walks++;
 	tcp_ticks = now_tick - 1;
+	/* What lwIP does not send then waits as long again. */
+	c->held = now_tick;
 	sent_again = pcb->nrtx;
 	show(pcb);
 	tcp_slowtmr();

@@ -34,10 +34,12 @@
 
 /* --- the window ---------------------------------------------------------------------------------------------- */
 
-/* Half of what is recorded is for what surrounds the bytes, as on Linux. */
+/* Half of what is recorded is for what surrounds the bytes, as on Linux. A peer without window scaling can be told of 64 KiB. */
 unsigned tcp_window_limit(const struct tcp_sock *t)
 {
-	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, (unsigned)TCP_WND) : TCP_WND;
+	unsigned most = t->pcb && t->pcb->state != LISTEN ? TCP_WND_MAX(t->pcb) : TCP_WND;
+
+	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, most) : most;
 }
 
 /* A connection that nobody reads shall not hold much. */
@@ -152,7 +154,8 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 		t->rx_late = false;
 		while (*t->rx_end)
 			t->rx_end = &(*t->rx_end)->next;
-		waitq_wake(&t->inet.readers, 1, EVENTS_IN);
+		/* Who only looks must not have the one wake-up. */
+		waitq_wake(&t->inet.readers, t->rx_peeks ? ~0u : 1, EVENTS_IN);
 	}
 	mutex_unlock(&t->inet.lock);
 	if (p) {
@@ -280,8 +283,8 @@ static ssize_t rx_copy(struct tcp_sock *t, struct socket_msg *m, size_t limit, b
 	return fault && !done ? -EFAULT : (ssize_t)done;
 }
 
-/* Nothing is there: waits. 0 to look again, 1 at the end, or -errno. lock held. */
-static int rx_wait(struct tcp_sock *t, uint64_t deadline)
+/* Less than `want` bytes are there: waits. 0 to look again, 1 at the end, or -errno. lock held. */
+static int rx_wait(struct tcp_sock *t, size_t want, uint64_t deadline)
 {
 	int r = socket_take_error(&t->inet.base);
 
@@ -293,8 +296,40 @@ static int rx_wait(struct tcp_sock *t, uint64_t deadline)
 		return -ENOTCONN;
 	if (deadline == 0)
 		return -EAGAIN;
+	t->rx_peeks += want > 1;
 	r = waitq_wait(&t->inet.readers, &t->inet.lock, deadline, true);
-	return r && !t->rx_bytes ? socket_interrupted(r, deadline) : 0;
+	t->rx_peeks -= want > 1;
+	return r && t->rx_bytes < want ? socket_interrupted(r, deadline) : 0;
+}
+
+/* Frees what has been read and opens the window by it. lock held, and released meanwhile. */
+static void rx_settle(struct tcp_sock *t)
+{
+	mutex_unlock(&t->inet.lock);
+	net_lock();
+	tcp_data_settle(t);
+	net_unlock();
+	mutex_lock(&t->inet.lock);
+}
+
+/*
+ * Waits for `len` bytes, or as many as the window holds, of which none will be taken. 0: there are some, if not all, when no more may be waited for;
+ * else as rx_wait(). lock held.
+ */
+static int peek_wait(struct tcp_sock *t, size_t len, uint64_t deadline)
+{
+	size_t want;
+	int r = 0;
+
+	if (t->wnd_debt)
+		rx_settle(t);
+	while (!r && t->rx_bytes < (want = MIN(len, (size_t)t->wnd_limit))) {
+		/* An error is for the call that finds nothing else. */
+		if (t->rx_bytes && atomic_load_explicit(&t->inet.base.error, memory_order_relaxed))
+			break;
+		r = rx_wait(t, want, deadline);
+	}
+	return t->rx_bytes ? 0 : r;
 }
 
 ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
@@ -316,10 +351,12 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		r = socket_take_error(s);
 	if (!r && (t->state == TCP_NEW || t->state == TCP_LISTENING))
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;
+	if (!r && peek && flags & MSG_WAITALL)
+		r = peek_wait(t, m->len, deadline);
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
 			/* An error is for the next call if this one has something to say. */
-			r = done && atomic_load_explicit(&s->error, memory_order_relaxed) ? 1 : rx_wait(t, deadline);
+			r = done && atomic_load_explicit(&s->error, memory_order_relaxed) ? 1 : rx_wait(t, 1, deadline);
 			if (r && done)
 				break;
 			continue;
@@ -332,13 +369,8 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		/* More than one reader may wait, and each wake-up is for one. */
 		if (t->rx_bytes)
 			waitq_wake(&t->inet.readers, 1, 0);
-		if (settle_wanted(t)) {
-			mutex_unlock(&t->inet.lock);
-			net_lock();
-			tcp_data_settle(t);
-			net_unlock();
-			mutex_lock(&t->inet.lock);
-		}
+		if (settle_wanted(t))
+			rx_settle(t);
 	}
 	settle = settle_wanted(t);
 	mutex_unlock(&t->inet.lock);
@@ -449,7 +481,8 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 {
 	err_t e;
 
-	if (!t->pcb)
+	/* While the bytes were copied, the socket may have become one that listens, or tries to connect once more. */
+	if (!t->pcb || t->state != TCP_CONNECTED)
 		return -EPIPE;
 	tcp_conn_enter(t->pcb);
 	window_floor(t->pcb);
@@ -465,8 +498,9 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
 	if (e == ERR_MEM) {
 		t->room = 0;
 		t->poll_wanted = true;
-	} else
+	} else if (e == ERR_OK) {
 		tcp_room_update(t);
+	}
 	mutex_unlock(&t->inet.lock);
 	return e == ERR_OK ? 0 : e == ERR_MEM ? -EAGAIN : e == ERR_CONN ? -EPIPE : inet_error(e);
 }
@@ -476,19 +510,31 @@ static int chunk_queue(struct tcp_sock *t, struct tcp_chunk *c, bool copy, bool 
  * in between, 40 ms each time. What the algorithm is for, that a network is not filled with small segments, needs less: it begins
  * when NAGLE_SEGMENTS are under way. Core lock held.
  */
-static void data_output(struct tcp_sock *t)
+void tcp_data_output(struct tcp_sock *t)
 {
-	const struct tcp_seg *seg = t->pcb->unacked;
+	const struct tcp_seg *seg = t->nodelay ? NULL : t->pcb->unacked;
 
-	if (!t->nodelay) {
-		for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
-			seg = seg->next;
-		if (seg)
-			tcp_nagle_enable(t->pcb);
-		else
-			tcp_nagle_disable(t->pcb);
-	}
+	for (unsigned n = 1; seg && n < NAGLE_SEGMENTS; n++)
+		seg = seg->next;
+	if (seg)
+		tcp_nagle_enable(t->pcb);
+	else
+		tcp_nagle_disable(t->pcb);
 	tcp_output(t->pcb);
+}
+
+/*
+ * The same while more is to come (TCP_CORK, MSG_MORE): full segments go, and everything if the sender has to wait for room. lwIP's form of Nagle's
+ * algorithm keeps the last one, until all others are acknowledged. Core lock held.
+ */
+static void held_output(struct tcp_sock *t)
+{
+	if (!tcp_writable(t)) {
+		tcp_data_output(t);
+	} else if (t->pcb->unsent && t->pcb->unsent->next) {
+		tcp_nagle_enable(t->pcb);
+		tcp_output(t->pcb);
+	}
 }
 
 ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
@@ -533,8 +579,10 @@ ssize_t tcp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		net_lock();
 		tcp_data_settle(t);
 		r = chunk_queue(t, c, copy, more);
-		if (!r && !(flags & MSG_MORE) && !t->cork)
-			data_output(t);
+		if (!r && (flags & MSG_MORE || t->cork))
+			held_output(t);
+		else if (!r)
+			tcp_data_output(t);
 		net_unlock();
 		if (copy)
 			kfree(c);

@@ -85,7 +85,7 @@ int tcp_setopt(struct inet_sock *i, int level, int name, int value)
 	case TCP_CORK:
 		t->cork = value;
 		if (pcb && !value && t->state == TCP_CONNECTED)
-			tcp_output(pcb);
+			tcp_data_output(t);
 		return 0;
 	case TCP_KEEPIDLE:
 		if (value < 1 || value > 32767)

@@ -29,7 +29,7 @@ struct tcp_sock {
 	bool linger_waits;             /* close() waits until all has been acknowledged; cleared under both locks */
 	bool success_told;             /* to a connect() */
 	bool attempt;                  /* connect() has begun something that was never a connection; under both locks */
-	struct inet_end bound;         /* what bind() asked for, port 0: nothing */
+	struct inet_end bound;         /* what bind() was asked for; port 0: any */
 	bool poll_wanted;              /* lwIP shall call tcp_data_poll() in a moment */
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
@@ -51,6 +51,7 @@ struct tcp_sock {
 	size_t wnd_read;               /* bytes read since it has grown */
 	bool rx_late;                  /* lwIP's poll has been: what is read now is freed at once */
 	bool rx_end_seen;              /* FIN came in */
+	unsigned rx_peeks;             /* readers who wait for more than there is, and will leave it there */
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
 	size_t send_limit;             /* how many may be under way */
 	struct list pending;           /* listener: connections to accept */
@@ -82,7 +83,7 @@ void tcp_room_update(struct tcp_sock *t);
 
 /* An attempt to connect failed, and the caller has been told: it may try again. inet.lock held. */
 void tcp_start_over(struct tcp_sock *t);
-/* Its local address is what bind() gave it, or none, now that it has no control block. Core lock held. */
+/* Its local address is what bind() was asked for, or none, now that it has no control block. Core lock held. */
 void tcp_name_reset(struct tcp_sock *t);
 
 /* --- tcp_close.c -------------------------------------------------------------------------------------------- */
@@ -104,7 +105,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags);
 err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err);
 err_t tcp_data_acked(void *arg, struct tcp_pcb *pcb, u16_t len);
 err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb);
-/* The window that a connection may have by its socket's SO_RCVBUF. */
+/* The window that a connection may have, by its socket's SO_RCVBUF and by its peer. Core lock held. */
 unsigned tcp_window_limit(const struct tcp_sock *t);
 /* Makes the window of a new control block as large as that, at most. Core lock held. */
 void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
@@ -112,6 +113,8 @@ void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
 void tcp_window_change(struct tcp_sock *t);
 /* Frees a socket's buffers, whose lengths are no longer those of chains. Core lock held. */
 void tcp_pbufs_free(struct pbuf *p);
+/* Sends what there is, by Nagle's algorithm. The socket has a connection. Core lock held. */
+void tcp_data_output(struct tcp_sock *t);
 /* Frees what has been read and opens the window. Core lock held. */
 void tcp_data_settle(struct tcp_sock *t);
 /* Frees everything; the control block is gone or about to go. Core lock held. */

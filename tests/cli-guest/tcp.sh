@@ -5,6 +5,8 @@ cat > "$T/probe.c" <<'END'
 /*
  * idle N: makes N connections over loopback with keep-alive, rests, and prints how often threads were switched in five seconds after that.
  * reach ADDRESS: the error of connect() to port 9 there.
+ * stream FILE: writes the number of a port into FILE, and sends 2 MiB to who connects to it.
+ * shrink PORT: reads 1 MiB from that of the host, then with a small receive buffer another, and prints how much came.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +16,8 @@ cat > "$T/probe.c" <<'END'
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define MIB (1l << 20)
 
 static long switches(void)
 {
@@ -55,6 +59,53 @@ static int idle(int n)
 	return 0;
 }
 
+static int stream(const char *file)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd;
+	static char bytes[2 * MIB];
+	FILE *f = fopen(file, "w");
+
+	if (!f || bind(l, (void *)&a, len) || listen(l, 5) || getsockname(l, (void *)&a, &len))
+		return 3;
+	fprintf(f, "%d\n", ntohs(a.sin_port));
+	fclose(f);
+	fd = accept(l, NULL, NULL);
+	return send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL) != sizeof(bytes);
+}
+
+static long take(int fd, long want)
+{
+	char bytes[8192];
+	long sum = 0;
+
+	while (sum < want) {
+		ssize_t n = recv(fd, bytes, want - sum < (long)sizeof(bytes) ? (size_t)(want - sum) : sizeof(bytes), 0);
+
+		if (n <= 0)
+			break;
+		sum += n;
+	}
+	return sum;
+}
+
+static int shrink(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x0a000202) };
+	struct timeval patience = { .tv_sec = 20 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), size = 16384;
+	long sum;
+
+	if (connect(fd, (void *)&a, sizeof(a)) || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+		return 4;
+	sum = take(fd, MIB);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)))
+		return 5;
+	printf("%ld\n", sum + take(fd, MIB));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
@@ -63,6 +114,10 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "idle"))
 		return idle(atoi(argv[2]));
+	if (!strcmp(argv[1], "stream"))
+		return stream(argv[2]);
+	if (!strcmp(argv[1], "shrink"))
+		return shrink(atoi(argv[2]));
 	inet_aton(argv[2], &a.sin_addr);
 	printf("%s\n", connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&a, sizeof(a)) ? strerrorname_np(errno) : "connected");
 	return 0;
@@ -83,4 +138,10 @@ check no-card-no-way [ "$out" = "ENETUNREACH
 ECONNREFUSED" ]
 run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24 --exec "$T/probe" reach 192.0.2.1
 check no-router-no-way [ "$out" = "ENETUNREACH" ]
+# User-mode networking knows no window scaling.
+timeout 100 "$T/probe" stream "$T/port" &
+until [ -s "$T/port" ]; do sleep 0.1; done
+run_ibrik run --accel tcg -m 128M --exec "$T/probe" shrink "$(cat "$T/port")"
+check a-small-window-of-an-unscaled-connection-opens-again [ "$out" = 2097152 ]
+[ "$out" = 2097152 ] || echo "$out bytes came"
 finish

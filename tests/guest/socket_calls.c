@@ -236,6 +236,71 @@ TEST(waitall_waits_for_all)
 	close(fd[1]);
 }
 
+/* A look that waits for all of it finds it there afterwards, and so does the reader. */
+TEST(a_peek_waits_for_all_that_it_wants)
+{
+	struct timeval tv = { 0, 50000 };
+	int fd[2], n;
+	pthread_t t;
+	char buf[16] = { 0 };
+
+	pair(AF_INET, fd);
+	struct pieces pieces = { fd[0], gettid() };
+
+	CHECK_EQ(pthread_create(&t, NULL, writes_in_pieces, &pieces), 0);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL | MSG_PEEK)), 10);
+	CHECK(!memcmp(buf, "0123456789", 10));
+	pthread_join(t, NULL);
+	memset(buf, 0, sizeof(buf));
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL)), 10);
+	CHECK(!memcmp(buf, "0123456789", 10));
+	/* What there is ends it when nothing more may be waited for, or comes. */
+	CHECK_EQ(CHECK_OK(write(fd[0], "ab", 2)), 2);
+	CHECK_EQ(events_of(fd[1], POLLIN, 5000), POLLIN);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)), 2);
+	CHECK_OK(setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL | MSG_PEEK)), 2);
+	CHECK_OK(shutdown(fd[0], SHUT_WR));
+	CHECK_EQ(events_of(fd[1], POLLRDHUP, 5000), POLLRDHUP);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL | MSG_PEEK)), 2);
+	CHECK_OK(ioctl(fd[1], FIONREAD, &n));
+	CHECK_EQ(n, 2);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL)), 2);
+	CHECK_EQ(CHECK_OK(recv(fd[1], buf, 10, MSG_WAITALL | MSG_PEEK)), 0);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* Who looks must not keep the wake-up from who takes. */
+static long call_peek_all(int fd)
+{
+	char buf[8];
+
+	return recv(fd, buf, sizeof(buf), MSG_PEEK | MSG_WAITALL);
+}
+
+TEST(a_peek_that_waits_does_not_keep_bytes_from_a_reader)
+{
+	struct blocked peek[2], reader;
+	int fd[2];
+
+	pair(AF_INET, fd);
+	for (int i = 0; i < 2; i++) {
+		peek[i] = (struct blocked){ .call = call_peek_all, .fd = fd[1] };
+		blocked_start(&peek[i]);
+	}
+	reader = (struct blocked){ .call = call_read, .fd = fd[1] };
+	blocked_start(&reader);
+	CHECK_EQ(CHECK_OK(write(fd[0], "a", 1)), 1);
+	blocked_end(&reader, 1, 0);
+	blocked_asleep(&peek[0]);
+	CHECK_EQ(CHECK_OK(write(fd[0], "01234567", 8)), 8);
+	for (int i = 0; i < 2; i++)
+		blocked_end(&peek[i], 8, 0);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 TEST(bytes_are_peeked_at_and_thrown_away)
 {
 	int fd[2];

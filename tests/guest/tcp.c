@@ -2,6 +2,7 @@
  * tests/guest/tcp.c - TCP over loopback: ports and listeners that share them, buffers and windows, what timers do.
  */
 #include "tcp.h"
+#include <sys/ioctl.h>
 
 /* States, of which <netinet/tcp.h> has names, and an old struct tcp_info. */
 enum { TCP_ESTABLISHED = 1, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
@@ -302,6 +303,73 @@ TEST(corked_bytes_go_by_themselves)
 	CHECK_EQ(write(fd[0], "more", 4), 4);
 	set_option(fd[0], IPPROTO_TCP, TCP_CORK, 0);
 	CHECK_EQ(poll(&p, 1, 1000), 1);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+struct reading {
+	int fd;
+	size_t bytes;
+	unsigned stalls; /* reads that waited for 150 ms */
+};
+
+static void *reads_on(void *arg)
+{
+	struct reading *r = arg;
+	char buf[65536];
+
+	for (size_t left = r->bytes; left;) {
+		int64_t start = now_ns();
+		ssize_t n = read(r->fd, buf, left < sizeof(buf) ? left : sizeof(buf));
+
+		if (n <= 0)
+			break;
+		left -= (size_t)n;
+		r->stalls += now_ns() - start > 150 * MS;
+	}
+	return NULL;
+}
+
+/* Only what does not fill a segment is held back. A sender that has to wait for room would else wait for the 200 ms, too, each time. */
+TEST_SLOW(corked_bytes_that_fill_segments_do_not_wait, 60)
+{
+	struct reading r = { .bytes = 8 << 20 };
+	static char piece[100000];
+	pthread_t t;
+	int fd[2];
+
+	for (int corked = 0; corked < 2; corked++) {
+		pair(AF_INET, fd);
+		set_option(fd[0], IPPROTO_TCP, TCP_CORK, corked);
+		r.fd = fd[1];
+		r.stalls = 0;
+		t = thread_start(reads_on, &r);
+		for (size_t left = r.bytes; left;) {
+			size_t n = left < sizeof(piece) ? left : sizeof(piece);
+
+			CHECK_EQ(CHECK_OK(send(fd[0], piece, n, corked ? 0 : MSG_MORE)), (ssize_t)n);
+			left -= n;
+		}
+		pthread_join(t, NULL);
+		CHECK_MSG(r.stalls < 5, "the reader waited %u times", r.stalls);
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
+/* The 200 ms are those of the first byte. */
+TEST(bytes_that_are_held_back_go_though_others_follow)
+{
+	int fd[2], n = 0, sent = 0;
+
+	pair(AF_INET, fd);
+	while (sent < 20 && n == 0) {
+		CHECK_EQ(CHECK_OK(send(fd[0], "x", 1, MSG_MORE)), 1);
+		sent++;
+		usleep(100000);
+		CHECK_OK(ioctl(fd[1], FIONREAD, &n));
+	}
+	CHECK_MSG(sent <= 10, "nothing came before %d had been sent", sent);
 	close(fd[0]);
 	close(fd[1]);
 }

@@ -1,6 +1,6 @@
 /*
- * tests/guest/tcp_shutdown.c - connections that are shut down before they stand, listeners that are shut down with connections in their queues, and
- * connections between addresses of two interfaces.
+ * tests/guest/tcp_shutdown.c - connections that are shut down before they stand, listeners that are shut down with connections in their queues,
+ * sockets that become another thing, and connections between addresses of two interfaces.
  */
 #include "tcp.h"
 #include "waits.h"
@@ -212,6 +212,44 @@ TEST(a_port_that_bind_gave_stays_until_the_socket_is_closed)
 	close(l);
 }
 
+/* One that bind() drew goes with the connection; the address stays. */
+TEST(a_port_that_was_drawn_is_free_when_its_connection_is_over)
+{
+	int l = listener(AF_INET, 8), fd = bound(AF_INET, SOCK_STREAM), port = port_of(fd), other = stream();
+	struct sockaddr_in a = at(port), name;
+	socklen_t n = sizeof(name);
+
+	/* Nothing is over yet. */
+	disconnect(fd);
+	CHECK_ERR(bind(other, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	CHECK_EQ(port_of(fd), port);
+	disconnect(fd);
+	CHECK_OK(bind(other, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_OK(getsockname(fd, (struct sockaddr *)&name, &n));
+	CHECK_EQ(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK_OK(connect_here(fd, port_of(l)));
+	CHECK(port_of(fd) != port);
+	close_reset(fd);
+	close(other);
+	/* Likewise a listener's. */
+	fd = listener(AF_INET, 8);
+	port = port_of(fd);
+	disconnect(fd);
+	other = bound_to(AF_INET, SOCK_STREAM, here(AF_INET), port);
+	CHECK_OK(listen(fd, 4));
+	CHECK_OK(getsockname(fd, (struct sockaddr *)&name, &n));
+	CHECK_EQ(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK(port_of(fd) != port);
+	CHECK_OK(shutdown(fd, SHUT_RDWR));
+	bind_here(fd, 0);
+	CHECK_OK(listen(fd, 4));
+	close_reset(connected(AF_INET, port_of(fd)));
+	close(fd);
+	close(other);
+	close(l);
+}
+
 TEST(an_attempt_a_listener_and_a_half_closed_connection_are_taken_apart)
 {
 	int queued, full = full_listener(&queued), l = listener(AF_INET, 8), fd = attempt_at(full), c, pairs[2];
@@ -254,6 +292,69 @@ TEST(an_attempt_a_listener_and_a_half_closed_connection_are_taken_apart)
 	close_reset(pairs[0]);
 	close(pairs[1]);
 	close(c);
+	close(l);
+}
+
+#define SENT_BYTES 30000
+
+static _Atomic bool sends;
+static _Atomic long sends_done;
+
+/* Copying takes a while, since each page has to be mapped again: so the socket is another thing when the bytes are there. */
+static void *sends_slowly(void *arg)
+{
+	int fd = *(int *)arg, file = CHECK_OK(memfd_create("sent", MFD_CLOEXEC));
+	char *p;
+
+	CHECK_OK(ftruncate(file, SENT_BYTES));
+	p = mmap(NULL, SENT_BYTES, PROT_READ, MAP_SHARED, file, 0);
+	CHECK(p != MAP_FAILED);
+	while (sends) {
+		CHECK_OK(madvise(p, SENT_BYTES, MADV_DONTNEED));
+		sends_done += send(fd, p, SENT_BYTES, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+	}
+	munmap(p, SENT_BYTES);
+	close(file);
+	return NULL;
+}
+
+TEST_SLOW(a_send_beside_a_socket_that_becomes_another_thing, 60)
+{
+	int l = listener(AF_INET, 8), fd = stream(), peer, error;
+	int64_t until = now_ns() + 2000 * MS;
+	pthread_t t[2];
+
+	sends = true;
+	sends_done = 0;
+	for (int i = 0; i < 2; i++)
+		t[i] = thread_start(sends_slowly, &fd);
+	for (int round = 0; now_ns() < until || sends_done < 20; round++) {
+		socklen_t n = sizeof(error);
+
+		CHECK_OK(connect_here(fd, port_of(l)));
+		peer = CHECK_OK(accept(l, NULL, NULL));
+		for (int i = 0; i < round % 8; i++)
+			sched_yield();
+		disconnect(fd);
+		CHECK_OK(listen(fd, 4));
+		for (int i = 0; i < round % 3; i++)
+			sched_yield();
+		CHECK_OK(round % 2 ? shutdown(fd, SHUT_RDWR) : 0);
+		disconnect(fd);
+		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n));
+		close_reset(peer);
+	}
+	sends = false;
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	/* It is none the worse for it. */
+	error_of(fd);
+	CHECK_OK(connect_here(fd, port_of(l)));
+	peer = CHECK_OK(accept(l, NULL, NULL));
+	CHECK_EQ(CHECK_OK(write(fd, "z", 1)), 1);
+	CHECK_EQ(drain(peer, 1), 1);
+	close_reset(fd);
+	close(peer);
 	close(l);
 }
 
