@@ -377,7 +377,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 	mutex_unlock(&u->lock);
 	unix_files_free(files); /* those that were not wanted */
 	if (made_room)
-		unix_tell_peer(u, EVENTS_OUT);
+		unix_tell_senders(u, EVENTS_OUT);
 	if (done || r == 1)
 		return done;
 	return r;
@@ -439,7 +439,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 		list_del(&msg->link);
 		u->queued -= msg->len;
 		made_room &= !messages_full(u, UNIX_RESERVE);
-		waitq_wake_all(&u->room, made_room ? EVENTS_OUT : 0);
+		waitq_wake_all(&u->room, 0);
 		if (!list_empty(&u->messages))
 			waitq_wake(&u->readers, 1, 0);
 	}
@@ -447,7 +447,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	if (msg)
 		unix_msg_free(msg);
 	if (made_room)
-		unix_tell_peer(u, EVENTS_OUT);
+		unix_tell_senders(u, EVENTS_OUT);
 	return r ? r : (ssize_t)n;
 }
 

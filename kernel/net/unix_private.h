@@ -22,11 +22,6 @@ struct dentry;
 
 enum unix_state { UNIX_NEW, UNIX_CONNECTING, UNIX_CONNECTED, UNIX_LISTENING };
 
-struct unix_former {
-	struct unix_former *next;
-	struct unix_sock *sock;
-};
-
 struct unix_sock {
 	struct socket base;
 	struct mutex lock;
@@ -36,14 +31,15 @@ struct unix_sock {
 	bool rx_closed;          /* nothing more comes in */
 	bool tx_closed;          /* datagram: shut down for sending */
 	bool embryo;             /* connected, not accepted yet */
-	struct waitq readers;    /* wait for content, or for connections */
-	struct waitq room;       /* senders to this socket that wait for space; connects to a listener */
+	struct waitq readers;    /* wait for content, or for connections; all pollers, whatever for */
+	struct waitq room;       /* threads that wait for space to send to this socket, or connect to a listener */
 	struct bytering ring;    /* stream: what was sent to us */
 	struct list marks;       /* stream: descriptors in it, struct unix_files */
 	struct list messages;    /* others: struct unix_msg */
 	size_t queued;           /* their bytes */
 	struct unix_sock *_Atomic peer; /* referenced; fixed once connected, except for datagrams */
-	struct unix_former *former;     /* earlier peers of a datagram socket */
+	struct list senders;     /* datagram: the sockets whose peer this is; senders_lock */
+	struct list sender_link; /* datagram: in the peer's list; senders_lock */
 	struct socket_ucred peer_cred;
 	struct list pending;     /* listener: connected children, each with its first reference */
 	struct list pending_link;
@@ -89,8 +85,8 @@ static inline bool messages_full(const struct unix_sock *u, size_t len)
 }
 
 struct socket_ucred unix_cred(void);
-/* Tells those who poll the other end of a connection; no lock held. */
-void unix_tell_peer(struct unix_sock *u, unsigned events);
+/* Tells those who poll to send to u: at the other end of the connection, or at any datagram socket that is connected to u. No lock held. */
+void unix_tell_senders(struct unix_sock *u, unsigned events);
 
 void unix_get(struct unix_sock *u);
 void unix_put(struct unix_sock *u);

@@ -6,7 +6,6 @@
 #include "net.h"
 #include "waits.h"
 #include <stddef.h>
-#include <sys/ioctl.h>
 #include <sys/un.h>
 
 /* --- descriptors in descriptors --------------------------------------------------------------------------------- */
@@ -54,6 +53,254 @@ TEST(sockets_that_hold_sockets_are_closed_however_deep)
 	CHECK_EQ(CHECK_OK(read(s[1], &c, 1)), 1);
 	close(s[0]);
 	close(s[1]);
+}
+
+/* --- full queues ---------------------------------------------------------------------------------------------------- */
+
+#define SENDS_MAX 100000
+
+static char big[1 << 18];
+
+/* Sends to the end of the queue, which must come; how many went. */
+static int fill(int s, size_t len, int fd)
+{
+	int n = 0;
+
+	while (n < SENDS_MAX && send_with(s, big, len, fd) >= 0)
+		n++;
+	CHECK_MSG(n < SENDS_MAX, "%d messages of %zu bytes, and no end", n, len);
+	CHECK_EQ(errno, EAGAIN);
+	CHECK_MSG(n > 0, "no message of %zu bytes fits", len);
+	return n;
+}
+
+/* Takes what is there, at most max messages; how many. */
+static int drain_some(int s, int max)
+{
+	int n = 0;
+
+	while (n < max && recv(s, big, sizeof(big), MSG_DONTWAIT) >= 0)
+		n++;
+	if (n < max)
+		CHECK_EQ(errno, EAGAIN);
+	return n;
+}
+
+static int drain(int s) { return drain_some(s, INT_MAX); }
+
+static socklen_t abstract(struct sockaddr_un *a, const char *name)
+{
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return offsetof(struct sockaddr_un, sun_path) + 1 +
+	       snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "ibrik.%d.%s", getpid(), name);
+}
+
+/* A datagram socket of that name. */
+static int receiver(const char *name)
+{
+	struct sockaddr_un a;
+	socklen_t len = abstract(&a, name);
+	int fd = CHECK_OK(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+	CHECK_OK(bind(fd, (struct sockaddr *)&a, len));
+	return fd;
+}
+
+static int sender(void) { return CHECK_OK(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+
+static void connect_to(int fd, const char *name)
+{
+	struct sockaddr_un a;
+	socklen_t len = abstract(&a, name);
+
+	CHECK_OK(connect(fd, (struct sockaddr *)&a, len));
+}
+
+/* --- who is told ------------------------------------------------------------------------------------------------------ */
+
+static int watch(int ep, int op, int fd, unsigned events)
+{
+	struct epoll_event e = { .events = events, .data.fd = fd };
+
+	return CHECK_OK(epoll_ctl(ep, op, fd, &e));
+}
+
+/* How many of at most eight descriptors are ready, after that many milliseconds; the last of them, and its events. */
+static int ready(int ep, int timeout, int *fd, unsigned *events)
+{
+	struct epoll_event e[8];
+	int n = CHECK_OK(epoll_wait(ep, e, 8, timeout));
+
+	*fd = n ? e[n - 1].data.fd : -1;
+	*events = n ? e[n - 1].events : 0;
+	return n;
+}
+
+static void expect_nothing(int ep)
+{
+	unsigned events;
+	int fd, n = ready(ep, 0, &fd, &events);
+
+	CHECK_MSG(!n, "%d events, %#x of %d among them", n, events, fd);
+}
+
+static void expect_room(int ep, int fd)
+{
+	unsigned events;
+	int of, n = ready(ep, 5000, &of, &events);
+
+	CHECK_EQ(n, 1);
+	CHECK_EQ(of, fd);
+	CHECK_EQ(events & EPOLLOUT, EPOLLOUT);
+}
+
+/* On Linux these fill the receiver's queue, whose room others are told of, and not the sender's own buffer. */
+#define SMALL 100
+
+TEST(a_sender_watched_before_it_connects_is_told_of_room)
+{
+	int r = receiver("room"), w = sender(), ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+
+	watch(ep, EPOLL_CTL_ADD, w, EPOLLIN);
+	connect_to(w, "room");
+	fill(w, SMALL, -1);
+	watch(ep, EPOLL_CTL_MOD, w, EPOLLOUT);
+	expect_nothing(ep);
+	drain(r);
+	expect_room(ep, w);
+	/* By its edges, too. */
+	watch(ep, EPOLL_CTL_MOD, w, EPOLLOUT | EPOLLET);
+	expect_room(ep, w);
+	fill(w, SMALL, -1);
+	expect_nothing(ep);
+	drain(r);
+	expect_room(ep, w);
+	expect_nothing(ep);
+	close(w);
+	close(r);
+	close(ep);
+}
+
+TEST(a_sender_that_turns_to_another_receiver_is_told_of_that_ones_room)
+{
+	int one = receiver("one"), two = receiver("two"), w = sender(), ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	connect_to(w, "one");
+	fill(w, SMALL, -1);
+	watch(ep, EPOLL_CTL_ADD, w, EPOLLOUT | EPOLLET);
+	expect_nothing(ep);
+	connect_to(w, "two");
+	expect_room(ep, w);
+	fill(w, SMALL, -1);
+	expect_nothing(ep);
+	drain(one);
+	CHECK_EQ(events_of(w, POLLOUT, 0), 0);
+	expect_nothing(ep);
+	drain(two);
+	expect_room(ep, w);
+	/* To nobody: that one it may wait for for ever. */
+	fill(w, SMALL, -1);
+	expect_nothing(ep);
+	CHECK_OK(connect(w, &none, sizeof(none)));
+	expect_room(ep, w);
+	drain(two);
+	close(one);
+	close(two);
+	close(w);
+	close(ep);
+}
+
+TEST(a_receiver_that_goes_tells_its_senders)
+{
+	int r = receiver("gone"), w = sender(), ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+
+	connect_to(w, "gone");
+	fill(w, SMALL, -1);
+	watch(ep, EPOLL_CTL_ADD, w, EPOLLOUT | EPOLLET);
+	expect_nothing(ep);
+	close(r);
+	expect_room(ep, w);
+	CHECK_ERR(send(w, "x", 1, 0), ECONNREFUSED);
+	close(w);
+	/* One that only takes no more refuses, too. */
+	r = receiver("gone");
+	w = sender();
+	connect_to(w, "gone");
+	CHECK_OK(shutdown(r, SHUT_RD));
+	CHECK_EQ(events_of(w, POLLOUT, 0), POLLOUT);
+	CHECK_ERR(send(w, "x", 1, MSG_NOSIGNAL), EPIPE);
+	close(w);
+	close(r);
+	close(ep);
+}
+
+TEST(all_senders_of_a_receiver_are_told)
+{
+	int r = receiver("all"), w[3], ep[3];
+
+	for (int i = 0; i < 3; i++) {
+		w[i] = sender();
+		ep[i] = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+		connect_to(w[i], "all");
+	}
+	fill(w[0], SMALL, -1);
+	for (int i = 0; i < 3; i++) {
+		watch(ep[i], EPOLL_CTL_ADD, w[i], EPOLLOUT | EPOLLET);
+		expect_nothing(ep[i]);
+	}
+	close(w[1]); /* one that has gone is in nobody's way */
+	drain(r);
+	expect_room(ep[0], w[0]);
+	expect_nothing(ep[1]);
+	expect_room(ep[2], w[2]);
+	for (int i = 0; i < 3; i++)
+		close(ep[i]);
+	close(w[0]);
+	close(w[2]);
+	close(r);
+}
+
+#define CROWD 4
+#define CROWD_EACH 2000
+
+/* Sends its share, waiting for room by epoll, and turns to the receiver anew now and then. */
+static void *crowd_sender(void *arg)
+{
+	int w = sender(), ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+	unsigned events;
+	int fd;
+
+	watch(ep, EPOLL_CTL_ADD, w, EPOLLOUT | EPOLLET);
+	for (int i = 0; i < CROWD_EACH;) {
+		if (i % 50 == 0)
+			connect_to(w, "crowd");
+		if (send(w, big, i % 3 * 1000, 0) >= 0)
+			i++;
+		else if (errno != EAGAIN || ready(ep, 5000, &fd, &events) != 1)
+			return arg;
+	}
+	close(w);
+	close(ep);
+	return NULL;
+}
+
+TEST(a_crowd_of_senders_waits_for_room)
+{
+	static char taken[4000];
+	int r = receiver("crowd");
+	pthread_t t[CROWD];
+
+	for (int i = 0; i < CROWD; i++)
+		t[i] = thread_start(crowd_sender, taken);
+	for (int i = 0; i < CROWD * CROWD_EACH; i++) {
+		CHECK_MSG(events_of(r, POLLIN, 5000) & POLLIN, "nothing came after %d", i);
+		CHECK_OK(recv(r, taken, sizeof(taken), 0));
+	}
+	for (int i = 0; i < CROWD; i++)
+		thread_join(t[i], NULL);
+	nothing_comes(r);
+	close(r);
 }
 
 TEST_MAIN("unix_queues")
