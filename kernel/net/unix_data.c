@@ -298,8 +298,11 @@ static ssize_t ring_drain(struct bytering *ring, struct socket_msg *m, size_t li
 	return done;
 }
 
-/* Nothing to read: waits until there may be. 0 to look again, 1 at the end, or -errno. lock held. */
-static int stream_wait(struct unix_sock *u, uint64_t deadline)
+/*
+ * Nothing to read: waits until there may be. A sender that polls is told of the room made so far first, since what is awaited may be its.
+ * 0 to look again, 1 at the end, or -errno. lock held, and released in between.
+ */
+static int stream_wait(struct unix_sock *u, uint64_t deadline, bool *made_room)
 {
 	int r = socket_take_error(&u->base);
 
@@ -309,6 +312,13 @@ static int stream_wait(struct unix_sock *u, uint64_t deadline)
 		return 1;
 	if (deadline == 0)
 		return -EAGAIN;
+	if (*made_room) {
+		mutex_unlock(&u->lock);
+		unix_tell_senders(u, EVENTS_OUT);
+		mutex_lock(&u->lock);
+		*made_room = false;
+		return 0;
+	}
 	r = waitq_wait(&u->readers, &u->lock, deadline, true);
 	if (r && !bytering_used(&u->ring))
 		return socket_interrupted(r, deadline);
@@ -355,7 +365,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 
 		if (!bytering_used(&u->ring)) {
 			r = done && atomic_load_explicit(&u->base.error, memory_order_relaxed) ?
-				    1 : stream_wait(u, deadline);
+				    1 : stream_wait(u, deadline, &made_room);
 			if (r)
 				break;
 			continue;

@@ -303,4 +303,45 @@ TEST(a_crowd_of_senders_waits_for_room)
 	close(r);
 }
 
+#define WHOLE (1 << 20)
+
+/* As an event loop sends: never waits in send(). */
+static void *polling_sender(void *arg)
+{
+	unsigned char *data = arg;
+	int fd, of, ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+	unsigned events;
+
+	memcpy(&fd, data + WHOLE, sizeof(fd));
+	watch(ep, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET);
+	for (size_t at = 0; at < WHOLE;) {
+		ssize_t n = send(fd, data + at, WHOLE - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			at += n;
+		else if (errno != EAGAIN || ready(ep, 5000, &of, &events) != 1)
+			return arg;
+	}
+	close(ep);
+	return NULL;
+}
+
+TEST(a_read_of_everything_lets_a_sender_that_polls_go_on)
+{
+	static unsigned char data[WHOLE + sizeof(int)], got[WHOLE];
+	pthread_t t;
+	int s[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s));
+	for (size_t i = 0; i < WHOLE; i++)
+		data[i] = stream_byte(i);
+	memcpy(data + WHOLE, &s[0], sizeof(s[0]));
+	t = thread_start(polling_sender, data);
+	CHECK_EQ(CHECK_OK(recv(s[1], got, WHOLE, MSG_WAITALL)), WHOLE);
+	CHECK(!memcmp(got, data, WHOLE));
+	thread_join(t, NULL);
+	close(s[0]);
+	close(s[1]);
+}
+
 TEST_MAIN("unix_queues")
