@@ -541,9 +541,7 @@ static int unix_getname(struct socket *s, struct socket_addr *addr, enum socket_
 
 static bool unix_has_room(const struct unix_sock *to)
 {
-	if (unix_is_stream(to))
-		return to->rx_closed || bytering_space(&to->ring) >= UNIX_ROOM;
-	return to->rx_closed || !messages_full(to, UNIX_RESERVE);
+	return to->rx_closed || (unix_is_stream(to) ? stream_has_room(to, UNIX_ROOM) : !messages_full(to));
 }
 
 static unsigned unix_poll(struct socket *s, struct poll_table *pt)
@@ -613,6 +611,7 @@ static int unix_setopt(struct socket *s, int level, int name, const void *value,
 static long unix_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 {
 	struct unix_sock *u = unix_of(s), *peer = NULL;
+	struct unix_msg *msg;
 	int n = 0;
 
 	if (cmd != FIONREAD && cmd != TIOCOUTQ)
@@ -625,10 +624,12 @@ static long unix_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 			return put_user(arg, n);
 	}
 	mutex_lock(&u->lock);
-	if (!unix_is_dgram(u))
-		n = bytering_used(&u->ring) + u->queued;
-	else if (!list_empty(&u->messages))
-		n = list_first(&u->messages, struct unix_msg, link)->len;
+	n = bytering_used(&u->ring);
+	list_for_each(msg, &u->messages, link) {
+		n += msg->len;
+		if (unix_is_dgram(u))
+			break;
+	}
 	mutex_unlock(&u->lock);
 	if (peer)
 		unix_put(peer);

@@ -66,7 +66,7 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 			r = -EPIPE;
 			break;
 		}
-		if (bytering_space(&peer->ring)) {
+		if (stream_has_room(peer, 1)) {
 			uint64_t start = peer->ring.head;
 
 			r = ring_fill(&peer->ring, m);
@@ -76,6 +76,7 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 				files->start = start;
 				files->end = start + r;
 				list_push_back(&peer->marks, &files->link);
+				peer->nmarks++;
 				files = NULL;
 			}
 			done += r;
@@ -89,12 +90,12 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 			break;
 		}
 		r = waitq_wait(&peer->room, &peer->lock, deadline, true);
-		if (r && !peer->rx_closed && !bytering_space(&peer->ring)) {
+		if (r && !peer->rx_closed && !stream_has_room(peer, 1)) {
 			r = socket_interrupted(r, deadline);
 			break;
 		}
 	}
-	if (bytering_space(&peer->ring) >= UNIX_ROOM)
+	if (stream_has_room(peer, UNIX_ROOM))
 		waitq_wake(&peer->room, 1, 0);
 	mutex_unlock(&peer->lock);
 	unix_files_free(files);
@@ -148,6 +149,12 @@ static struct unix_msg *message_new(struct unix_sock *u, struct socket_msg *m)
 	return msg;
 }
 
+/* Taken before its files are. */
+static size_t message_cost(const struct unix_msg *msg)
+{
+	return msg->len + UNIX_RESERVE + (msg->files ? msg->files->n * sizeof(msg->files->files[0]) : 0);
+}
+
 /* What keeps u from sending to `to` for good: 0 or -errno. to->lock held. */
 static int message_refused(struct unix_sock *u, struct unix_sock *to)
 {
@@ -176,9 +183,9 @@ static ssize_t message_deliver(struct unix_sock *u, struct unix_sock *to, struct
 		r = message_refused(u, to);
 		if (r)
 			break;
-		if (!messages_full(to, len)) {
+		if (!messages_full(to)) {
 			list_push_back(&to->messages, &msg->link);
-			to->queued += len;
+			to->queued += message_cost(msg);
 			msg = NULL;
 			waitq_wake(&to->readers, 1, EVENTS_IN);
 			break;
@@ -187,7 +194,7 @@ static ssize_t message_deliver(struct unix_sock *u, struct unix_sock *to, struct
 		if (deadline == 0)
 			break;
 		r = waitq_wait(&to->room, &to->lock, deadline, true);
-		if (r && !message_refused(u, to) && messages_full(to, len)) {
+		if (r && !message_refused(u, to) && messages_full(to)) {
 			r = socket_interrupted(r, deadline);
 			break;
 		}
@@ -341,6 +348,7 @@ static ssize_t stream_take(struct unix_sock *u, struct socket_msg *m, bool peek,
 		files_give(f, m, peek);
 		if (!peek) {
 			list_del(&f->link);
+			u->nmarks--;
 			*files = f;
 		}
 	}
@@ -361,7 +369,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 		return -EINVAL;
 	}
 	while (done < want && !files) {
-		bool had_room = bytering_space(&u->ring) >= UNIX_ROOM;
+		bool had_room = stream_has_room(u, UNIX_ROOM);
 
 		if (!bytering_used(&u->ring)) {
 			r = done && atomic_load_explicit(&u->base.error, memory_order_relaxed) ?
@@ -376,7 +384,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 		done += r;
 		if (peek)
 			break;
-		if (bytering_space(&u->ring) >= UNIX_ROOM) {
+		if (stream_has_room(u, UNIX_ROOM)) {
 			waitq_wake(&u->room, 1, 0);
 			made_room |= !had_room;
 		}
@@ -418,7 +426,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	uint64_t deadline = socket_deadline(u->base.recv_timeout_ns, flags);
 	bool peek = flags & MSG_PEEK, made_room = false;
 	struct unix_msg *msg;
-	size_t n;
+	size_t n, cost;
 	int r;
 
 	mutex_lock(&u->lock);
@@ -431,6 +439,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 		mutex_unlock(&u->lock);
 		return msg ? PTR_ERR(msg) : 0;
 	}
+	cost = message_cost(msg);
 	n = MIN(msg->len, m->len);
 	r = socket_msg_put(m, msg->data, n);
 	if (n < msg->len)
@@ -445,11 +454,12 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	if (peek) {
 		msg = NULL;
 	} else {
-		made_room = messages_full(u, UNIX_RESERVE);
+		made_room = messages_full(u);
 		list_del(&msg->link);
-		u->queued -= msg->len;
-		made_room &= !messages_full(u, UNIX_RESERVE);
-		waitq_wake_all(&u->room, 0);
+		u->queued -= cost;
+		made_room &= !messages_full(u);
+		if (made_room)
+			waitq_wake_all(&u->room, 0);
 		if (!list_empty(&u->messages))
 			waitq_wake(&u->readers, 1, 0);
 	}

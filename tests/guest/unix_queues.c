@@ -6,6 +6,7 @@
 #include "net.h"
 #include "waits.h"
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 
 /* --- descriptors in descriptors --------------------------------------------------------------------------------- */
@@ -88,6 +89,53 @@ static int drain_some(int s, int max)
 
 static int drain(int s) { return drain_some(s, INT_MAX); }
 
+static int waiting(int s)
+{
+	int n = -1;
+
+	CHECK_OK(ioctl(s, FIONREAD, &n));
+	return n;
+}
+
+static void queue_ends(int type, size_t len, int fd)
+{
+	int s[2], n;
+
+	CHECK_OK(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
+	n = fill(s[0], len, fd);
+	CHECK_MSG(n >= 100 && n <= 1000, "%d messages of %zu bytes", n, len);
+	CHECK_EQ(events_of(s[0], POLLOUT, 0), 0);
+	CHECK_EQ(waiting(s[1]), type == SOCK_DGRAM ? (int)len : n * (int)len);
+	if (type == SOCK_STREAM) { /* a read ends with the byte that carries descriptors */
+		for (int i = 0; i < n; i++)
+			CHECK_EQ(CHECK_OK(read(s[1], big, sizeof(big))), len);
+		nothing_comes(s[1]);
+	} else {
+		CHECK_EQ(drain(s[1]), n);
+	}
+	CHECK_EQ(waiting(s[1]), 0);
+	CHECK_EQ(events_of(s[0], POLLOUT, 0), POLLOUT);
+	/* Nothing is left of what the first ones counted. */
+	CHECK_EQ(fill(s[0], len, fd), n);
+	close(s[1]);
+	CHECK_EQ(events_of(s[0], POLLOUT, 0) & POLLOUT, POLLOUT);
+	close(s[0]);
+}
+
+TEST(small_messages_without_number_meet_an_end)
+{
+	int fd = CHECK_OK(dup(0));
+
+	queue_ends(SOCK_DGRAM, 0, -1);
+	queue_ends(SOCK_DGRAM, 1, -1);
+	queue_ends(SOCK_DGRAM, 0, fd);
+	queue_ends(SOCK_SEQPACKET, 0, -1);
+	queue_ends(SOCK_SEQPACKET, 1, -1);
+	queue_ends(SOCK_SEQPACKET, 1, fd);
+	queue_ends(SOCK_STREAM, 1, fd);
+	close(fd);
+}
+
 static socklen_t abstract(struct sockaddr_un *a, const char *name)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
@@ -114,6 +162,43 @@ static void connect_to(int fd, const char *name)
 	socklen_t len = abstract(&a, name);
 
 	CHECK_OK(connect(fd, (struct sockaddr *)&a, len));
+}
+
+TEST(senders_without_a_connection_meet_an_end)
+{
+	struct sockaddr_un a;
+	socklen_t len = abstract(&a, "end");
+	int r = receiver("end"), w = sender(), n = 0;
+
+	while (n < SENDS_MAX && sendto(w, "", 0, 0, (struct sockaddr *)&a, len) == 0)
+		n++;
+	CHECK(n > 0 && n < SENDS_MAX);
+	CHECK_EQ(errno, EAGAIN);
+	CHECK_EQ(drain(r), n);
+	CHECK_EQ(CHECK_OK(sendto(w, "x", 1, 0, (struct sockaddr *)&a, len)), 1);
+	close(r);
+	close(w);
+}
+
+static long call_send_descriptor(int fd) { return send_with(fd, "x", 1, 0); }
+
+TEST(a_sender_waits_for_room_for_descriptors)
+{
+	struct blocked b = { .call = call_send_descriptor };
+	int s[2], n;
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s));
+	CHECK_OK(fcntl(s[0], F_SETFL, O_NONBLOCK));
+	n = fill(s[0], 1, 0);
+	CHECK_OK(fcntl(s[0], F_SETFL, 0));
+	b.fd = s[0];
+	blocked_start(&b);
+	while (n-- > 0)
+		CHECK_EQ(CHECK_OK(read(s[1], big, sizeof(big))), 1);
+	blocked_end(&b, 1, 0);
+	CHECK_EQ(CHECK_OK(read(s[1], big, sizeof(big))), 1);
+	close(s[0]);
+	close(s[1]);
 }
 
 /* --- who is told ------------------------------------------------------------------------------------------------------ */
@@ -152,6 +237,41 @@ static void expect_room(int ep, int fd)
 	CHECK_EQ(n, 1);
 	CHECK_EQ(of, fd);
 	CHECK_EQ(events & EPOLLOUT, EPOLLOUT);
+}
+
+static void poll_send_agree(int type, size_t len)
+{
+	int s[2], ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC)), n;
+
+	CHECK_OK(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
+	watch(ep, EPOLL_CTL_ADD, s[0], EPOLLOUT | EPOLLET);
+	expect_room(ep, s[0]);
+	n = fill(s[0], len, -1);
+	CHECK_EQ(events_of(s[0], POLLOUT, 0), 0);
+	watch(ep, EPOLL_CTL_MOD, s[0], EPOLLOUT | EPOLLET);
+	expect_nothing(ep);
+	CHECK_EQ(drain_some(s[1], 1), 1);
+	if (events_of(s[0], POLLOUT, 0))
+		CHECK_EQ(CHECK_OK(send(s[0], big, len, 0)), len);
+	CHECK(drain(s[1]) >= n - 1 || type == SOCK_STREAM);
+	expect_room(ep, s[0]);
+	expect_nothing(ep);
+	CHECK_EQ(events_of(s[0], POLLOUT, 0), POLLOUT);
+	close(s[0]);
+	close(s[1]);
+	close(ep);
+}
+
+TEST(poll_and_send_agree_whatever_a_message_weighs)
+{
+	static const size_t lens[] = { 0, 1, 1000, 50000, 53248, 53249, 60000, 106497, 150000, 159745, 200000 };
+
+	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		poll_send_agree(SOCK_DGRAM, lens[i]);
+		poll_send_agree(SOCK_SEQPACKET, lens[i]);
+		if (lens[i] >= 1000) /* less has no borders there, and much fits */
+			poll_send_agree(SOCK_STREAM, lens[i]);
+	}
 }
 
 /* On Linux these fill the receiver's queue, whose room others are told of, and not the sender's own buffer. */
