@@ -26,6 +26,7 @@
 #include "lib/list.h"
 #include "lib/heap.h"
 
+struct file;
 struct process;
 struct cpu;
 struct regs;
@@ -107,6 +108,8 @@ struct thread {
 	int exit_status;
 	uint64_t minor_faults, major_faults;
 	unsigned code_retries;   /* arch: faults of code that had been changed meanwhile */
+
+	struct file **releases;  /* fs/file.c: while this thread releases a file, the others whose last reference that gave up */
 
 	/* What an application thread does before it enters the application; NULL for most. */
 	void (*start)(struct thread *t, struct regs *r);

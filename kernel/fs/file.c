@@ -102,10 +102,8 @@ static void file_free_rcu(struct rcu_head *head)
 	kfree(container_of(head, struct file, rcu));
 }
 
-void file_put(struct file *f)
+static void file_release(struct file *f)
 {
-	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
-		return;
 	if (!list_empty(&f->epolls))
 		epoll_file_release(f);
 	if (!(f->flags & O_PATH)) {
@@ -118,6 +116,32 @@ void file_put(struct file *f)
 	dentry_put(f->dentry);
 	inode_put(f->inode);
 	rcu_call(&f->rcu, file_free_rcu);
+}
+
+/*
+ * A socket holds the descriptors that wait in it, which may be sockets that hold others, as deep as the application likes. So the release
+ * of a file does not release further ones: they gather in a list, which the outermost file_put() of the thread empties.
+ */
+void file_put(struct file *f)
+{
+	struct thread *t = current;
+	struct file *more = NULL;
+
+	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (t->releases) {
+		f->release_next = *t->releases;
+		*t->releases = f;
+		return;
+	}
+	t->releases = &more;
+	file_release(f);
+	while (more) {
+		f = more;
+		more = f->release_next;
+		file_release(f);
+	}
+	t->releases = NULL;
 }
 
 ssize_t file_path(struct file *f, char *buf, size_t size)

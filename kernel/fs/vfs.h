@@ -79,7 +79,10 @@ struct file {
 	struct list epolls;        /* epoll items that watch this file (linux/epoll.c) */
 	void *locks;               /* flock/fcntl state (linux/flock.c) */
 	int owner_pid, owner_sig;
-	struct rcu_head rcu;       /* fd_get() reads tables without a lock */
+	union {
+		struct rcu_head rcu;       /* fd_get() reads tables without a lock */
+		struct file *release_next; /* before that: waits for its release, see file_put() */
+	};
 };
 
 /*

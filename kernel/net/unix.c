@@ -9,15 +9,16 @@
  *            Descriptors sent along a stream are a mark over the bytes they were sent with. A read that
  *            takes the first of these bytes takes the descriptors, and ends with the last of them.
  *            Whoever polls a socket for sending hangs in the socket's own `readers` queue, since its peer may
- *            not exist yet; the receiver that makes room tells it (unix_tell_peer). A datagram socket has
- *            no such back reference: its pollers hang in the `room` of the peer.
+ *            not exist yet, or be another one later; the receiver that makes room tells it (unix_tell_senders). For that
+ *            a receiver of datagrams lists the sockets that are connected to it.
  * Interface: unix_family, for linux/socket.c. Sending and receiving: unix_data.c; names: unix_name.c.
  * Locking:   sock->lock guards the socket's state, content and queues; two are never held at
  *            once. Both wait queues are the socket's own. User copies happen under it: the fault path
  *            does not take it.
- * Lifetime:  refs: the file (or, before accept, the listener's list), the peer, lookups. A datagram
- *            socket keeps every peer it ever had until it is released, because poll entries of its file
- *            may hang in the peer's queue.
+ *            senders_lock is held when a datagram socket gets or loses its peer, and while a receiver's list is
+ *            walked. Lock order: this one, then a socket's.
+ * Lifetime:  refs: the file (or, before accept, the listener's list), sockets whose peer it is, lookups. The peer of a
+ *            datagram socket may change: who has no reference takes one (unix_peer_get).
  * Errors:    Linux's.
  */
 #include "net/unix_private.h"
@@ -35,6 +36,7 @@ static const struct socket_ops unix_ops;
 /* All sockets, for unix_rows(). Lock order: this one, then a socket's. */
 static struct mutex all_lock = MUTEX_INIT("unix sockets");
 static struct list all = LIST_INIT(all);
+static struct mutex senders_lock = MUTEX_INIT("unix senders");
 
 struct socket_ucred unix_cred(void)
 {
@@ -75,6 +77,8 @@ static struct socket *unix_create(int type, int protocol)
 	waitq_init(&u->room);
 	list_init(&u->marks);
 	list_init(&u->messages);
+	list_init(&u->senders);
+	list_init(&u->sender_link);
 	list_init(&u->pending);
 	list_init(&u->pending_link);
 	list_init(&u->name_link);
@@ -90,25 +94,74 @@ static void unix_close_rx(struct unix_sock *u)
 {
 	u->rx_closed = true;
 	waitq_wake_all(&u->readers, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	waitq_wake_all(&u->room, EVENTS_OUT | EPOLLHUP);
+	waitq_wake_all(&u->room, 0);
 }
 
-void unix_tell_peer(struct unix_sock *u, unsigned events)
+static void tell(struct unix_sock *u, unsigned events)
 {
-	struct unix_sock *peer = unix_peer(u);
+	mutex_lock(&u->lock);
+	waitq_wake(&u->readers, 0, events);
+	mutex_unlock(&u->lock);
+}
 
-	if (!peer || unix_is_dgram(u))
+void unix_tell_senders(struct unix_sock *u, unsigned events)
+{
+	struct unix_sock *sender;
+
+	if (!unix_is_dgram(u)) {
+		sender = unix_peer(u);
+		if (sender)
+			tell(sender, events);
 		return;
-	mutex_lock(&peer->lock);
-	waitq_wake(&peer->readers, 0, events);
-	mutex_unlock(&peer->lock);
+	}
+	mutex_lock(&senders_lock);
+	list_for_each(sender, &u->senders, sender_link)
+		tell(sender, events);
+	mutex_unlock(&senders_lock);
+}
+
+static struct unix_sock *unix_peer_get(struct unix_sock *u)
+{
+	struct unix_sock *peer;
+
+	mutex_lock(&u->lock);
+	peer = unix_peer(u);
+	if (peer)
+		unix_get(peer);
+	mutex_unlock(&u->lock);
+	return peer;
+}
+
+/*
+ * Makes `to` the socket that a datagram socket sends to; NULL: nobody. It is in the list before a poll can see it: who finds
+ * it full is told when it is not any more.
+ */
+static void dgram_set_peer(struct unix_sock *u, struct unix_sock *to)
+{
+	struct unix_sock *old;
+
+	if (to)
+		unix_get(to);
+	mutex_lock(&senders_lock);
+	list_del(&u->sender_link);
+	if (to)
+		list_push_back(&to->senders, &u->sender_link);
+	mutex_lock(&u->lock);
+	old = unix_peer(u);
+	if (to)
+		u->peer_cred = unix_cred();
+	atomic_store_explicit(&u->peer, to, memory_order_release);
+	waitq_wake(&u->readers, 0, EVENTS_OUT); /* what the old one had no room for, this one may have */
+	mutex_unlock(&u->lock);
+	mutex_unlock(&senders_lock);
+	if (old)
+		unix_put(old);
 }
 
 static void unix_release(struct socket *s)
 {
 	struct unix_sock *u = unix_of(s), *peer;
 	struct list messages, marks, pending;
-	struct unix_former *former;
 	bool unread;
 
 	list_init(&messages);
@@ -124,10 +177,13 @@ static void unix_release(struct socket *s)
 	list_splice_back(&pending, &u->pending);
 	bytering_free(&u->ring);
 	peer = unix_peer(u);
-	former = u->former;
 	mutex_unlock(&u->lock);
 
-	if (peer && !unix_is_dgram(u)) {
+	if (unix_is_dgram(u)) {
+		unix_tell_senders(u, EVENTS_OUT);
+		dgram_set_peer(u, NULL);
+		peer = NULL;
+	} else if (peer) {
 		mutex_lock(&peer->lock);
 		/* It sent what we never read, or was never accepted. */
 		if ((unread || u->embryo) && !peer->closed)
@@ -152,13 +208,6 @@ static void unix_release(struct socket *s)
 
 		list_del(&f->link);
 		unix_files_free(f);
-	}
-	while (former) {
-		struct unix_former *next = former->next;
-
-		unix_put(former->sock);
-		kfree(former);
-		former = next;
 	}
 	if (peer)
 		unix_put(peer);
@@ -216,13 +265,12 @@ struct unix_row *unix_rows(unsigned *n)
 
 /* --- connections ------------------------------------------------------------------------------------ */
 
-/* Makes a's rx side ready to receive from `peer` and holds the peer. lock of a held or a still private. */
+/* Makes a's rx side ready to receive from `peer` and holds the peer; not for datagrams. lock of a held or a still private. */
 static void unix_link(struct unix_sock *a, struct unix_sock *peer, struct socket_ucred cred)
 {
 	unix_get(peer);
 	a->peer_cred = cred;
-	if (!unix_is_dgram(a))
-		a->state = UNIX_CONNECTED;
+	a->state = UNIX_CONNECTED;
 	atomic_store_explicit(&a->peer, peer, memory_order_release);
 }
 
@@ -235,6 +283,11 @@ static int unix_pair(struct socket *sa, struct socket *sb)
 {
 	struct unix_sock *a = unix_of(sa), *b = unix_of(sb);
 
+	if (unix_is_dgram(a)) {
+		dgram_set_peer(a, b);
+		dgram_set_peer(b, a);
+		return 0;
+	}
 	if (unix_ring(a) || unix_ring(b))
 		return -ENOMEM;
 	unix_link(a, b, unix_cred());
@@ -359,28 +412,9 @@ out:
 	return r;
 }
 
-/* Keeps a peer that is being replaced until u is released. lock held. -ENOMEM leaves the peer. */
-static int unix_peer_retire(struct unix_sock *u)
-{
-	struct unix_sock *old = unix_peer(u);
-	struct unix_former *f;
-
-	if (!old)
-		return 0;
-	f = kmalloc(sizeof(*f));
-	if (!f)
-		return -ENOMEM;
-	f->sock = old;
-	f->next = u->former;
-	u->former = f;
-	atomic_store_explicit(&u->peer, NULL, memory_order_release);
-	return 0;
-}
-
 static int unix_connect_dgram(struct unix_sock *u, const struct socket_addr *addr)
 {
 	struct unix_sock *peer = NULL, *other;
-	int r;
 
 	if (addr->family != AF_UNSPEC) {
 		peer = unix_name_find(addr, u->base.type);
@@ -392,14 +426,10 @@ static int unix_connect_dgram(struct unix_sock *u, const struct socket_addr *add
 			return -EPERM;
 		}
 	}
-	mutex_lock(&u->lock);
-	r = unix_peer_retire(u);
-	if (!r && peer)
-		unix_link(u, peer, unix_cred());
-	mutex_unlock(&u->lock);
+	dgram_set_peer(u, peer);
 	if (peer)
 		unix_put(peer);
-	return r;
+	return 0;
 }
 
 static int unix_connect(struct socket *s, const struct socket_addr *addr, int flags)
@@ -482,22 +512,24 @@ static int unix_shutdown(struct socket *s, int how)
 		mutex_unlock(&u->lock);
 	}
 	if (read)
-		unix_tell_peer(u, EVENTS_OUT | EPOLLHUP);
+		unix_tell_senders(u, EVENTS_OUT | EPOLLHUP);
 	return 0;
 }
 
 static int unix_getname(struct socket *s, struct socket_addr *addr, enum socket_whose whose)
 {
-	struct unix_sock *u = unix_of(s);
+	struct unix_sock *u = unix_of(s), *peer = NULL;
 
 	if (whose != SOCKET_OWN) {
-		u = unix_peer(u);
-		if (!u)
+		u = peer = unix_peer_get(u);
+		if (!peer)
 			return -ENOTCONN;
 	}
 	mutex_lock(&u->lock);
 	*addr = u->addr;
 	mutex_unlock(&u->lock);
+	if (peer)
+		unix_put(peer);
 	if (!addr->len) {
 		addr->family = AF_UNIX;
 		addr->len = sizeof(addr->family);
@@ -509,9 +541,7 @@ static int unix_getname(struct socket *s, struct socket_addr *addr, enum socket_
 
 static bool unix_has_room(const struct unix_sock *to)
 {
-	if (unix_is_stream(to))
-		return to->rx_closed || bytering_space(&to->ring) >= UNIX_ROOM;
-	return to->rx_closed || !messages_full(to, UNIX_RESERVE);
+	return to->rx_closed || (unix_is_stream(to) ? stream_has_room(to, UNIX_ROOM) : !messages_full(to));
 }
 
 static unsigned unix_poll(struct socket *s, struct poll_table *pt)
@@ -535,8 +565,6 @@ static unsigned unix_poll(struct socket *s, struct poll_table *pt)
 	mutex_unlock(&u->lock);
 	if (peer) {
 		mutex_lock(&peer->lock);
-		if (unix_is_dgram(u))
-			poll_attach(pt, &peer->room, &peer->lock);
 		room = unix_has_room(peer);
 		if (!unix_is_dgram(u))
 			tx_closed = peer->rx_closed;
@@ -582,7 +610,8 @@ static int unix_setopt(struct socket *s, int level, int name, const void *value,
 
 static long unix_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 {
-	struct unix_sock *u = unix_of(s);
+	struct unix_sock *u = unix_of(s), *peer = NULL;
+	struct unix_msg *msg;
 	int n = 0;
 
 	if (cmd != FIONREAD && cmd != TIOCOUTQ)
@@ -590,16 +619,20 @@ static long unix_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 	if (u->state == UNIX_LISTENING)
 		return -EINVAL;
 	if (cmd == TIOCOUTQ) {
-		u = unix_peer(u);
-		if (!u)
+		u = peer = unix_peer_get(u);
+		if (!peer)
 			return put_user(arg, n);
 	}
 	mutex_lock(&u->lock);
-	if (!unix_is_dgram(u))
-		n = bytering_used(&u->ring) + u->queued;
-	else if (!list_empty(&u->messages))
-		n = list_first(&u->messages, struct unix_msg, link)->len;
+	n = bytering_used(&u->ring);
+	list_for_each(msg, &u->messages, link) {
+		n += msg->len;
+		if (unix_is_dgram(u))
+			break;
+	}
 	mutex_unlock(&u->lock);
+	if (peer)
+		unix_put(peer);
 	return put_user(arg, n);
 }
 

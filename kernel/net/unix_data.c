@@ -66,7 +66,7 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 			r = -EPIPE;
 			break;
 		}
-		if (bytering_space(&peer->ring)) {
+		if (stream_has_room(peer, 1)) {
 			uint64_t start = peer->ring.head;
 
 			r = ring_fill(&peer->ring, m);
@@ -76,6 +76,7 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 				files->start = start;
 				files->end = start + r;
 				list_push_back(&peer->marks, &files->link);
+				peer->nmarks++;
 				files = NULL;
 			}
 			done += r;
@@ -89,12 +90,12 @@ static ssize_t unix_send_stream(struct unix_sock *u, struct socket_msg *m, int f
 			break;
 		}
 		r = waitq_wait(&peer->room, &peer->lock, deadline, true);
-		if (r && !peer->rx_closed && !bytering_space(&peer->ring)) {
+		if (r && !peer->rx_closed && !stream_has_room(peer, 1)) {
 			r = socket_interrupted(r, deadline);
 			break;
 		}
 	}
-	if (bytering_space(&peer->ring) >= UNIX_ROOM)
+	if (stream_has_room(peer, UNIX_ROOM))
 		waitq_wake(&peer->room, 1, 0);
 	mutex_unlock(&peer->lock);
 	unix_files_free(files);
@@ -148,6 +149,12 @@ static struct unix_msg *message_new(struct unix_sock *u, struct socket_msg *m)
 	return msg;
 }
 
+/* Taken before its files are. */
+static size_t message_cost(const struct unix_msg *msg)
+{
+	return msg->len + UNIX_RESERVE + (msg->files ? msg->files->n * sizeof(msg->files->files[0]) : 0);
+}
+
 /* What keeps u from sending to `to` for good: 0 or -errno. to->lock held. */
 static int message_refused(struct unix_sock *u, struct unix_sock *to)
 {
@@ -176,9 +183,9 @@ static ssize_t message_deliver(struct unix_sock *u, struct unix_sock *to, struct
 		r = message_refused(u, to);
 		if (r)
 			break;
-		if (!messages_full(to, len)) {
+		if (!messages_full(to)) {
 			list_push_back(&to->messages, &msg->link);
-			to->queued += len;
+			to->queued += message_cost(msg);
 			msg = NULL;
 			waitq_wake(&to->readers, 1, EVENTS_IN);
 			break;
@@ -187,7 +194,7 @@ static ssize_t message_deliver(struct unix_sock *u, struct unix_sock *to, struct
 		if (deadline == 0)
 			break;
 		r = waitq_wait(&to->room, &to->lock, deadline, true);
-		if (r && !message_refused(u, to) && messages_full(to, len)) {
+		if (r && !message_refused(u, to) && messages_full(to)) {
 			r = socket_interrupted(r, deadline);
 			break;
 		}
@@ -298,8 +305,11 @@ static ssize_t ring_drain(struct bytering *ring, struct socket_msg *m, size_t li
 	return done;
 }
 
-/* Nothing to read: waits until there may be. 0 to look again, 1 at the end, or -errno. lock held. */
-static int stream_wait(struct unix_sock *u, uint64_t deadline)
+/*
+ * Nothing to read: waits until there may be. A sender that polls is told of the room made so far first, since what is awaited may be its.
+ * 0 to look again, 1 at the end, or -errno. lock held, and released in between.
+ */
+static int stream_wait(struct unix_sock *u, uint64_t deadline, bool *made_room)
 {
 	int r = socket_take_error(&u->base);
 
@@ -309,6 +319,13 @@ static int stream_wait(struct unix_sock *u, uint64_t deadline)
 		return 1;
 	if (deadline == 0)
 		return -EAGAIN;
+	if (*made_room) {
+		mutex_unlock(&u->lock);
+		unix_tell_senders(u, EVENTS_OUT);
+		mutex_lock(&u->lock);
+		*made_room = false;
+		return 0;
+	}
 	r = waitq_wait(&u->readers, &u->lock, deadline, true);
 	if (r && !bytering_used(&u->ring))
 		return socket_interrupted(r, deadline);
@@ -331,6 +348,7 @@ static ssize_t stream_take(struct unix_sock *u, struct socket_msg *m, bool peek,
 		files_give(f, m, peek);
 		if (!peek) {
 			list_del(&f->link);
+			u->nmarks--;
 			*files = f;
 		}
 	}
@@ -351,11 +369,11 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 		return -EINVAL;
 	}
 	while (done < want && !files) {
-		bool had_room = bytering_space(&u->ring) >= UNIX_ROOM;
+		bool had_room = stream_has_room(u, UNIX_ROOM);
 
 		if (!bytering_used(&u->ring)) {
 			r = done && atomic_load_explicit(&u->base.error, memory_order_relaxed) ?
-				    1 : stream_wait(u, deadline);
+				    1 : stream_wait(u, deadline, &made_room);
 			if (r)
 				break;
 			continue;
@@ -366,7 +384,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 		done += r;
 		if (peek)
 			break;
-		if (bytering_space(&u->ring) >= UNIX_ROOM) {
+		if (stream_has_room(u, UNIX_ROOM)) {
 			waitq_wake(&u->room, 1, 0);
 			made_room |= !had_room;
 		}
@@ -377,7 +395,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 	mutex_unlock(&u->lock);
 	unix_files_free(files); /* those that were not wanted */
 	if (made_room)
-		unix_tell_peer(u, EVENTS_OUT);
+		unix_tell_senders(u, EVENTS_OUT);
 	if (done || r == 1)
 		return done;
 	return r;
@@ -408,7 +426,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	uint64_t deadline = socket_deadline(u->base.recv_timeout_ns, flags);
 	bool peek = flags & MSG_PEEK, made_room = false;
 	struct unix_msg *msg;
-	size_t n;
+	size_t n, cost;
 	int r;
 
 	mutex_lock(&u->lock);
@@ -421,6 +439,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 		mutex_unlock(&u->lock);
 		return msg ? PTR_ERR(msg) : 0;
 	}
+	cost = message_cost(msg);
 	n = MIN(msg->len, m->len);
 	r = socket_msg_put(m, msg->data, n);
 	if (n < msg->len)
@@ -435,11 +454,12 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	if (peek) {
 		msg = NULL;
 	} else {
-		made_room = messages_full(u, UNIX_RESERVE);
+		made_room = messages_full(u);
 		list_del(&msg->link);
-		u->queued -= msg->len;
-		made_room &= !messages_full(u, UNIX_RESERVE);
-		waitq_wake_all(&u->room, made_room ? EVENTS_OUT : 0);
+		u->queued -= cost;
+		made_room &= !messages_full(u);
+		if (made_room)
+			waitq_wake_all(&u->room, 0);
 		if (!list_empty(&u->messages))
 			waitq_wake(&u->readers, 1, 0);
 	}
@@ -447,7 +467,7 @@ static ssize_t unix_receive_message(struct unix_sock *u, struct socket_msg *m, i
 	if (msg)
 		unix_msg_free(msg);
 	if (made_room)
-		unix_tell_peer(u, EVENTS_OUT);
+		unix_tell_senders(u, EVENTS_OUT);
 	return r ? r : (ssize_t)n;
 }
 

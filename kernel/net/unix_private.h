@@ -12,8 +12,9 @@
 #define UNIX_PATH_OFFSET 2      /* of sun_path in struct sockaddr_un */
 #define UNIX_RING_PAGES 64
 #define UNIX_ROOM 4096u         /* space from which on a stream counts as writable */
-#define UNIX_MESSAGE_MAX 212992 /* bytes of one datagram, and of all that wait for one receiver */
-#define UNIX_RESERVE 53248      /* what must fit for a datagram socket to count as writable */
+#define UNIX_MESSAGE_MAX 212992 /* bytes of one datagram; no more come to a receiver with that many */
+#define UNIX_RESERVE 768        /* what a message counts besides its bytes: Linux's truesize of an empty one */
+#define UNIX_MARKS_MAX 278      /* a stream takes no more with so many: Linux's default, too */
 
 #define EVENTS_IN (EPOLLIN | EPOLLRDNORM | EPOLLRDBAND)
 #define EVENTS_OUT (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)
@@ -21,11 +22,6 @@
 struct dentry;
 
 enum unix_state { UNIX_NEW, UNIX_CONNECTING, UNIX_CONNECTED, UNIX_LISTENING };
-
-struct unix_former {
-	struct unix_former *next;
-	struct unix_sock *sock;
-};
 
 struct unix_sock {
 	struct socket base;
@@ -36,14 +32,16 @@ struct unix_sock {
 	bool rx_closed;          /* nothing more comes in */
 	bool tx_closed;          /* datagram: shut down for sending */
 	bool embryo;             /* connected, not accepted yet */
-	struct waitq readers;    /* wait for content, or for connections */
-	struct waitq room;       /* senders to this socket that wait for space; connects to a listener */
+	struct waitq readers;    /* wait for content, or for connections; all pollers, whatever for */
+	struct waitq room;       /* threads that wait for space to send to this socket, or connect to a listener */
 	struct bytering ring;    /* stream: what was sent to us */
 	struct list marks;       /* stream: descriptors in it, struct unix_files */
+	unsigned nmarks;
 	struct list messages;    /* others: struct unix_msg */
-	size_t queued;           /* their bytes */
+	size_t queued;           /* what they cost, message_cost() */
 	struct unix_sock *_Atomic peer; /* referenced; fixed once connected, except for datagrams */
-	struct unix_former *former;     /* earlier peers of a datagram socket */
+	struct list senders;     /* datagram: the sockets whose peer this is; senders_lock */
+	struct list sender_link; /* datagram: in the peer's list; senders_lock */
 	struct socket_ucred peer_cred;
 	struct list pending;     /* listener: connected children, each with its first reference */
 	struct list pending_link;
@@ -82,15 +80,18 @@ static inline struct unix_sock *unix_peer(struct unix_sock *u)
 	return atomic_load_explicit(&u->peer, memory_order_acquire);
 }
 
-/* Nothing of len bytes fits any more. lock held. */
-static inline bool messages_full(const struct unix_sock *u, size_t len)
+/* Does u take no message, whatever its length? One rule for send and poll. lock held. */
+static inline bool messages_full(const struct unix_sock *u) { return u->queued >= UNIX_MESSAGE_MAX; }
+
+/* Does a stream take that many bytes more? lock held. */
+static inline bool stream_has_room(const struct unix_sock *u, size_t bytes)
 {
-	return !list_empty(&u->messages) && u->queued + len > UNIX_MESSAGE_MAX;
+	return bytering_space(&u->ring) >= bytes && u->nmarks < UNIX_MARKS_MAX;
 }
 
 struct socket_ucred unix_cred(void);
-/* Tells those who poll the other end of a connection; no lock held. */
-void unix_tell_peer(struct unix_sock *u, unsigned events);
+/* Tells those who poll to send to u: at the other end of the connection, or at any datagram socket that is connected to u. No lock held. */
+void unix_tell_senders(struct unix_sock *u, unsigned events);
 
 void unix_get(struct unix_sock *u);
 void unix_put(struct unix_sock *u);

@@ -304,6 +304,63 @@ static void datagrams_change_peers(void)
 	CHECK_EQ(io_blocks, blocks);
 }
 
+static const char *const receivers[] = { "\1\0\0d", "\1\0\0e" };
+static _Atomic bool load_ends;
+
+/* Is there and gone, in turns; takes what comes meanwhile. */
+static void fickle_receiver(void *arg)
+{
+	char buf[100];
+
+	while (!load_ends) {
+		int s = sys_socket(1, SOCK_DGRAM | NONBLOCK, 0);
+
+		CHECK_EQ(sys_bind(s, U(arg), 4), 0);
+		for (int i = 0; i < 300; i++)
+			while (io_read(s, buf, sizeof(buf)) >= 0)
+				;
+		io_close(s);
+	}
+}
+
+/* Turns from one receiver to the other while it is watched for room. */
+static void fickle_sender(void *arg)
+{
+	struct epoll_event e = { .events = EPOLLOUT | EPOLLET };
+	int s = sys_socket(1, SOCK_DGRAM | NONBLOCK, 0), ep = sys_epoll_create1(0);
+	char peer[130];
+	int len;
+
+	CHECK_EQ(sys_epoll_ctl(ep, EPOLL_CTL_ADD, s, U(&e)), 0);
+	for (int i = 0; i < 3000; i++) {
+		sys_connect(s, U(receivers[i & 1]), 4);
+		while (io_write(s, "", 1) == 1)
+			;
+		len = sizeof(peer);
+		sys_getpeername(s, U(peer), U(&len));
+		CHECK(sys_epoll_wait(ep, U(&e), 1, 0) >= 0);
+	}
+	io_close(s);
+	io_close(ep);
+}
+
+static void peers_change_under_load(void)
+{
+	struct io_thread *s[3], *r[2];
+
+	blocks = io_blocks;
+	for (int i = 0; i < 2; i++)
+		r[i] = io_thread(fickle_receiver, (void *)receivers[i]);
+	for (int i = 0; i < 3; i++)
+		s[i] = io_thread(fickle_sender, NULL);
+	for (int i = 0; i < 3; i++)
+		io_join(s[i]);
+	load_ends = true;
+	for (int i = 0; i < 2; i++)
+		io_join(r[i]);
+	CHECK_EQ(io_blocks, blocks);
+}
+
 int main(void)
 {
 	io_init();
@@ -313,5 +370,6 @@ int main(void)
 	RUN(descriptors_do_not_leak);
 	RUN(every_allocation_may_fail);
 	RUN(datagrams_change_peers);
+	RUN(peers_change_under_load);
 	return 0;
 }
