@@ -591,7 +591,8 @@ static bool is_beyond(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const 
 {
 	uint32_t from = lwip_ntohl(h->seqno), len = p->tot_len - MIN((unsigned)TCPH_HDRLEN_BYTES(h), (unsigned)p->tot_len);
 
-	if (pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2 || TCP_SEQ_LEQ(from, pcb->rcv_nxt))
+	/* A reset out there is nobody's, and is not answered (RFC 5961, section 3.2). */
+	if (pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2 || TCPH_FLAGS(h) & TCP_RST || TCP_SEQ_LEQ(from, pcb->rcv_nxt))
 		return false;
 	return TCP_SEQ_GT(from + len + !!(TCPH_FLAGS(h) & TCP_FIN), pcb->rcv_nxt + pcb->rcv_wnd);
 }
