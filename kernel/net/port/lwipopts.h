@@ -32,7 +32,8 @@ void net_heap_free(void *p);
 #define MEM_ALIGNMENT 8
 /* Frames are received into pages of the driver (custom pbufs); lwIP's own pool is used by nothing big. */
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
-#define LWIP_PBUF_REF_T u16_t
+/* A datagram to a group is referenced by every socket on its port, which may be more than 65,535. */
+#define LWIP_PBUF_REF_T u32_t
 /* Segments point into what a socket holds, which is freed when its connection is reset, whoever else has them: what waits for a neighbour's
  * address is a copy. */
 #define PBUF_NEEDS_COPY(p) (((p)->type_internal & PBUF_TYPE_ALLOC_SRC_MASK) == PBUF_TYPE_ALLOC_SRC_MASK_STD_MEMP_PBUF)
