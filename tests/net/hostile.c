@@ -402,6 +402,7 @@ static const struct attack attacks[] = {
 	{ "resets", talk_step, TALK_RESETS },
 	{ "zero-windows", talk_step, TALK_ZERO_WINDOW },
 	{ "segments", talk_step, TALK_SEGMENTS },
+	{ "holes", talk_step, TALK_HOLES },
 	{ "headers", headers, 0 },
 	{ "mutations", mutations, 0 },
 	{ "fragments", fragments, 0 },

@@ -5,6 +5,7 @@
  *   resets        a reset in every state that the guest's side goes through, with right and wrong numbers
  *   zero windows  a request for much, with no room for the answer; sometimes a little
  *   segments      bytes for the service in pieces from one byte on, out of order, overlapping, repeated: it must find their digest right
+ *   holes         single bytes of which none has its neighbours, in a window of 64 KiB
  */
 #include "hostile_private.h"
 
@@ -18,6 +19,8 @@
 #define DATA_BYTES 3000
 #define STREAM_BYTES (REQUEST_BYTES + DATA_BYTES + DIGEST_BYTES)
 #define AHEAD 2000
+#define WINDOW_BYTES 65000
+#define HOLES_AT_ONCE 16
 
 struct talk {
 	enum { FREE, SYN_SENT, OPEN, ENDED } state;
@@ -73,7 +76,7 @@ void talk_begin(enum talk_kind k)
 void talk_end(void)
 {
 	/* Those who kept the service waiting go in the end, so that it is seen what it had kept for them. */
-	for (struct talk *t = talks; t < talks + TALKS && kind == TALK_ZERO_WINDOW; t++)
+	for (struct talk *t = talks; t < talks + TALKS && (kind == TALK_ZERO_WINDOW || kind == TALK_HOLES); t++)
 		if (t->state == OPEN)
 			say(t, t->acked, FLAG_RST, 0, NULL, 0);
 	kind = 0;
@@ -185,6 +188,12 @@ static void zero_window_step(struct talk *t)
 	end(t);
 }
 
+static void holes_step(struct talk *t)
+{
+	for (unsigned i = 0; i < HOLES_AT_ONCE; i++)
+		say(t, 1 + 2 * (t->steps++ % (WINDOW_BYTES / 2)), FLAG_ACK, 8192, (const uint8_t *)"x", 1);
+}
+
 /* --- steps ------------------------------------------------------------------------------------------------------------------- */
 
 void talk_step(void)
@@ -204,6 +213,8 @@ void talk_step(void)
 		reset_step(t);
 	else if (kind == TALK_ZERO_WINDOW)
 		zero_window_step(t);
+	else if (kind == TALK_HOLES)
+		holes_step(t);
 }
 
 static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
@@ -218,7 +229,7 @@ static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
 			t->theirs = seq + 1;
 			t->state = OPEN;
 			t->steps = 0;
-			if (kind == TALK_SEGMENTS)
+			if (kind == TALK_SEGMENTS || kind == TALK_HOLES)
 				say(t, 0, FLAG_ACK, 8192, NULL, 0);
 		}
 		return;
