@@ -38,6 +38,8 @@
 #define TIMER_SLACK_NS 2000000 /* a deadline that is earlier by less than this is none */
 #define STATS_LOOK_EVERY (1 << 20) /* takes of the core lock; in one far fewer than 4,096 things of a kind are counted */
 #define MEMORY_SHARE 8 /* part of memory that the network may keep */
+#define OOSEQ_BUFFERS 512 /* out of order, of a connection: its window in segments of 1 KiB */
+#define OOSEQ_BUFFERS_SHORT 16
 
 static struct mutex core_lock = MUTEX_INIT("network core");
 static _Atomic bool core_lock_woken; /* mutex_unlock_open() */
@@ -228,6 +230,8 @@ uint64_t net_memory_limit(void) { return memory_limit; }
 bool net_memory_short(void) { return net_memory_kept() > memory_limit; }
 bool net_memory_tight(void) { return net_memory_kept() > memory_limit + memory_limit / 2; }
 bool net_memory_exhausted(void) { return net_memory_kept() > 2 * memory_limit; }
+
+unsigned net_ooseq_limit(void) { return net_memory_short() ? OOSEQ_BUFFERS_SHORT : OOSEQ_BUFFERS; }
 
 /* --- what lwIP asks for ------------------------------------------------------------------------------------- */
 

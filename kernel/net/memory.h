@@ -19,7 +19,7 @@ uint64_t net_memory_kept(void);
 uint64_t net_memory_limit(void);
 /* May more be kept? Above the limit (a part of the machine's memory) windows do not open and connections are not taken. */
 bool net_memory_short(void);
-/* Half as much again: bytes are dropped for connections that have others to read first. */
+/* Half as much again: bytes are dropped for connections that have others to read first, or that miss some before them. */
 bool net_memory_tight(void);
 /* Twice as much: frames are dropped. */
 bool net_memory_exhausted(void);

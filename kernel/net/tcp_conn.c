@@ -608,12 +608,13 @@ static void challenge(struct tcp_conn *c)
 	tcp_send_empty_ack(c->pcb);
 }
 
-/* While memory is tight, who has bytes to read gets no more: the peer keeps them, and sends them again. */
+/* While memory is tight, who has bytes to read gets no more, and nobody what must wait for others: the peer keeps them, and sends them again. */
 static bool can_wait(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p)
 {
 	const struct tcp_sock *t = tcp_sock_of(pcb);
 
-	return t && p->tot_len > TCPH_HDRLEN_BYTES(h) && net_memory_tight() && t->rx_bytes;
+	return t && p->tot_len > TCPH_HDRLEN_BYTES(h) && net_memory_tight() &&
+	       (t->rx_bytes || TCP_SEQ_GT(lwip_ntohl(h->seqno), pcb->rcv_nxt));
 }
 
 /* For lwIP's search there is one listener. */

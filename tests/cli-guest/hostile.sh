@@ -16,11 +16,19 @@ relay_say hostile off
 peer alive "$link_local" 20 > /dev/null
 before=$(peer memory 10.9.0.2)
 for attack in $(build/test/net/relay attacks); do
+	share=""
+	if [ $attack = holes ]; then
+		peer share 10.9.0.2 6000 > "$T/share" &
+		share=$!
+		sleep 0.3
+	fi
 	relay_say hostile "$attack" "$rate"
 	case $attack in
 	*6*) address=$link_local ;;
 	*) address=10.9.0.2 ;;
 	esac
+	# The machine needs a while until it keeps too much.
+	[ $attack = holes ] && sleep 4
 	until=$((SECONDS + seconds)) alive="" slowest=0
 	while
 		alive=$(peer alive "$address" 20)
@@ -35,7 +43,12 @@ for attack in $(build/test/net/relay attacks); do
 	else
 		not_ok "serves-during-$attack" "of 20 and slowest in ms: $alive $slowest"
 	fi
-	[ -z "${HOSTILE_SECONDS:-}" ] || echo "$attack: slowest answer $slowest ms"
+	if [ -n "$share" ]; then
+		wait $share
+		share=$(cat "$T/share")
+		if [ "${share:-1000}" -gt 20 ] && [ "$share" -lt 150 ]; then ok "$attack-are-bounded"; else not_ok "$attack-are-bounded" "$share % of the limit"; fi
+	fi
+	[ -z "${HOSTILE_SECONDS:-}" ] || echo "$attack: the network kept ${share:-?} % of its limit, slowest answer $slowest ms"
 	relay_say hostile off
 done
 relay_say stats

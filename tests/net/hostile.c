@@ -422,6 +422,7 @@ static const struct attack attacks[] = {
 	{ "small-mss", talk_step, TALK_SMALL_MSS },
 	{ "beyond-the-window", talk_step, TALK_BEYOND },
 	{ "martians", martians, 0 },
+	{ "holes", talk_step, TALK_HOLES },
 	{ "headers", headers, 0 },
 	{ "mutations", mutations, 0 },
 	{ "fragments", fragments, 0 },

@@ -9,7 +9,7 @@
 
 #define SERVICE_PORT 7000 /* tests/net/peer.c */
 
-enum talk_kind { TALK_SILENT = 1, TALK_RESETS, TALK_ZERO_WINDOW, TALK_SEGMENTS, TALK_SMALL_MSS, TALK_BEYOND };
+enum talk_kind { TALK_SILENT = 1, TALK_RESETS, TALK_ZERO_WINDOW, TALK_SEGMENTS, TALK_HOLES, TALK_SMALL_MSS, TALK_BEYOND };
 
 struct attack {
 	const char *name;

@@ -6,10 +6,11 @@
  * echo ADDR BYTES              a datagram there and back, asked again when nothing comes; prints "same TRIES"
  * alive ADDR COUNT             short exchanges on a connection each; prints "COUNT MILLISECONDS" of those that succeeded and of the slowest
  * memory ADDR                  prints how many KiB of memory are available there
+ * share ADDR MILLISECONDS      prints how many per cent of the memory that the network may keep it keeps there, at most in that time
  * quit ADDR
  *
  * Protocol: a request is a line of REQUEST_BYTES: verb, number of bytes, seed. put: the bytes and their digest follow, "y" or "n" comes back.
- * get: they come back. memory: a number comes back.
+ * get: they come back. memory, share: a number comes back.
  * Errors: one line, and status 1. Nothing waits longer than IDLE_SECONDS for the other side.
  */
 #include <errno.h>
@@ -134,17 +135,38 @@ static void timeouts_set(int fd)
 
 /* --- the side that serves -------------------------------------------------------------------------------------------- */
 
-static long memory_available(void)
+/* The numbers of the line of that form; false: there is none. */
+static bool line_find(const char *file, const char *form, long *a, long *b)
 {
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128];
-	long kb = -1;
+	FILE *f = fopen(file, "r");
+	bool found = false;
+	char line[256];
 
-	while (f && kb < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "MemAvailable: %ld", &kb);
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, form, a, b) > 0;
 	if (f)
 		fclose(f);
-	return kb;
+	return found;
+}
+
+static long memory_available(void)
+{
+	long kb, none;
+
+	return line_find("/proc/meminfo", "MemAvailable: %ld", &kb, &none) ? kb : -1;
+}
+
+static long network_share(double seconds)
+{
+	double until = now() + seconds;
+	long limit, kept, most = -1;
+
+	do {
+		if (line_find("/proc/ibrik/net", "memory limit=%ld kept=%ld", &limit, &kept) && kept * 100 / limit > most)
+			most = kept * 100 / limit;
+		usleep(20000);
+	} while (now() < until);
+	return most;
 }
 
 static void *conversation(void *arg)
@@ -156,12 +178,14 @@ static void *conversation(void *arg)
 	bool same;
 
 	if (read_all(fd, text, REQUEST_BYTES) && sscanf(text, "%c %llu %x", &verb, &n, &seed) == 3) {
+		long number = verb == 'm' ? memory_available() : verb == 's' ? network_share((double)n / 1000) : 0;
+
 		if (verb == 'p' && bytes_receive(fd, n, &same))
 			write_all(fd, same ? "y" : "n", 1);
 		else if (verb == 'g')
 			bytes_send(fd, n, seed);
-		else if (verb == 'm')
-			write_all(fd, text, (size_t)snprintf(text, sizeof(text), "%ld\n", memory_available()));
+		else if (verb == 'm' || verb == 's')
+			write_all(fd, text, (size_t)snprintf(text, sizeof(text), "%ld\n", number));
 		else if (verb == 'q')
 			exit(0);
 	}
@@ -350,14 +374,14 @@ int main(int argc, char **argv)
 		return echoed(host, strtoul(argv[3], NULL, 10));
 	if (argc == 4 && !strcmp(what, "alive"))
 		return alive(host, (unsigned)strtoul(argv[3], NULL, 10));
-	if (argc == 3 && (!strcmp(what, "memory") || !strcmp(what, "quit"))) {
-		fd = asked(host, *what, 0, 0);
+	if ((argc == 3 && (!strcmp(what, "memory") || !strcmp(what, "quit"))) || (argc == 4 && !strcmp(what, "share"))) {
+		fd = asked(host, *what, argc > 3 ? strtoull(argv[3], NULL, 10) : 0, 0);
 		if (fd < 0)
 			return failed("connect");
-		if (*what == 'm' && recv(fd, text, sizeof(text) - 1, MSG_WAITALL) > 0)
+		if (*what != 'q' && recv(fd, text, sizeof(text) - 1, MSG_WAITALL) > 0)
 			fputs(text, stdout);
 		return 0;
 	}
-	fprintf(stderr, "usage: peer serve | put|get ADDR BYTES SEED | echo ADDR BYTES | alive ADDR COUNT | memory|quit ADDR\n");
+	fprintf(stderr, "usage: peer serve | put|get ADDR BYTES SEED | echo ADDR BYTES | alive ADDR COUNT | memory|quit ADDR | share ADDR MILLISECONDS\n");
 	return 2;
 }

@@ -7,6 +7,7 @@
  *   segments      bytes for the service in pieces from one byte on, out of order, overlapping, repeated: it must find their digest right
  *   small mss     a request for much, and then that no segment be longer than a hundred bytes; or eight, from the beginning
  *   beyond        for a service that does not read: a segment that begins within the window and ends behind it, then all that lies before
+ *   holes         single bytes of which none has its neighbours, in a window of 64 KiB
  */
 #include "hostile_private.h"
 
@@ -25,6 +26,7 @@
 #define WINDOW 65535     /* of who was told nothing of window scaling */
 #define BEYOND_AT (WINDOW - 535)
 #define BURST 12
+#define HOLES_AT_ONCE 16
 
 struct talk {
 	enum { FREE, SYN_SENT, OPEN, ENDED } state;
@@ -87,7 +89,7 @@ void talk_begin(enum talk_kind k)
 void talk_end(void)
 {
 	/* Those who kept the service waiting go in the end, so that it is seen what it had kept for them. */
-	for (struct talk *t = talks; t < talks + TALKS && (kind == TALK_ZERO_WINDOW || kind == TALK_BEYOND || kind == TALK_SMALL_MSS); t++)
+	for (struct talk *t = talks; t < talks + TALKS && (kind == TALK_ZERO_WINDOW || kind == TALK_HOLES || kind == TALK_BEYOND || kind == TALK_SMALL_MSS); t++)
 		if (t->state == OPEN)
 			say(t, t->acked, FLAG_RST, 0, NULL, 0);
 	kind = 0;
@@ -203,6 +205,12 @@ static void zero_window_step(struct talk *t)
 	end(t);
 }
 
+static void holes_step(struct talk *t)
+{
+	for (unsigned i = 0; i < HOLES_AT_ONCE; i++)
+		say(t, 1 + 2 * (t->steps++ % (WINDOW / 2)), FLAG_ACK, 8192, (const uint8_t *)"x", 1);
+}
+
 static void small_mss_step(struct talk *t)
 {
 	static const uint8_t request[] = "g 000000300000 00000001\n", hundred[MSS_BYTES] = { 2, 4, 0, 100 };
@@ -264,6 +272,8 @@ void talk_step(void)
 		small_mss_step(t);
 	else if (kind == TALK_BEYOND)
 		beyond_step(t);
+	else if (kind == TALK_HOLES)
+		holes_step(t);
 }
 
 static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
@@ -278,7 +288,7 @@ static void segment_came(struct talk *t, const uint8_t *p, size_t bytes)
 			t->theirs = seq + 1;
 			t->state = OPEN;
 			t->steps = 0;
-			if (kind == TALK_SEGMENTS)
+			if (kind == TALK_SEGMENTS || kind == TALK_HOLES)
 				say(t, 0, FLAG_ACK, 8192, NULL, 0);
 		}
 		return;

@@ -121,6 +121,9 @@ void net_heap_free(void *p);
 #define TCP_OVERSIZE 1460
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_BYTES (512 * 1024)
+/* A segment of one byte keeps a buffer of the driver, too, and each that comes is looked for among the others. */
+unsigned net_ooseq_limit(void);
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) ((u16_t)net_ooseq_limit())
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
 #define LWIP_TCP_TIMESTAMPS 1
