@@ -20,7 +20,8 @@
  * and goes on working is left alone for the first RUN_AT_LEAST_NS of its slice.
  * Shares of different CPUs are evened out by balance.c.
  * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
- * asks the busiest one (pull_request), which answers by pushing (idle.c).
+ * asks the busiest one (pull_request), which answers by pushing (idle.c). The two can miss each other, and the busiest may have nothing
+ * that others may run, so a CPU with waiting threads looks for idle ones again whenever it compares shares.
  *
  * The hardware timer is armed for the earlier of the first sleeper's deadline and, if somebody waits, the
  * end of the slice: there is no tick. CPUs that run the application are interrupted at least once in
@@ -40,6 +41,8 @@
 #define UNASKED_WAKES 64
 /* So many brief runs in a row tell what the next will be. */
 #define BRIEF_RUNS 3
+/* So many waiting threads that no idle CPU may run are passed over in search of one that can go. */
+#define SHARE_TRIES 4
 
 unsigned online_cpus = 1;
 
@@ -512,22 +515,41 @@ void sched_preempt(void)
 	}
 }
 
-/* Shares a waiting thread with an idle CPU that asked. */
-static void answer_pull(struct cpu *c)
+/* The idle CPUs to which nobody has given a thread yet. */
+static uint64_t unclaimed_cpus(void)
 {
-	if (!atomic_exchange(&c->pull_request, false))
-		return;
-	struct heap_node *n = heap_first(&c->runq);
-	if (!n)
-		return;
-	struct thread *t = container_of(n, struct thread, run_node);
-	struct cpu *to = idle_cpu_for(t, c);
-	if (!to)
-		return;
-	heap_pop(&c->runq);
-	t->on_runq = false;
-	nr_running_add(c, -1);
-	hand_over(t, to);
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < online_cpus; i++) {
+		struct cpu *c = cpus[i];
+		if (c->online && atomic_load(&c->idle_state) != CPU_BUSY && atomic_load(&c->nr_running) == 0 && !atomic_load(&c->inbox))
+			mask |= 1ull << i;
+	}
+	return mask;
+}
+
+unsigned runq_share(struct cpu *c, unsigned mine)
+{
+	uint64_t idle = mine > 1 && heap_first(&c->runq) ? unclaimed_cpus() & ~(1ull << c->id) : 0;
+	struct thread *stay[SHARE_TRIES], *t;
+	unsigned n = 0, given = 0;
+
+	while (idle && given + 1 < mine && n < SHARE_TRIES && (t = runq_pop(c))) {
+		uint64_t may = idle & atomic_load_explicit(&t->affinity, memory_order_relaxed);
+
+		if (!may) {
+			stay[n++] = t;
+			continue;
+		}
+		struct cpu *to = cpus[__builtin_ctzll(may)];
+		idle &= ~(1ull << to->id);
+		given++;
+		nr_running_add(c, -1);
+		hand_over(t, to);
+	}
+	while (n)
+		runq_insert(c, stay[--n]);
+	return given;
 }
 
 void sched_timer_tick(void)
@@ -570,7 +592,8 @@ void sched_ipi(void)
 		account(c, clock_monotonic_ns());
 		sched_drain_inbox();
 	}
-	answer_pull(c);
+	if (atomic_exchange(&c->pull_request, false))
+		runq_share(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed));
 	if (!c->need_resched)
 		sched_program_timer(c);
 }

@@ -172,6 +172,149 @@ TEST_SLOW(one_busy_thread_more_than_cpus_gets_an_even_share, 40)
 	check_evenness(get_nprocs() + 1);
 }
 
+static void allow_cpus(pid_t tid, unsigned long mask) { CHECK_EQ(sys(SYS_sched_setaffinity, tid, sizeof(mask), &mask), 0); }
+
+/*
+ * A CPU does not stay idle while threads that it may run wait for another. On CPU 0 threads that may move wait with some that may not, every other CPU has one
+ * thread, and all of these sleep at once.
+ */
+#define MOVE_NS 100000000ll
+
+static struct {
+	int expected, cpus;
+	_Atomic int arrived;
+	_Atomic pid_t movers[16];
+	_Atomic int64_t left_at;
+	_Atomic int end;
+	long idle_ms; /* all CPUs together, before */
+} move;
+
+/* How long the first CPUs have been idle. */
+static long idle_ms(int cpus)
+{
+	char text[8192], name[16], *at;
+	long ticks = 0, idle;
+
+	CHECK(read_file("/proc/stat", text, sizeof(text)) > 0);
+	for (int i = 0; i < cpus; i++) {
+		snprintf(name, sizeof(name), "\ncpu%d ", i);
+		at = strstr(text, name);
+		CHECK(at && sscanf(at + strlen(name), "%*d %*d %*d %ld", &idle) == 1);
+		ticks += idle;
+	}
+	return ticks * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* Until the CPU is ours again after others had it: they wait now, and will for a while. */
+static void await_fresh_slice(void)
+{
+	int64_t before = now_ns(), end = before + 5000000000ll, now;
+
+	for (; (now = now_ns()) - before < 1000000 && now < end; before = now)
+		;
+}
+
+static void *move_leaver(void *arg)
+{
+	allow_cpus(0, 1ul << (long)arg);
+	move.arrived++;
+	while (!move.left_at)
+		;
+	while (!move.end)
+		sys(SYS_futex, &move.end, FUTEX_WAIT_PRIVATE, 0, NULL);
+	return NULL;
+}
+
+static void *move_stayer(void *arg)
+{
+	move.arrived++;
+	while (!move.end)
+		;
+	return arg;
+}
+
+static void *move_mover(void *arg)
+{
+	long me = (long)arg;
+
+	move.movers[me] = gettid();
+	move.arrived++;
+	if (me == 0) {
+		while (move.arrived < move.expected)
+			;
+		move.idle_ms = idle_ms(move.cpus);
+		await_fresh_slice();
+		for (int i = 0; move.movers[i]; i++)
+			allow_cpus(move.movers[i], (1ul << move.cpus) - 1);
+		move.left_at = now_ns();
+	}
+	while (!move.left_at)
+		;
+	while (now_ns() - move.left_at < MOVE_NS)
+		;
+	return NULL;
+}
+
+/* For how many milliseconds CPUs were idle. */
+static long move_once(int movers, int stayers)
+{
+	pthread_t threads[48];
+	int n = 0;
+	long idle;
+
+	memset(&move, 0, sizeof(move));
+	move.cpus = movers + stayers;
+	move.expected = move.cpus + move.cpus - 1;
+	for (long i = 0; i < movers; i++)
+		threads[n++] = thread_start(move_mover, (void *)i); /* inherit the mask */
+	for (long i = 0; i < stayers; i++)
+		threads[n++] = thread_start(move_stayer, NULL);
+	for (long i = 1; i < move.cpus; i++)
+		threads[n++] = thread_start(move_leaver, (void *)i);
+	for (int i = 0; i < movers; i++)
+		thread_join(threads[i], NULL);
+	/* The kernel may count a pause of a CPU when it ends. */
+	for (int i = move.cpus; i--;)
+		allow_cpus(0, 1ul << i);
+	idle = idle_ms(move.cpus) - move.idle_ms;
+	move.end = 1;
+	sys(SYS_futex, &move.end, FUTEX_WAKE_PRIVATE, INT_MAX);
+	for (int i = movers; i < n; i++)
+		thread_join(threads[i], NULL);
+	return idle;
+}
+
+/* Other work of a host disturbs, and Linux takes some 30 ms: three times of four will do. */
+static void check_moves(int movers, int stayers)
+{
+	int good = 0;
+	long idle = 0;
+
+	allow_cpus(0, 1);
+	for (int i = 0; i < 20 && good < 15; i++) {
+		idle = move_once(movers, stayers);
+		good += idle * 1000000 < MOVE_NS * 2 / 3;
+	}
+	CHECK_MSG(good == 15, "%d times of 20 a CPU was idle too long while a thread waited for another, at last %ld ms of %lld", 20 - good, idle, MOVE_NS / 1000000);
+}
+
+static int some_cpus(void)
+{
+	int n = get_nprocs();
+
+	if (n < 2)
+		SKIP("there is only one CPU");
+	return n > 8 ? 8 : n;
+}
+
+TEST_SLOW(idle_cpus_get_all_threads_that_wait_for_another, 40) { check_moves(some_cpus(), 0); }
+
+TEST_SLOW(an_idle_cpu_gets_a_waiting_thread_that_stands_behind_one_that_must_stay, 40)
+{
+	some_cpus();
+	check_moves(1, 1);
+}
+
 TEST(a_sleeper_wakes_while_every_cpu_is_busy)
 {
 	int n = get_nprocs() * 2;
