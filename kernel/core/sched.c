@@ -13,7 +13,8 @@
  * One that the application wakes may be held back for a moment first (hold()): it is runnable then and in no queue.
  *   `inbox_queued` keeps a thread from being linked twice: posting exchanges it to 1 and links only if it was
  * 0; draining stores 0 before it looks at the state, so a wake that found 1 is never lost. Each link holds a
- * reference. A drained thread whose home has changed meanwhile is posted on.
+ * reference. A drained thread whose home has changed meanwhile is posted on. So a post asks the home to look at a thread, whatever has become of
+ * it: sched_set_affinity() posts one that must leave its CPU, which may be running, waiting, asleep or new.
  *
  * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
  * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard; a thread that wakes others
@@ -235,6 +236,8 @@ void thread_kick(struct thread *t)
 
 /* --- the rest runs on the CPU that owns the queue, interrupts off --------------------------- */
 
+static inline bool may_run_on(const struct thread *t, const struct cpu *c) { return atomic_load(&t->affinity) & 1ull << c->id; }
+
 static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 {
 	uint64_t affinity = atomic_load_explicit(&t->affinity, memory_order_relaxed);
@@ -301,7 +304,7 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 		runq_place_balanced(c, t);
 	else
 		place_woken(c, t);
-	bool allowed = atomic_load(&t->affinity) & 1ull << c->id;
+	bool allowed = may_run_on(t, c);
 	if (!allowed || c->running != c->idle || atomic_load(&c->nr_running) > 0) {
 		struct cpu *to = online_cpus > 1 ? idle_cpu_for(t, c) : NULL;
 		if (!to && !allowed) {
@@ -322,6 +325,17 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 	return c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns;
 }
 
+/* Takes a waiting thread off a queue where it must not be any more. False: it may. */
+static bool runq_evict(struct cpu *c, struct thread *t)
+{
+	if (may_run_on(t, c))
+		return false;
+	heap_remove(&c->runq, &t->run_node);
+	t->on_runq = false;
+	nr_running_add(c, -1);
+	return true;
+}
+
 void sched_drain_inbox(void)
 {
 	struct cpu *c = this_cpu();
@@ -340,9 +354,11 @@ void sched_drain_inbox(void)
 		atomic_store(&t->inbox_queued, 0);
 		if (atomic_load(&t->cpu) != c->id) {
 			sched_post(t);
-		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && !t->on_runq && t != c->running) {
-			if (activate(c, t))
+		} else if (t == c->running) {
+			if (!may_run_on(t, c))
 				c->need_resched = true;
+		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && (!t->on_runq || runq_evict(c, t)) && activate(c, t)) {
+			c->need_resched = true;
 		}
 		thread_put(t);
 	}
@@ -672,13 +688,16 @@ void thread_start(struct thread *t)
 	list_push_back(&all_threads, &t->all_link);
 	mutex_unlock(&thread_list_lock);
 
+	thread_get(t); /* it may be found in an inbox and run to its end as soon as it is runnable */
 	uint64_t f = irq_save();
 	struct cpu *c = this_cpu();
 	struct cpu *to = online_cpus > 1 && c->running != c->idle ? idle_cpu_for(t, c) : NULL;
 	t->vruntime_ns = (to ? to : c)->min_vruntime_ns;
 	atomic_store(&t->cpu, (to ? to : c)->id);
+	atomic_store(&t->state, THREAD_RUNNABLE);
 	runnable_post(t, true);
 	irq_restore(f);
+	thread_put(t);
 }
 
 _Noreturn void sched_leave(void)
@@ -699,7 +718,11 @@ int sched_set_affinity(struct thread *t, uint64_t mask)
 	if (!(mask & online))
 		return -EINVAL;
 	atomic_store(&t->affinity, mask);
-	if (t == current && !(mask & 1ull << cpu_id())) {
+	if (t != current) {
+		/* Whoever gives it a home after this look sees the mask when it queues the thread there. */
+		if (!(mask & 1ull << atomic_load(&t->cpu)))
+			sched_post(t);
+	} else if (!(mask & 1ull << cpu_id())) {
 		uint64_t f = irq_save();
 		schedule(true);
 		irq_restore(f);

@@ -307,6 +307,134 @@ static int some_cpus(void)
 	return n > 8 ? 8 : n;
 }
 
+/* A thread that another one sends elsewhere: it goes when it runs, alone or not, and when it waits. */
+static struct {
+	_Atomic bool stop;
+	_Atomic pid_t tid[4];
+	_Atomic int cpu[4];
+} sent;
+
+static void *tell_cpu(void *arg)
+{
+	long me = (long)arg;
+
+	sent.tid[me] = gettid();
+	while (!sent.stop)
+		sent.cpu[me] = sched_getcpu();
+	return NULL;
+}
+
+static void send_round(int threads)
+{
+	pthread_t thread[4];
+
+	memset(&sent, 0, sizeof(sent));
+	for (long i = 0; i < threads; i++)
+		thread[i] = thread_start(tell_cpu, (void *)i);
+	for (int i = 0; i < threads; i++)
+		CHECK(EVENTUALLY(sent.tid[i]));
+	for (int round = 0; round < 20; round++) {
+		int to = round % 2;
+
+		/* Beside the one who sends, and without it. */
+		allow_cpus(0, round % 4 < 2 ? 1 : 2);
+		for (int i = 0; i < threads; i++)
+			allow_cpus(sent.tid[i], 1ul << to);
+		for (int i = 0; i < threads; i++)
+			CHECK_MSG(EVENTUALLY(sent.cpu[i] == to), "thread %d of %d stays on CPU %d", i, threads, sent.cpu[i]);
+		sleep_ms(2);
+		for (int i = 0; i < threads; i++)
+			CHECK_EQ(sent.cpu[i], to);
+	}
+	sent.stop = true;
+	for (int i = 0; i < threads; i++)
+		thread_join(thread[i], NULL);
+}
+
+TEST_SLOW(a_busy_thread_goes_where_another_sends_it, 40)
+{
+	some_cpus();
+	send_round(1);
+	send_round(4);
+}
+
+/* Threads that come and go, run and sleep while others say where: none is lost, and the last word counts. */
+static void *sent_about(void *arg)
+{
+	unsigned seed = (unsigned)(long)arg;
+
+	while (!sent.stop) {
+		int cpus = get_nprocs(), to = rand_r(&seed) % cpus;
+
+		for (int i = 0; i < 4; i++)
+			sys(SYS_sched_setaffinity, sent.tid[i], 8, &(unsigned long){ 1ul << (to + i) % cpus });
+	}
+	return NULL;
+}
+
+static void *come_and_go(void *arg)
+{
+	/* Those that will be made next, too, in the middle of that. */
+	for (int i = 0; i < 4; i++)
+		sent.tid[i] = gettid() + i;
+	for (int i = 0; i < 3; i++)
+		usleep(1);
+	return arg;
+}
+
+static void *run_and_sleep(void *arg)
+{
+	long me = (long)arg;
+
+	sent.tid[me] = gettid();
+	for (unsigned n = 0; !sent.stop; n++) {
+		sent.cpu[me] = sched_getcpu();
+		if (n % 64 < 32)
+			usleep(n % 3);
+	}
+	return NULL;
+}
+
+TEST_SLOW(threads_that_are_sent_about_all_the_time_run_and_end, 60)
+{
+	pthread_t senders[2], threads[4];
+	int64_t end = now_ns() + 2000000000ll;
+
+	some_cpus();
+	memset(&sent, 0, sizeof(sent));
+	for (long i = 0; i < 4; i++)
+		sent.tid[i] = gettid();
+	for (long i = 0; i < 2; i++)
+		senders[i] = thread_start(sent_about, (void *)(i + 1));
+	while (now_ns() < end)
+		for (int i = 0; i < 4; i++)
+			threads[i] = thread_start(come_and_go, NULL), thread_join(threads[i], NULL);
+	for (long i = 0; i < 4; i++)
+		threads[i] = thread_start(run_and_sleep, (void *)i);
+	sleep_ms(2000);
+	sent.stop = true;
+	for (int i = 0; i < 2; i++)
+		thread_join(senders[i], NULL);
+	for (int i = 0; i < 4; i++)
+		thread_join(threads[i], NULL);
+	for (int last = 0; last < 2; last++) {
+		sent.stop = false;
+		memset((void *)sent.tid, 0, sizeof(sent.tid));
+		for (long i = 0; i < 4; i++)
+			threads[i] = thread_start(run_and_sleep, (void *)i);
+		for (int i = 0; i < 4; i++)
+			CHECK(EVENTUALLY(sent.tid[i]));
+		for (int n = 0; n < 1001; n++)
+			for (int i = 0; i < 4; i++)
+				allow_cpus(sent.tid[i], n % 2 == last ? 1 : 2);
+		for (int i = 0; i < 4; i++)
+			CHECK_MSG(EVENTUALLY(sent.cpu[i] == last), "thread %d is on CPU %d, not %d", i, sent.cpu[i], last);
+		sent.stop = true;
+		for (int i = 0; i < 4; i++)
+			thread_join(threads[i], NULL);
+	}
+}
+
 TEST_SLOW(idle_cpus_get_all_threads_that_wait_for_another, 40) { check_moves(some_cpus(), 0); }
 
 TEST_SLOW(an_idle_cpu_gets_a_waiting_thread_that_stands_behind_one_that_must_stay, 40)
