@@ -489,6 +489,29 @@ static void *nap_often(void *arg)
 
 TEST(short_sleeps_end_on_a_cpu_that_is_idle_otherwise) { thread_join(thread_start(nap_often, NULL), NULL); }
 
+/* On a CPU with nothing else to do: its timer must bear a time that no clock reaches. */
+static _Atomic int forever_word;
+
+static void *sleep_for_ever(void *arg)
+{
+	allow_cpus(0, 1ul << (get_nprocs() - 1));
+	*(_Atomic pid_t *)arg = gettid();
+	return (void *)sys(SYS_futex, &forever_word, FUTEX_WAIT_BITSET_PRIVATE, 0, &(struct timespec){ INT64_MAX, 0 }, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+TEST(a_sleep_until_the_end_of_time_ends_when_it_is_woken)
+{
+	_Atomic pid_t tid = 0;
+	pthread_t thread;
+
+	forever_word = 0;
+	thread = thread_start(sleep_for_ever, (void *)&tid);
+	CHECK(EVENTUALLY(tid));
+	sleep_ms(50);
+	CHECK(EVENTUALLY(sys(SYS_futex, &forever_word, FUTEX_WAKE_PRIVATE, 1) == 1));
+	thread_join(thread, NULL);
+}
+
 TEST(sched_yield_lets_another_thread_of_the_cpu_run)
 {
 	pthread_t thread;
