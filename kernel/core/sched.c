@@ -518,8 +518,8 @@ void sched_preempt(void)
 	if (atomic_load(&current->state) == THREAD_RUNNABLE || current->is_idle) {
 		schedule(false);
 	} else {
-		/* Between sleep_prepare() and sleep_until(): it must look at its condition first, so it stays
-		 * runnable; the state is put back when it continues. */
+		/* Between sleep_prepare() and sleep_until(): it must look at its condition first, so it becomes runnable as by a spurious
+		 * wake-up. If it goes on to sleep_until(), that returns 0, and its caller begins anew. */
 		struct thread *t = current;
 		int was = atomic_load(&t->state);
 		if (was == THREAD_DEAD || !atomic_compare_exchange_strong(&t->state, &was, THREAD_RUNNABLE)) {
