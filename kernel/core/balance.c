@@ -55,7 +55,7 @@ void runq_set_home(struct thread *t, const struct cpu *to)
 		atomic_fetch_or(&t->work, WORK_RSEQ);
 }
 
-/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones ask for themselves. */
+/* The CPU to which one of our `mine` runnable threads should go, or NULL. Idle ones have had theirs (runq_share()). */
 static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 {
 	int64_t our = (int64_t)c->min_vruntime_ns + c->clock_shift_ns, most = INT64_MIN;
@@ -84,8 +84,8 @@ static struct cpu *balance_target(struct cpu *c, unsigned mine, uint64_t now)
 }
 
 /*
- * Gives a waiting thread to a CPU where time advances faster. The current one is not in the queue. One that has just woken up stays: it would
- * wait there again, perhaps behind one that catches up, and its share is not what is off.
+ * Gives waiting threads to idle CPUs, and another one to a CPU where time advances faster. The current one is not in the queue. To such a CPU one that has just
+ * woken up does not go: it would wait there again, perhaps behind one that catches up, and its share is not what is off.
  */
 void runq_balance(struct cpu *c, unsigned mine, uint64_t now)
 {
@@ -93,6 +93,7 @@ void runq_balance(struct cpu *c, unsigned mine, uint64_t now)
 	unsigned n = 0;
 
 	c->balance_ns = now + BALANCE_NS;
+	mine -= runq_share(c, mine);
 	struct cpu *to = heap_first(&c->runq) ? balance_target(c, mine, now) : NULL;
 	if (!to)
 		return;

@@ -17,7 +17,7 @@ uint64_t clock_realtime_ns(void);
 /* realtime = monotonic + offset */
 int64_t clock_realtime_offset_ns(void);
 void clock_set_realtime(uint64_t ns_since_1970);
-/* TSC value at a monotonic time (timer hardware), and the TSC's rate. */
+/* TSC value at a monotonic time (timer hardware), UINT64_MAX if it has no such value; and the TSC's rate. */
 uint64_t clock_ns_to_tsc(uint64_t ns);
 uint64_t clock_tsc_hz(void);
 struct vdso_data;

@@ -22,6 +22,8 @@
 void sched_kick(struct cpu *c);
 void sched_post(struct thread *t);
 void schedule(bool voluntary);
+/* Gives waiting threads to idle CPUs, one to each, and keeps at least one of its `mine` runnable threads. How many are gone. The current one is not in the queue. */
+unsigned runq_share(struct cpu *c, unsigned mine);
 
 /* balance.c. */
 void runq_clock_rejoin(struct cpu *c);

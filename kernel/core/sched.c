@@ -13,14 +13,16 @@
  * One that the application wakes may be held back for a moment first (hold()): it is runnable then and in no queue.
  *   `inbox_queued` keeps a thread from being linked twice: posting exchanges it to 1 and links only if it was
  * 0; draining stores 0 before it looks at the state, so a wake that found 1 is never lost. Each link holds a
- * reference. A drained thread whose home has changed meanwhile is posted on.
+ * reference. A drained thread whose home has changed meanwhile is posted on. So a post asks the home to look at a thread, whatever has become of
+ * it: sched_set_affinity() posts one that must leave its CPU, which may be running, waiting, asleep or new.
  *
  * Fairness. The thread with the smallest virtual run time runs; a slice ends after SLICE_NS if another
  * waits. A sleeper returns with at least min_vruntime - SLICE_NS, so that it runs soon but cannot hoard; a thread that wakes others
  * and goes on working is left alone for the first RUN_AT_LEAST_NS of its slice.
  * Shares of different CPUs are evened out by balance.c.
  * Sharing. A CPU with a waiting thread pushes it to an idle CPU when it queues it; a CPU that becomes idle
- * asks the busiest one (pull_request), which answers by pushing (idle.c).
+ * asks the busiest one (pull_request), which answers by pushing (idle.c). The two can miss each other, and the busiest may have nothing
+ * that others may run, so a CPU with waiting threads looks for idle ones again whenever it compares shares.
  *
  * The hardware timer is armed for the earlier of the first sleeper's deadline and, if somebody waits, the
  * end of the slice: there is no tick. CPUs that run the application are interrupted at least once in
@@ -40,6 +42,8 @@
 #define UNASKED_WAKES 64
 /* So many brief runs in a row tell what the next will be. */
 #define BRIEF_RUNS 3
+/* So many waiting threads that no idle CPU may run are passed over in search of one that can go. */
+#define SHARE_TRIES 4
 
 unsigned online_cpus = 1;
 
@@ -232,6 +236,8 @@ void thread_kick(struct thread *t)
 
 /* --- the rest runs on the CPU that owns the queue, interrupts off --------------------------- */
 
+static inline bool may_run_on(const struct thread *t, const struct cpu *c) { return atomic_load(&t->affinity) & 1ull << c->id; }
+
 static struct cpu *idle_cpu_for(const struct thread *t, const struct cpu *not)
 {
 	uint64_t affinity = atomic_load_explicit(&t->affinity, memory_order_relaxed);
@@ -298,7 +304,7 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 		runq_place_balanced(c, t);
 	else
 		place_woken(c, t);
-	bool allowed = atomic_load(&t->affinity) & 1ull << c->id;
+	bool allowed = may_run_on(t, c);
 	if (!allowed || c->running != c->idle || atomic_load(&c->nr_running) > 0) {
 		struct cpu *to = online_cpus > 1 ? idle_cpu_for(t, c) : NULL;
 		if (!to && !allowed) {
@@ -319,6 +325,17 @@ SWITCHING static bool activate(struct cpu *c, struct thread *t)
 	return c->running == c->idle || t->vruntime_ns + SLICE_NS / 4 < c->running->vruntime_ns;
 }
 
+/* Takes a waiting thread off a queue where it must not be any more. False: it may. */
+static bool runq_evict(struct cpu *c, struct thread *t)
+{
+	if (may_run_on(t, c))
+		return false;
+	heap_remove(&c->runq, &t->run_node);
+	t->on_runq = false;
+	nr_running_add(c, -1);
+	return true;
+}
+
 void sched_drain_inbox(void)
 {
 	struct cpu *c = this_cpu();
@@ -337,9 +354,11 @@ void sched_drain_inbox(void)
 		atomic_store(&t->inbox_queued, 0);
 		if (atomic_load(&t->cpu) != c->id) {
 			sched_post(t);
-		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && !t->on_runq && t != c->running) {
-			if (activate(c, t))
+		} else if (t == c->running) {
+			if (!may_run_on(t, c))
 				c->need_resched = true;
+		} else if (atomic_load(&t->state) == THREAD_RUNNABLE && (!t->on_runq || runq_evict(c, t)) && activate(c, t)) {
+			c->need_resched = true;
 		}
 		thread_put(t);
 	}
@@ -499,8 +518,8 @@ void sched_preempt(void)
 	if (atomic_load(&current->state) == THREAD_RUNNABLE || current->is_idle) {
 		schedule(false);
 	} else {
-		/* Between sleep_prepare() and sleep_until(): it must look at its condition first, so it stays
-		 * runnable; the state is put back when it continues. */
+		/* Between sleep_prepare() and sleep_until(): it must look at its condition first, so it becomes runnable as by a spurious
+		 * wake-up. If it goes on to sleep_until(), that returns 0, and its caller begins anew. */
 		struct thread *t = current;
 		int was = atomic_load(&t->state);
 		if (was == THREAD_DEAD || !atomic_compare_exchange_strong(&t->state, &was, THREAD_RUNNABLE)) {
@@ -512,22 +531,41 @@ void sched_preempt(void)
 	}
 }
 
-/* Shares a waiting thread with an idle CPU that asked. */
-static void answer_pull(struct cpu *c)
+/* The idle CPUs to which nobody has given a thread yet. */
+static uint64_t unclaimed_cpus(void)
 {
-	if (!atomic_exchange(&c->pull_request, false))
-		return;
-	struct heap_node *n = heap_first(&c->runq);
-	if (!n)
-		return;
-	struct thread *t = container_of(n, struct thread, run_node);
-	struct cpu *to = idle_cpu_for(t, c);
-	if (!to)
-		return;
-	heap_pop(&c->runq);
-	t->on_runq = false;
-	nr_running_add(c, -1);
-	hand_over(t, to);
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < online_cpus; i++) {
+		struct cpu *c = cpus[i];
+		if (c->online && atomic_load(&c->idle_state) != CPU_BUSY && atomic_load(&c->nr_running) == 0 && !atomic_load(&c->inbox))
+			mask |= 1ull << i;
+	}
+	return mask;
+}
+
+unsigned runq_share(struct cpu *c, unsigned mine)
+{
+	uint64_t idle = mine > 1 && heap_first(&c->runq) ? unclaimed_cpus() & ~(1ull << c->id) : 0;
+	struct thread *stay[SHARE_TRIES], *t;
+	unsigned n = 0, given = 0;
+
+	while (idle && given + 1 < mine && n < SHARE_TRIES && (t = runq_pop(c))) {
+		uint64_t may = idle & atomic_load_explicit(&t->affinity, memory_order_relaxed);
+
+		if (!may) {
+			stay[n++] = t;
+			continue;
+		}
+		struct cpu *to = cpus[__builtin_ctzll(may)];
+		idle &= ~(1ull << to->id);
+		given++;
+		nr_running_add(c, -1);
+		hand_over(t, to);
+	}
+	while (n)
+		runq_insert(c, stay[--n]);
+	return given;
 }
 
 void sched_timer_tick(void)
@@ -570,7 +608,8 @@ void sched_ipi(void)
 		account(c, clock_monotonic_ns());
 		sched_drain_inbox();
 	}
-	answer_pull(c);
+	if (atomic_exchange(&c->pull_request, false))
+		runq_share(c, atomic_load_explicit(&c->nr_running, memory_order_relaxed));
 	if (!c->need_resched)
 		sched_program_timer(c);
 }
@@ -649,13 +688,16 @@ void thread_start(struct thread *t)
 	list_push_back(&all_threads, &t->all_link);
 	mutex_unlock(&thread_list_lock);
 
+	thread_get(t); /* it may be found in an inbox and run to its end as soon as it is runnable */
 	uint64_t f = irq_save();
 	struct cpu *c = this_cpu();
 	struct cpu *to = online_cpus > 1 && c->running != c->idle ? idle_cpu_for(t, c) : NULL;
 	t->vruntime_ns = (to ? to : c)->min_vruntime_ns;
 	atomic_store(&t->cpu, (to ? to : c)->id);
+	atomic_store(&t->state, THREAD_RUNNABLE);
 	runnable_post(t, true);
 	irq_restore(f);
+	thread_put(t);
 }
 
 _Noreturn void sched_leave(void)
@@ -676,7 +718,11 @@ int sched_set_affinity(struct thread *t, uint64_t mask)
 	if (!(mask & online))
 		return -EINVAL;
 	atomic_store(&t->affinity, mask);
-	if (t == current && !(mask & 1ull << cpu_id())) {
+	if (t != current) {
+		/* Whoever gives it a home after this look sees the mask when it queues the thread there. */
+		if (!(mask & 1ull << atomic_load(&t->cpu)))
+			sched_post(t);
+	} else if (!(mask & 1ull << cpu_id())) {
 		uint64_t f = irq_save();
 		schedule(true);
 		irq_restore(f);

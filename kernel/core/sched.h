@@ -30,7 +30,10 @@ void thread_prepare_app(struct thread *t);
 /* Frees a thread that was never started. */
 void thread_discard(struct thread *t);
 _Noreturn void sched_idle_loop(void);
-/* Removes the thread from CPUs it may not run on. 0 or -EINVAL (no online CPU in the mask). */
+/*
+ * The thread, referenced by the caller, may run on the CPUs of the mask (a bit each) only. If it is on another one it leaves it: the current thread before this
+ * returns, others as soon as their CPU has taken an interrupt. 0 or -EINVAL (no online CPU in the mask). May switch.
+ */
 int sched_set_affinity(struct thread *t, uint64_t mask);
 void sched_init_options(void);
 /* The current thread gives the CPU away for good; schedule_tail() buries it. */

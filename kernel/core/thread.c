@@ -44,7 +44,7 @@ struct thread *thread_alloc(const char *name)
 	}
 	t->kstack_top = t->kstack_base + KSTACK_BYTES;
 	t->refs = 1;
-	t->state = THREAD_RUNNABLE;
+	t->state = THREAD_NEW;
 	t->affinity = ~0ull;
 	t->fpu_cpu = -1;
 	t->syscall_nr = -1;

@@ -41,6 +41,7 @@ enum thread_state {
 	SLEEP_UNINTERRUPTIBLE = 1,
 	SLEEP_INTERRUPTIBLE = 2,   /* signals wake it too */
 	THREAD_DEAD = 3,
+	THREAD_NEW = 4,            /* thread_start() has not made it runnable */
 };
 
 enum thread_flags { /* thread->work: looked at before returning to the application */

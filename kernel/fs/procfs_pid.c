@@ -339,6 +339,7 @@ static int auxv_show(struct text *t, const struct gen_ref *ref)
 static char state_letter(struct thread *t)
 {
 	switch (atomic_load(&t->state)) {
+	case THREAD_NEW:
 	case THREAD_RUNNABLE:
 		return 'R';
 	case SLEEP_INTERRUPTIBLE:

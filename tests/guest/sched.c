@@ -172,6 +172,277 @@ TEST_SLOW(one_busy_thread_more_than_cpus_gets_an_even_share, 40)
 	check_evenness(get_nprocs() + 1);
 }
 
+static void allow_cpus(pid_t tid, unsigned long mask) { CHECK_EQ(sys(SYS_sched_setaffinity, tid, sizeof(mask), &mask), 0); }
+
+/*
+ * A CPU does not stay idle while threads that it may run wait for another. On CPU 0 threads that may move wait with some that may not, every other CPU has one
+ * thread, and all of these sleep at once.
+ */
+#define MOVE_NS 100000000ll
+
+static struct {
+	int expected, cpus;
+	_Atomic int arrived;
+	_Atomic pid_t movers[16];
+	_Atomic int64_t left_at;
+	_Atomic int end;
+	long idle_ms; /* all CPUs together, before */
+} move;
+
+/* How long the first CPUs have been idle. */
+static long idle_ms(int cpus)
+{
+	char text[8192], name[16], *at;
+	long ticks = 0, idle;
+
+	CHECK(read_file("/proc/stat", text, sizeof(text)) > 0);
+	for (int i = 0; i < cpus; i++) {
+		snprintf(name, sizeof(name), "\ncpu%d ", i);
+		at = strstr(text, name);
+		CHECK(at && sscanf(at + strlen(name), "%*d %*d %*d %ld", &idle) == 1);
+		ticks += idle;
+	}
+	return ticks * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* Until the CPU is ours again after others had it: they wait now, and will for a while. */
+static void await_fresh_slice(void)
+{
+	int64_t before = now_ns(), end = before + 5000000000ll, now;
+
+	for (; (now = now_ns()) - before < 1000000 && now < end; before = now)
+		;
+}
+
+static void *move_leaver(void *arg)
+{
+	allow_cpus(0, 1ul << (long)arg);
+	move.arrived++;
+	while (!move.left_at)
+		;
+	while (!move.end)
+		sys(SYS_futex, &move.end, FUTEX_WAIT_PRIVATE, 0, NULL);
+	return NULL;
+}
+
+static void *move_stayer(void *arg)
+{
+	move.arrived++;
+	while (!move.end)
+		;
+	return arg;
+}
+
+static void *move_mover(void *arg)
+{
+	long me = (long)arg;
+
+	move.movers[me] = gettid();
+	move.arrived++;
+	if (me == 0) {
+		while (move.arrived < move.expected)
+			;
+		move.idle_ms = idle_ms(move.cpus);
+		await_fresh_slice();
+		for (int i = 0; move.movers[i]; i++)
+			allow_cpus(move.movers[i], (1ul << move.cpus) - 1);
+		move.left_at = now_ns();
+	}
+	while (!move.left_at)
+		;
+	while (now_ns() - move.left_at < MOVE_NS)
+		;
+	return NULL;
+}
+
+/* For how many milliseconds CPUs were idle. */
+static long move_once(int movers, int stayers)
+{
+	pthread_t threads[48];
+	int n = 0;
+	long idle;
+
+	memset(&move, 0, sizeof(move));
+	move.cpus = movers + stayers;
+	move.expected = move.cpus + move.cpus - 1;
+	for (long i = 0; i < movers; i++)
+		threads[n++] = thread_start(move_mover, (void *)i); /* inherit the mask */
+	for (long i = 0; i < stayers; i++)
+		threads[n++] = thread_start(move_stayer, NULL);
+	for (long i = 1; i < move.cpus; i++)
+		threads[n++] = thread_start(move_leaver, (void *)i);
+	for (int i = 0; i < movers; i++)
+		thread_join(threads[i], NULL);
+	/* The kernel may count a pause of a CPU when it ends. */
+	for (int i = move.cpus; i--;)
+		allow_cpus(0, 1ul << i);
+	idle = idle_ms(move.cpus) - move.idle_ms;
+	move.end = 1;
+	sys(SYS_futex, &move.end, FUTEX_WAKE_PRIVATE, INT_MAX);
+	for (int i = movers; i < n; i++)
+		thread_join(threads[i], NULL);
+	return idle;
+}
+
+/* Other work of a host disturbs, and Linux takes some 30 ms: three times of four will do. */
+static void check_moves(int movers, int stayers)
+{
+	int good = 0;
+	long idle = 0;
+
+	allow_cpus(0, 1);
+	for (int i = 0; i < 20 && good < 15; i++) {
+		idle = move_once(movers, stayers);
+		good += idle * 1000000 < MOVE_NS * 2 / 3;
+	}
+	CHECK_MSG(good == 15, "%d times of 20 a CPU was idle too long while a thread waited for another, at last %ld ms of %lld", 20 - good, idle, MOVE_NS / 1000000);
+}
+
+static int some_cpus(void)
+{
+	int n = get_nprocs();
+
+	if (n < 2)
+		SKIP("there is only one CPU");
+	return n > 8 ? 8 : n;
+}
+
+/* A thread that another one sends elsewhere: it goes when it runs, alone or not, and when it waits. */
+static struct {
+	_Atomic bool stop;
+	_Atomic pid_t tid[4];
+	_Atomic int cpu[4];
+} sent;
+
+static void *tell_cpu(void *arg)
+{
+	long me = (long)arg;
+
+	sent.tid[me] = gettid();
+	while (!sent.stop)
+		sent.cpu[me] = sched_getcpu();
+	return NULL;
+}
+
+static void send_round(int threads)
+{
+	pthread_t thread[4];
+
+	memset(&sent, 0, sizeof(sent));
+	for (long i = 0; i < threads; i++)
+		thread[i] = thread_start(tell_cpu, (void *)i);
+	for (int i = 0; i < threads; i++)
+		CHECK(EVENTUALLY(sent.tid[i]));
+	for (int round = 0; round < 20; round++) {
+		int to = round % 2;
+
+		/* Beside the one who sends, and without it. */
+		allow_cpus(0, round % 4 < 2 ? 1 : 2);
+		for (int i = 0; i < threads; i++)
+			allow_cpus(sent.tid[i], 1ul << to);
+		for (int i = 0; i < threads; i++)
+			CHECK_MSG(EVENTUALLY(sent.cpu[i] == to), "thread %d of %d stays on CPU %d", i, threads, sent.cpu[i]);
+		sleep_ms(2);
+		for (int i = 0; i < threads; i++)
+			CHECK_EQ(sent.cpu[i], to);
+	}
+	sent.stop = true;
+	for (int i = 0; i < threads; i++)
+		thread_join(thread[i], NULL);
+}
+
+TEST_SLOW(a_busy_thread_goes_where_another_sends_it, 40)
+{
+	some_cpus();
+	send_round(1);
+	send_round(4);
+}
+
+/* Threads that come and go, run and sleep while others say where: none is lost, and the last word counts. */
+static void *sent_about(void *arg)
+{
+	unsigned seed = (unsigned)(long)arg;
+
+	while (!sent.stop) {
+		int cpus = get_nprocs(), to = rand_r(&seed) % cpus;
+
+		for (int i = 0; i < 4; i++)
+			sys(SYS_sched_setaffinity, sent.tid[i], 8, &(unsigned long){ 1ul << (to + i) % cpus });
+	}
+	return NULL;
+}
+
+static void *come_and_go(void *arg)
+{
+	/* Those that will be made next, too, in the middle of that. */
+	for (int i = 0; i < 4; i++)
+		sent.tid[i] = gettid() + i;
+	for (int i = 0; i < 3; i++)
+		usleep(1);
+	return arg;
+}
+
+static void *run_and_sleep(void *arg)
+{
+	long me = (long)arg;
+
+	sent.tid[me] = gettid();
+	for (unsigned n = 0; !sent.stop; n++) {
+		sent.cpu[me] = sched_getcpu();
+		if (n % 64 < 32)
+			usleep(n % 3);
+	}
+	return NULL;
+}
+
+TEST_SLOW(threads_that_are_sent_about_all_the_time_run_and_end, 60)
+{
+	pthread_t senders[2], threads[4];
+	int64_t end = now_ns() + 2000000000ll;
+
+	some_cpus();
+	memset(&sent, 0, sizeof(sent));
+	for (long i = 0; i < 4; i++)
+		sent.tid[i] = gettid();
+	for (long i = 0; i < 2; i++)
+		senders[i] = thread_start(sent_about, (void *)(i + 1));
+	while (now_ns() < end)
+		for (int i = 0; i < 4; i++)
+			threads[i] = thread_start(come_and_go, NULL), thread_join(threads[i], NULL);
+	for (long i = 0; i < 4; i++)
+		threads[i] = thread_start(run_and_sleep, (void *)i);
+	sleep_ms(2000);
+	sent.stop = true;
+	for (int i = 0; i < 2; i++)
+		thread_join(senders[i], NULL);
+	for (int i = 0; i < 4; i++)
+		thread_join(threads[i], NULL);
+	for (int last = 0; last < 2; last++) {
+		sent.stop = false;
+		memset((void *)sent.tid, 0, sizeof(sent.tid));
+		for (long i = 0; i < 4; i++)
+			threads[i] = thread_start(run_and_sleep, (void *)i);
+		for (int i = 0; i < 4; i++)
+			CHECK(EVENTUALLY(sent.tid[i]));
+		for (int n = 0; n < 1001; n++)
+			for (int i = 0; i < 4; i++)
+				allow_cpus(sent.tid[i], n % 2 == last ? 1 : 2);
+		for (int i = 0; i < 4; i++)
+			CHECK_MSG(EVENTUALLY(sent.cpu[i] == last), "thread %d is on CPU %d, not %d", i, sent.cpu[i], last);
+		sent.stop = true;
+		for (int i = 0; i < 4; i++)
+			thread_join(threads[i], NULL);
+	}
+}
+
+TEST_SLOW(idle_cpus_get_all_threads_that_wait_for_another, 40) { check_moves(some_cpus(), 0); }
+
+TEST_SLOW(an_idle_cpu_gets_a_waiting_thread_that_stands_behind_one_that_must_stay, 40)
+{
+	some_cpus();
+	check_moves(1, 1);
+}
+
 TEST(a_sleeper_wakes_while_every_cpu_is_busy)
 {
 	int n = get_nprocs() * 2;
@@ -217,6 +488,29 @@ static void *nap_often(void *arg)
 }
 
 TEST(short_sleeps_end_on_a_cpu_that_is_idle_otherwise) { thread_join(thread_start(nap_often, NULL), NULL); }
+
+/* On a CPU with nothing else to do: its timer must bear a time that no clock reaches. */
+static _Atomic int forever_word;
+
+static void *sleep_for_ever(void *arg)
+{
+	allow_cpus(0, 1ul << (get_nprocs() - 1));
+	*(_Atomic pid_t *)arg = gettid();
+	return (void *)sys(SYS_futex, &forever_word, FUTEX_WAIT_BITSET_PRIVATE, 0, &(struct timespec){ INT64_MAX, 0 }, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+TEST(a_sleep_until_the_end_of_time_ends_when_it_is_woken)
+{
+	_Atomic pid_t tid = 0;
+	pthread_t thread;
+
+	forever_word = 0;
+	thread = thread_start(sleep_for_ever, (void *)&tid);
+	CHECK(EVENTUALLY(tid));
+	sleep_ms(50);
+	CHECK(EVENTUALLY(sys(SYS_futex, &forever_word, FUTEX_WAKE_PRIVATE, 1) == 1));
+	thread_join(thread, NULL);
+}
 
 TEST(sched_yield_lets_another_thread_of_the_cpu_run)
 {

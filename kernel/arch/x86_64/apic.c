@@ -188,17 +188,21 @@ void apic_init(void)
 
 void apic_timer_set(uint64_t deadline_ns)
 {
-	if (timer_mult == 0) {
-		wrmsr(MSR_TSC_DEADLINE, deadline_ns == UINT64_MAX ? 0 : clock_ns_to_tsc(deadline_ns));
-		return;
-	}
 	if (deadline_ns == UINT64_MAX) {
-		lapic_write(LAPIC_TIMER_INITIAL, 0);
+		if (timer_mult == 0)
+			wrmsr(MSR_TSC_DEADLINE, 0);
+		else
+			lapic_write(LAPIC_TIMER_INITIAL, 0);
 		return;
 	}
+	/* Not too far away: the counter has 32 bits, and hypervisors reckon with the other's in units that overflow. sched_timer_tick() sets the rest. */
 	uint64_t now = clock_monotonic_ns();
+	deadline_ns = MIN(deadline_ns, now + NSEC_PER_SEC);
+	if (timer_mult == 0) {
+		wrmsr(MSR_TSC_DEADLINE, clock_ns_to_tsc(deadline_ns));
+		return;
+	}
 	uint64_t delta = deadline_ns > now ? deadline_ns - now : 0;
-	delta = MIN(delta, NSEC_PER_SEC);
 	uint64_t ticks = ((unsigned __int128)delta * timer_mult) >> 32;
 	lapic_write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1ull), 0xffffffffull));
 }

@@ -53,9 +53,14 @@ void clock_share(struct vdso_data *page)
 uint64_t clock_ns_to_tsc(uint64_t ns)
 {
 	const struct vdso_rate *r = &clock_data->rates[atomic_load_explicit(&clock_data->turn, memory_order_acquire) & 1];
+	uint64_t tsc;
+
 	if (ns <= r->base_ns)
 		return r->base_tsc;
-	return r->base_tsc + mul_div(ns - r->base_ns, 1ull << 32, r->mult);
+	/* A sleeper's deadline may be the end of time. */
+	if ((ns - r->base_ns) >> 32 >= r->mult || __builtin_add_overflow(r->base_tsc, mul_div(ns - r->base_ns, 1ull << 32, r->mult), &tsc))
+		return UINT64_MAX;
+	return tsc;
 }
 
 int64_t clock_realtime_offset_ns(void) { return atomic_load_explicit(&clock_data->realtime_offset, memory_order_relaxed); }

@@ -57,6 +57,7 @@ static bool start_one(unsigned id, uint32_t apic_id)
 	c->running = idle;
 	c->kstack_top = idle->kstack_top;
 	idle->is_idle = true;
+	idle->state = THREAD_RUNNABLE;
 	idle->preempt_count = 1;
 	idle->cpu = id;
 	for (unsigned i = 0; i < 5; i++)
