@@ -23,13 +23,14 @@ long sys_rt_sigaction(int sig, uaddr_t act, uaddr_t old, size_t setsize)
 		return -EINVAL;
 	if (act && get_user(new, act))
 		return -EFAULT;
-	mutex_lock(&a->lock);
-	prev = a->act[sig - 1];
 	if (act) {
 		new.mask &= ~SIGSET_UNMASKABLE;
-		a->act[sig - 1] = new;
+		signal_set_action(sig, &new, &prev);
+	} else {
+		mutex_lock(&a->lock);
+		prev = a->act[sig - 1];
+		mutex_unlock(&a->lock);
 	}
-	mutex_unlock(&a->lock);
 	return old && put_user(old, prev) ? -EFAULT : 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * kernel/linux/signal_private.h - shared by signal.c, sigcalls.c and the frame code of arch.
+ * kernel/linux/signal_private.h - shared by signal.c, sigcalls.c, timers.c and the frame code of arch.
  */
 #ifndef IBRIK_LINUX_SIGNAL_PRIVATE_H
 #define IBRIK_LINUX_SIGNAL_PRIVATE_H
@@ -22,6 +22,9 @@ struct kernel_sigaction { /* as rt_sigaction(2) has it on x86-64 */
 struct queued_signal {
 	struct list link;
 	siginfo_t info;
+	/* A POSIX timer's only record; NULL: allocated for this signal. With a timer, `queue` says where it waits. */
+	struct posix_timer *timer;
+	struct signal_queue *queue;
 };
 
 struct signal_queue {
@@ -59,5 +62,16 @@ int sigframe_pop(struct regs *r);
 /* Is the application's stack pointer on the alternate stack? */
 bool sigstack_active(const struct signal_state *s, uaddr_t sp);
 void signal_set_blocked(uint64_t mask);
+/* rt_sigaction: replaces the action; signals that wait go if it ignores them. Holds nothing. */
+void signal_set_action(int sig, const struct kernel_sigaction *act, struct kernel_sigaction *old);
+/* signal_send_process() with process_list_lock and signal_lock() held. sig: 1 to 64, not SIGKILL. */
+int signal_send_process_locked(struct process *p, int sig, const siginfo_t *info);
+/*
+ * Enters a timer's record into the queue of the thread `tid` (0: of the process), whether or not the same signal waits there. Not
+ * if the signal is ignored or there is no such thread: its link is empty then. Same locks.
+ */
+void signal_send_record(struct process *p, int tid, struct queued_signal *s);
+/* Takes it out again, if it is in a queue. signal_lock() held. */
+void signal_unqueue_record(struct queued_signal *s);
 
 #endif
