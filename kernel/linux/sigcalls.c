@@ -257,21 +257,7 @@ long sys_sigaltstack(uaddr_t ss, uaddr_t old)
 
 long sys_restart_syscall(void)
 {
-	struct signal_state *s = current->signals;
-	uint64_t deadline = s->restart_deadline_ns;
+	struct restart r = current->signals->restart;
 
-	for (;;) {
-		sleep_prepare(SLEEP_INTERRUPTIBLE);
-		if (signal_pending())
-			break;
-		if (sleep_until(deadline) == -ETIMEDOUT)
-			return 0;
-	}
-	sleep_cancel();
-	if (s->restart_remaining) {
-		struct __kernel_timespec left = ns_to_timespec(deadline_left(deadline));
-		if (put_user(s->restart_remaining, left))
-			return -EFAULT;
-	}
-	return -ERESTART_RESTARTBLOCK;
+	return r.fn ? r.fn(&r) : -EINTR;
 }

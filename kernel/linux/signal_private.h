@@ -7,6 +7,7 @@
 #include "core/mutex.h"
 #include "core/waitq.h"
 #include "linux/signal.h"
+#include "linux/syscall.h"
 
 /* sigaltstack(2) */
 #define SS_ONSTACK 1
@@ -40,6 +41,18 @@ struct signal_actions {
 	struct waitq waiters;   /* signalfd and sigtimedwait */
 };
 
+/*
+ * How a call goes on that a signal interrupted and no handler ended: as restart_syscall, with the deadline it had. Which is for calls
+ * whose timeout is relative, and would begin anew if the call were made again.
+ */
+struct restart {
+	long (*fn)(const struct restart *r); /* answers as a system call; NULL: there is nothing to go on with */
+	uint64_t deadline_ns;
+	uaddr_t addr;
+	uint32_t value;
+	bool shared;
+};
+
 /* Of a thread. `blocked` is written by the thread itself only. */
 struct signal_state {
 	_Atomic uint64_t blocked;
@@ -48,12 +61,17 @@ struct signal_state {
 	uaddr_t alt_base;
 	uint64_t alt_size;
 	uint32_t alt_flags;     /* SS_DISABLE, SS_AUTODISARM */
-	/* restart_syscall: an interrupted relative sleep */
-	uint64_t restart_deadline_ns;
-	uaddr_t restart_remaining;
+	struct restart restart;
 	/* of the last fault, for the next frame */
 	uint64_t fault_trapno, fault_error, fault_address;
 };
+
+/* The answer of a call that was interrupted and goes on as r says, unless a handler runs. */
+static inline long restart_with(struct restart r)
+{
+	current->signals->restart = r;
+	return -ERESTART_RESTARTBLOCK;
+}
 
 /* arch: puts a frame on the application's stack and makes r enter the handler. 0 or -EFAULT. */
 int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, const siginfo_t *info, uint64_t mask);

@@ -218,6 +218,7 @@ int sigframe_pop(struct regs *r)
 	if (pop_fpu((uaddr_t)c->fpstate))
 		return -EFAULT;
 	signal_set_blocked(fr.uc.uc_sigmask);
+	s->restart.fn = NULL; /* a call that was about to go on ends now; what the handler did is none of its business */
 	s->alt_base = (uaddr_t)fr.uc.uc_stack.ss_sp;
 	s->alt_size = fr.uc.uc_stack.ss_flags & SS_DISABLE ? 0 : fr.uc.uc_stack.ss_size;
 	s->alt_flags = (uint32_t)fr.uc.uc_stack.ss_flags & ~(uint32_t)SS_ONSTACK;
