@@ -341,7 +341,7 @@ static __attribute__((noinline)) long futex_any(uaddr_t uaddr, int op, uint32_t 
 	struct key key;
 	uint64_t ns;
 
-	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT)
+	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET)
 		return -ENOSYS;
 	switch (cmd) {
 	case FUTEX_WAIT:

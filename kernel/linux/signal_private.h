@@ -12,6 +12,7 @@
 /* sigaltstack(2) */
 #define SS_ONSTACK 1
 #define SS_DISABLE 2
+#define SS_AUTODISARM (1u << 31)
 
 struct kernel_sigaction { /* as rt_sigaction(2) has it on x86-64 */
 	uaddr_t handler;
@@ -60,7 +61,7 @@ struct signal_state {
 	struct signal_queue queue;
 	uaddr_t alt_base;
 	uint64_t alt_size;
-	uint32_t alt_flags;     /* SS_DISABLE, SS_AUTODISARM */
+	uint32_t alt_flags;     /* as sigaltstack() was given them */
 	struct restart restart;
 	/* of the last fault, for the next frame */
 	uint64_t fault_trapno, fault_error, fault_address;

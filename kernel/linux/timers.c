@@ -70,7 +70,7 @@ uint64_t timer_deadline(int clock, bool absolute, uint64_t ns)
 {
 	if (!absolute)
 		return deadline_after(ns);
-	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM) {
+	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_TAI) {
 		int64_t mono = (int64_t)ns - clock_realtime_offset_ns();
 
 		return mono > 0 ? mono : 0;
@@ -300,9 +300,8 @@ long sys_timer_create(int clock, uaddr_t event, uaddr_t id_out)
 		if (r)
 			return r;
 	}
-	if (!timer_clock_known(clock))
-		return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock < 0 ?
-			       -EOPNOTSUPP : -EINVAL;
+	if (!timer_clock_known(clock) && clock != CLOCK_TAI)
+		return clock > CLOCK_TAI ? -EINVAL : -EOPNOTSUPP; /* the latter for clocks that can only be read */
 	r = timer_event_check(&ev);
 	if (r)
 		return r;

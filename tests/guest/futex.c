@@ -160,6 +160,7 @@ TEST(unknown_operations_are_enosys)
 	CHECK_EQ(futex(&word, 99, 0, NULL, NULL, 0), -ENOSYS);
 	CHECK_EQ(futex(&word, 2 /* FUTEX_FD, gone */, 0, NULL, NULL, 0), -ENOSYS);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE | FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 0), -ENOSYS);
+	CHECK_EQ(futex(&word, FUTEX_WAIT_PRIVATE | FUTEX_CLOCK_REALTIME, word + 1, NULL, NULL, 0), -ENOSYS);
 }
 
 TEST(a_zero_bitset_is_einval)
