@@ -20,6 +20,7 @@
 #include "core/sched.h"
 #include "core/uaccess.h"
 #include "linux/process.h"
+#include "linux/signal_private.h"
 #include "linux/syscall.h"
 #include "linux/task.h"
 #include "linux/timespec.h"
@@ -307,38 +308,51 @@ static long wake_op(uaddr_t addr, uaddr_t addr2, bool shared, int n, int n2, uin
 	return woken;
 }
 
+/* A wait with a relative timeout. */
+static long wait_for(const struct restart *r)
+{
+	int result = wait(r->addr, r->shared, r->value, r->deadline_ns, FUTEX_BITSET_MATCH_ANY);
+
+	return result == -ERESTARTSYS ? restart_with(*r) : result;
+}
+
+/* A handler ends waits that have a timeout, whatever its flags say: Linux goes on with them as with sleeps. */
+static long wait_timed(uaddr_t uaddr, int op, uint32_t val, uint64_t ns, uint32_t bitset)
+{
+	struct restart r = { .fn = wait_for, .addr = uaddr, .value = val, .shared = !(op & FUTEX_PRIVATE_FLAG) };
+	int result;
+
+	if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT) {
+		r.deadline_ns = deadline_after(ns);
+		return wait_for(&r);
+	}
+	if (op & FUTEX_CLOCK_REALTIME) {
+		int64_t d = (int64_t)ns - clock_realtime_offset_ns();
+		ns = d > 0 ? (uint64_t)d : 0;
+	}
+	result = wait(uaddr, r.shared, val, ns, bitset);
+	return result == -ERESTARTSYS ? -ERESTARTNOHAND : result;
+}
+
 static __attribute__((noinline)) long futex_any(uaddr_t uaddr, int op, uint32_t val, uaddr_t timeout, uaddr_t uaddr2, uint32_t val3)
 {
 	int cmd = op & FUTEX_CMD_MASK;
 	bool shared = !(op & FUTEX_PRIVATE_FLAG);
 	struct key key;
-	uint64_t deadline = DEADLINE_NEVER;
 	uint64_t ns;
 
-	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT)
+	if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET)
 		return -ENOSYS;
-	if ((cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET) && timeout) {
-		int r = timespec_get_user(timeout, &ns);
-		if (r)
-			return r;
-		if (cmd == FUTEX_WAIT) {
-			deadline = deadline_after(ns);
-		} else if (op & FUTEX_CLOCK_REALTIME) {
-			int64_t d = (int64_t)ns - clock_realtime_offset_ns();
-			deadline = d > 0 ? (uint64_t)d : 0;
-		} else {
-			deadline = ns;
-		}
-	}
 	switch (cmd) {
 	case FUTEX_WAIT:
-	case FUTEX_WAIT_BITSET: {
-		int r = wait(uaddr, shared, val, deadline, cmd == FUTEX_WAIT ? FUTEX_BITSET_MATCH_ANY : val3);
-		/* A relative timeout cannot be restarted: it would begin anew. */
-		if (r == -ERESTARTSYS && cmd == FUTEX_WAIT && timeout)
-			return -EINTR;
-		return r;
-	}
+		val3 = FUTEX_BITSET_MATCH_ANY;
+		/* fall through */
+	case FUTEX_WAIT_BITSET:
+		if (timeout) {
+			int r = timespec_get_user(timeout, &ns);
+			return r ? r : wait_timed(uaddr, op, val, ns, val3);
+		}
+		return wait(uaddr, shared, val, DEADLINE_NEVER, val3);
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
 		if (cmd == FUTEX_WAKE)

@@ -15,7 +15,7 @@
  */
 #include "linux/syscall.h"
 #include "linux/process.h"
-#include "linux/signal.h"
+#include "linux/signal_private.h"
 #include "linux/timespec.h"
 #include "core/uaccess.h"
 #include "fs/vfs.h"
@@ -281,13 +281,20 @@ static int poll_fds(uaddr_t ufds, unsigned n, uint64_t deadline)
 	return r;
 }
 
+static long poll_for(const struct restart *r)
+{
+	int result = poll_fds(r->addr, r->value, r->deadline_ns);
+
+	return result == -ERESTARTNOHAND ? restart_with(*r) : result;
+}
+
 long sys_poll(uaddr_t fds, unsigned nfds, int timeout_ms)
 {
-	uint64_t deadline = DEADLINE_NEVER;
+	struct restart r = { .fn = poll_for, .deadline_ns = DEADLINE_NEVER, .addr = fds, .value = nfds };
 
 	if (timeout_ms >= 0)
-		deadline = timeout_ms ? deadline_after(timeout_ms * 1000000ull) : 0;
-	return poll_fds(fds, nfds, deadline);
+		r.deadline_ns = timeout_ms ? deadline_after(timeout_ms * 1000000ull) : 0;
+	return poll_for(&r);
 }
 
 /*

@@ -47,7 +47,7 @@ struct process {
 	uint32_t personality;
 	uint64_t coredump_filter;
 	int dumpable;
-	struct timer_set *timers; /* POSIX and interval timers: linux/timers.c */
+	struct timer_set *timers; /* POSIX and interval timers, under signal_lock(): linux/timers.c */
 };
 
 extern struct mutex process_list_lock;

@@ -12,6 +12,9 @@
 #include "linux/timespec.h"
 #include "cpu.h"
 
+/* Others are cleared, so that a program can find out what a kernel knows: sigaction(2), "Dynamically probing for flag bit support". */
+#define SA_KNOWN (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | SA_RESTORER)
+
 long sys_rt_sigaction(int sig, uaddr_t act, uaddr_t old, size_t setsize)
 {
 	struct signal_actions *a = current->process->actions;
@@ -23,13 +26,15 @@ long sys_rt_sigaction(int sig, uaddr_t act, uaddr_t old, size_t setsize)
 		return -EINVAL;
 	if (act && get_user(new, act))
 		return -EFAULT;
-	mutex_lock(&a->lock);
-	prev = a->act[sig - 1];
 	if (act) {
 		new.mask &= ~SIGSET_UNMASKABLE;
-		a->act[sig - 1] = new;
+		new.flags &= SA_KNOWN;
+		signal_set_action(sig, &new, &prev);
+	} else {
+		mutex_lock(&a->lock);
+		prev = a->act[sig - 1];
+		mutex_unlock(&a->lock);
 	}
-	mutex_unlock(&a->lock);
 	return old && put_user(old, prev) ? -EFAULT : 0;
 }
 
@@ -232,7 +237,7 @@ long sys_sigaltstack(uaddr_t ss, uaddr_t old)
 	} new, prev = { s->alt_base, 0, 0, s->alt_size };
 	bool active = sigstack_active(s, current->regs->rsp);
 
-	prev.flags = (int)(s->alt_flags & (1u << 31));
+	prev.flags = (int)(s->alt_flags & SS_AUTODISARM);
 	if (!s->alt_size)
 		prev.flags |= SS_DISABLE;
 	else if (active)
@@ -249,28 +254,14 @@ long sys_sigaltstack(uaddr_t ss, uaddr_t old)
 			return -ENOMEM;
 		s->alt_base = mode == SS_DISABLE ? 0 : new.sp;
 		s->alt_size = mode == SS_DISABLE ? 0 : new.size;
-		s->alt_flags = (uint32_t)new.flags & ~(uint32_t)SS_ONSTACK;
+		s->alt_flags = (uint32_t)new.flags;
 	}
 	return old && put_user(old, prev) ? -EFAULT : 0;
 }
 
 long sys_restart_syscall(void)
 {
-	struct signal_state *s = current->signals;
-	uint64_t deadline = s->restart_deadline_ns;
+	struct restart r = current->signals->restart;
 
-	for (;;) {
-		sleep_prepare(SLEEP_INTERRUPTIBLE);
-		if (signal_pending())
-			break;
-		if (sleep_until(deadline) == -ETIMEDOUT)
-			return 0;
-	}
-	sleep_cancel();
-	if (s->restart_remaining) {
-		struct __kernel_timespec left = ns_to_timespec(deadline_left(deadline));
-		if (put_user(s->restart_remaining, left))
-			return -EFAULT;
-	}
-	return -ERESTART_RESTARTBLOCK;
+	return r.fn ? r.fn(&r) : -EINTR;
 }

@@ -3,7 +3,8 @@
  *
  * A sender puts a record into the thread's or the process's queue, marks a thread that can take it with
  * WORK_SIGNAL, wakes it from an interruptible sleep and, if it runs on another CPU, interrupts it there. The
- * thread looks at its queues on its way back to the application.
+ * thread looks at its queues on its way back to the application. A thread that was marked for a signal to the process and then blocks
+ * it, or ends, marks another one (block(), signal_thread_leaves()).
  *
  * Stopping (SIGSTOP, SIGTSTP ...) is not done: with one application per machine there is nobody to continue
  * it. The stop signals are ignored by default (docs/caveats.md).
@@ -35,16 +36,22 @@ static void queue_init(struct signal_queue *q)
 	list_init(&q->records);
 }
 
+/* A record leaves its queue. It may be freed. */
+static void queue_remove(struct signal_queue *q, struct queued_signal *s)
+{
+	list_del(&s->link);
+	q->count--;
+	if (!s->timer)
+		kfree(s);
+}
+
 static void queue_flush(struct signal_queue *q, uint64_t which)
 {
 	struct queued_signal *s, *tmp;
 
 	list_for_each_safe(s, tmp, &q->records, link) {
-		if (which & SIGSET_BIT(s->info.si_signo)) {
-			list_del(&s->link);
-			q->count--;
-			kfree(s);
-		}
+		if (which & SIGSET_BIT(s->info.si_signo))
+			queue_remove(q, s);
 	}
 	q->pending &= ~which;
 }
@@ -137,6 +144,13 @@ static bool ignored(const struct signal_actions *a, int sig)
 	return h == SIG_IGN_ADDR || (h == SIG_DFL_ADDR && (DEFAULT_IGNORED & SIGSET_BIT(sig)));
 }
 
+static void queue_record(struct signal_queue *q, struct queued_signal *s)
+{
+	list_push_back(&q->records, &s->link);
+	q->count++;
+	q->pending |= SIGSET_BIT(s->info.si_signo);
+}
+
 static int queue_add(struct signal_queue *q, int sig, const siginfo_t *info)
 {
 	if (sig < 32 && (q->pending & SIGSET_BIT(sig)))
@@ -147,6 +161,7 @@ static int queue_add(struct signal_queue *q, int sig, const siginfo_t *info)
 	if (!s && sig >= 32)
 		return -EAGAIN;
 	if (s) {
+		s->timer = NULL;
 		if (info) {
 			s->info = *info;
 			s->info.si_signo = sig;
@@ -155,14 +170,19 @@ static int queue_add(struct signal_queue *q, int sig, const siginfo_t *info)
 			struct process *p = current->process;
 			s->info.si_pid = p ? p->pid : 0;
 		}
-		list_push_back(&q->records, &s->link);
-		q->count++;
+		queue_record(q, s);
 	}
 	q->pending |= SIGSET_BIT(sig);
 	return 0;
 }
 
 static void wake_signal_waiters(struct signal_actions *a) { waitq_wake_all(&a->waiters, 1 /* EPOLLIN */); }
+
+/* A signal to t is forgotten at once: ignored, and not blocked, for then the disposition may be another when it is unblocked. Lock held. */
+static bool thread_ignores(struct thread *t, int sig)
+{
+	return ignored(t->process->actions, sig) && !(atomic_load(&t->signals->blocked) & SIGSET_BIT(sig));
+}
 
 int signal_send_thread(struct thread *t, int sig, const siginfo_t *info)
 {
@@ -178,7 +198,7 @@ int signal_send_thread(struct thread *t, int sig, const siginfo_t *info)
 		return 0;
 	}
 	mutex_lock(&p->actions->lock);
-	if (!ignored(p->actions, sig) || (atomic_load(&t->signals->blocked) & SIGSET_BIT(sig))) {
+	if (!thread_ignores(t, sig)) {
 		r = queue_add(&t->signals->queue, sig, info);
 		if (r == 0) {
 			wake_signal_waiters(p->actions);
@@ -189,10 +209,68 @@ int signal_send_thread(struct thread *t, int sig, const siginfo_t *info)
 	return r;
 }
 
+/* The same of a signal to the process. Both locks held. */
+static bool process_ignores(struct process *p, int sig)
+{
+	struct thread *t;
+
+	if (!ignored(p->actions, sig))
+		return false;
+	list_for_each(t, &p->threads, process_link) {
+		if (t->signals && !(atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Tells threads of `which`, signals that wait for the process: of each the eldest that lets it through. process_list_lock and lock held.
+ *
+ * Who is told may change its mask or end before it looks, and must then tell others. It stores its mask before it looks at what is pending,
+ * and here the masks are looked at after the signal was entered, with a fence on both sides: one of the two sees the other.
+ */
+static void notice_threads(struct process *p, uint64_t which)
+{
+	struct thread *t;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	list_for_each(t, &p->threads, process_link) {
+		uint64_t open = t->signals ? which & ~atomic_load(&t->signals->blocked) : 0;
+
+		if (!open)
+			continue;
+		notice(t);
+		which &= ~open;
+		if (!which)
+			break;
+	}
+}
+
+/* A signal has been entered into the shared queue: the current thread takes it if it can, else another. Both locks held. */
+static void notice_process(struct process *p, int sig)
+{
+	wake_signal_waiters(p->actions);
+	if (current->process == p && !(sigmask_get(current) & SIGSET_BIT(sig)))
+		notice(current);
+	else
+		notice_threads(p, SIGSET_BIT(sig));
+}
+
+int signal_send_process_locked(struct process *p, int sig, const siginfo_t *info)
+{
+	int r;
+
+	if (process_ignores(p, sig))
+		return 0;
+	r = queue_add(&p->actions->shared, sig, info);
+	if (r == 0)
+		notice_process(p, sig);
+	return r;
+}
+
 int signal_send_process(struct process *p, int sig, const siginfo_t *info)
 {
-	struct thread *t, *chosen = NULL;
-	int r = 0;
+	int r;
 
 	if (sig < 0 || sig > 64)
 		return -EINVAL;
@@ -204,26 +282,109 @@ int signal_send_process(struct process *p, int sig, const siginfo_t *info)
 	}
 	mutex_lock(&process_list_lock);
 	mutex_lock(&p->actions->lock);
-	bool all_blocked = true;
-	list_for_each(t, &p->threads, process_link) {
-		if (!t->signals || (atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)))
-			continue;
-		all_blocked = false;
-		/* The sender itself if it can take it, else the eldest. */
-		if (!chosen || t == current)
-			chosen = t;
-	}
-	if (!ignored(p->actions, sig) || all_blocked) {
-		r = queue_add(&p->actions->shared, sig, info);
-		if (r == 0) {
-			wake_signal_waiters(p->actions);
-			if (chosen)
-				notice(chosen);
-		}
-	}
+	r = signal_send_process_locked(p, sig, info);
 	mutex_unlock(&p->actions->lock);
 	mutex_unlock(&process_list_lock);
 	return r;
+}
+
+void signal_send_record(struct process *p, int tid, struct queued_signal *s)
+{
+	int sig = s->info.si_signo;
+	struct thread *t;
+
+	if (!tid) {
+		if (process_ignores(p, sig))
+			return;
+		s->queue = &p->actions->shared;
+		queue_record(s->queue, s);
+		notice_process(p, sig);
+		return;
+	}
+	list_for_each(t, &p->threads, process_link) {
+		if (t->tid != tid)
+			continue;
+		if (t->signals && !thread_ignores(t, sig)) {
+			s->queue = &t->signals->queue;
+			queue_record(s->queue, s);
+			wake_signal_waiters(p->actions);
+			notice(t);
+		}
+		return;
+	}
+}
+
+void signal_unqueue_record(struct queued_signal *s)
+{
+	struct signal_queue *q = s->queue;
+	int sig = s->info.si_signo;
+
+	if (list_empty(&s->link))
+		return;
+	queue_remove(q, s);
+	list_for_each(s, &q->records, link) {
+		if (s->info.si_signo == sig)
+			return;
+	}
+	q->pending &= ~SIGSET_BIT(sig);
+}
+
+/* The current thread no longer takes those of `which` that wait for the process and that it may have been chosen for. Holds nothing. */
+static __attribute__((noinline)) void pass_on(uint64_t which)
+{
+	struct process *p = current->process;
+
+	mutex_lock(&process_list_lock);
+	mutex_lock(&p->actions->lock);
+	notice_threads(p, p->actions->shared.pending & which);
+	mutex_unlock(&p->actions->lock);
+	mutex_unlock(&process_list_lock);
+}
+
+/* Sets the current thread's mask. */
+static void block(uint64_t mask)
+{
+	struct thread *t = current;
+	uint64_t more = mask & ~atomic_load(&t->signals->blocked);
+
+	atomic_store(&t->signals->blocked, mask); /* the fence that notice_threads() speaks of */
+	if (unlikely(t->process->actions->shared.pending & more))
+		pass_on(more);
+}
+
+void signal_thread_leaves(struct thread *t)
+{
+	struct process *p = t->process;
+
+	mutex_lock(&p->actions->lock);
+	notice_threads(p, p->actions->shared.pending & ~atomic_load(&t->signals->blocked));
+	queue_flush(&t->signals->queue, ~0ull);
+	mutex_unlock(&p->actions->lock);
+}
+
+void signal_set_action(int sig, const struct kernel_sigaction *act, struct kernel_sigaction *old)
+{
+	struct process *p = current->process;
+	struct signal_actions *a = p->actions;
+	struct thread *t;
+	bool was;
+
+	mutex_lock(&process_list_lock);
+	mutex_lock(&a->lock);
+	was = ignored(a, sig);
+	*old = a->act[sig - 1];
+	a->act[sig - 1] = *act;
+	if (ignored(a, sig)) {
+		queue_flush(&a->shared, SIGSET_BIT(sig));
+		list_for_each(t, &p->threads, process_link) {
+			if (t->signals)
+				queue_flush(&t->signals->queue, SIGSET_BIT(sig));
+		}
+	} else if (was) {
+		timers_wanted(p, sig);
+	}
+	mutex_unlock(&a->lock);
+	mutex_unlock(&process_list_lock);
 }
 
 void signal_raise_current(int sig) { signal_send_thread(current, sig, NULL); }
@@ -237,6 +398,7 @@ static bool take(struct signal_queue *q, uint64_t set, siginfo_t *info)
 	if (!ready)
 		return false;
 	int sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
+	struct posix_timer *timer = NULL;
 	bool found = false, more = false;
 	struct queued_signal *tmp;
 	list_for_each_safe(s, tmp, &q->records, link) {
@@ -248,16 +410,17 @@ static bool take(struct signal_queue *q, uint64_t set, siginfo_t *info)
 		}
 		found = true;
 		*info = s->info;
-		list_del(&s->link);
-		q->count--;
-		kfree(s);
+		timer = s->timer;
+		queue_remove(q, s);
 	}
 	if (!found)
 		signal_info(info, sig, SI_USER);
 	if (!more)
 		q->pending &= ~SIGSET_BIT(sig);
-	if (info->si_code == SI_TIMER)
-		timer_signal_taken(current->process, info);
+	if (timer)
+		timer_signal_taken(timer, info);
+	else if (sig == SIGALRM && q == &current->process->actions->shared)
+		itimer_signal_taken(current->process);
 	return true;
 }
 
@@ -301,10 +464,8 @@ void signal_sets(struct thread *t, uint64_t out[5])
 
 void signal_set_blocked(uint64_t mask)
 {
-	struct thread *t = current;
-
-	atomic_store(&t->signals->blocked, mask & ~SIGSET_UNMASKABLE);
-	atomic_fetch_or(&t->work, WORK_SIGNAL); /* something may have become deliverable */
+	block(mask & ~SIGSET_UNMASKABLE);
+	atomic_fetch_or(&current->work, WORK_SIGNAL); /* something may have become deliverable */
 }
 
 int sigmask_swap_user(uaddr_t set, size_t setsize)
@@ -463,10 +624,10 @@ void signal_deliver(struct regs *r, bool from_syscall)
 			die(SIGSEGV);
 		}
 		r->orig_rax = (uint64_t)-1; /* nothing to restart below this frame any more */
-		uint64_t block = atomic_load(&s->blocked) | act.mask;
+		mask = atomic_load(&s->blocked) | act.mask;
 		if (!(act.flags & SA_NODEFER))
-			block |= SIGSET_BIT(sig);
-		atomic_store(&s->blocked, block & ~SIGSET_UNMASKABLE);
+			mask |= SIGSET_BIT(sig);
+		block(mask & ~SIGSET_UNMASKABLE);
 	}
 	resolve_restart(r, false, 0);
 	if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)

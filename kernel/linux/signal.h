@@ -6,8 +6,9 @@
  * application, delivers it: a frame on its stack and the handler's address, or the default action.
  * Synchronous faults are forced on the current thread.
  *
- * Locking: actions->lock (a mutex) guards handlers, masks of other threads' interest and all queues of
- * the process. Senders never sleep in anything else. Interrupt handlers do not send signals.
+ * Locking: actions->lock (a mutex) guards handlers, masks of other threads' interest, all queues of
+ * the process, and its timers. Senders to the process take process_list_lock before it, and never sleep in anything else.
+ * Interrupt handlers do not send signals.
  */
 #ifndef IBRIK_LINUX_SIGNAL_H
 #define IBRIK_LINUX_SIGNAL_H
@@ -28,6 +29,8 @@ struct signal_actions *signal_actions_new(void);
 void signal_actions_free(struct signal_actions *a);
 int signal_thread_init(struct thread *t, const struct thread *parent);
 void signal_thread_free(struct thread *t);
+/* t has left its process's list: others take what it was to take, and its own signals go. process_list_lock held. */
+void signal_thread_leaves(struct thread *t);
 /* execve: handlers back to the default, ignored ones stay. */
 void signal_exec(struct process *p);
 

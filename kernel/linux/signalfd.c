@@ -37,16 +37,20 @@ static void signalfd_fill(struct signalfd_siginfo *out, const siginfo_t *info)
 	out->ssi_signo = info->si_signo;
 	out->ssi_errno = info->si_errno;
 	out->ssi_code = info->si_code;
+	/* Which fields mean something is a matter of the code and, for what only the kernel sends, of the signal. */
 	if (info->si_code == SI_TIMER) {
 		out->ssi_tid = info->si_tid;
 		out->ssi_overrun = info->si_overrun;
 		out->ssi_ptr = (uintptr_t)info->si_ptr;
 		out->ssi_int = info->si_int;
-	} else if (info->si_code <= 0) { /* sent by a program */
+	} else if (info->si_code < 0 && info->si_code != SI_SIGIO) {
 		out->ssi_pid = info->si_pid;
 		out->ssi_uid = info->si_uid;
 		out->ssi_ptr = (uintptr_t)info->si_ptr;
 		out->ssi_int = info->si_int;
+	} else if (info->si_code == SI_USER || info->si_code >= SI_KERNEL) {
+		out->ssi_pid = info->si_pid;
+		out->ssi_uid = info->si_uid;
 	} else if (info->si_signo == SIGCHLD) {
 		out->ssi_pid = info->si_pid;
 		out->ssi_uid = info->si_uid;
@@ -57,7 +61,7 @@ static void signalfd_fill(struct signalfd_siginfo *out, const siginfo_t *info)
 						 SIGSET_BIT(SIGILL) | SIGSET_BIT(SIGFPE) |
 						 SIGSET_BIT(SIGTRAP))) {
 		out->ssi_addr = (uintptr_t)info->si_addr;
-	} else if (info->si_signo == SIGPOLL) {
+	} else {
 		out->ssi_band = info->si_band;
 		out->ssi_fd = info->si_fd;
 	}

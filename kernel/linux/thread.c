@@ -163,6 +163,7 @@ _Noreturn void thread_exit_app(int status)
 	mutex_lock(&process_list_lock);
 	list_del(&t->process_link);
 	p->nthreads--;
+	signal_thread_leaves(t);
 	mutex_unlock(&process_list_lock);
 	if (t->clear_child_tid) {
 		int zero = 0;

@@ -130,10 +130,9 @@ long sys_time(uaddr_t t)
 	return t && put_user(t, s) ? -EFAULT : s;
 }
 
-static long sleep_deadline(uint64_t deadline, bool absolute, uaddr_t rem)
+/* 0, or -EINTR. */
+static int sleep_interruptibly(uint64_t deadline)
 {
-	struct signal_state *s = current->signals;
-
 	for (;;) {
 		sleep_prepare(SLEEP_INTERRUPTIBLE);
 		if (signal_pending())
@@ -142,16 +141,29 @@ static long sleep_deadline(uint64_t deadline, bool absolute, uaddr_t rem)
 			return 0;
 	}
 	sleep_cancel();
-	if (absolute)
-		return -ERESTARTNOHAND;
-	if (rem) {
-		struct __kernel_timespec left = ns_to_timespec(deadline_left(deadline));
-		if (put_user(rem, left))
+	return -EINTR;
+}
+
+static long sleep_absolute(uint64_t deadline) { return sleep_interruptibly(deadline) ? -ERESTARTNOHAND : 0; }
+
+/* addr: where what is left goes, or 0. */
+static long sleep_relative(const struct restart *r)
+{
+	if (!sleep_interruptibly(r->deadline_ns))
+		return 0;
+	if (r->addr) {
+		struct __kernel_timespec left = ns_to_timespec(deadline_left(r->deadline_ns));
+		if (put_user(r->addr, left))
 			return -EFAULT;
 	}
-	s->restart_deadline_ns = deadline;
-	s->restart_remaining = rem;
-	return -ERESTART_RESTARTBLOCK;
+	return restart_with(*r);
+}
+
+static long sleep_for(uint64_t ns, uaddr_t rem)
+{
+	struct restart r = { .fn = sleep_relative, .deadline_ns = deadline_after(ns), .addr = rem };
+
+	return sleep_relative(&r);
 }
 
 long sys_nanosleep(uaddr_t req, uaddr_t rem)
@@ -159,7 +171,7 @@ long sys_nanosleep(uaddr_t req, uaddr_t rem)
 	uint64_t ns;
 	int r = timespec_get_user(req, &ns);
 
-	return r ? r : sleep_deadline(deadline_after(ns), false, rem);
+	return r ? r : sleep_for(ns, rem);
 }
 
 long sys_clock_nanosleep(int clock, int flags, uaddr_t req, uaddr_t rem)
@@ -175,10 +187,10 @@ long sys_clock_nanosleep(int clock, int flags, uaddr_t req, uaddr_t rem)
 	if (r)
 		return r;
 	if (!(flags & TIMER_ABSTIME))
-		return sleep_deadline(deadline_after(ns), false, rem);
+		return sleep_for(ns, rem);
 	if (clock == CLOCK_REALTIME || clock == CLOCK_TAI) {
 		int64_t d = (int64_t)ns - clock_realtime_offset_ns();
 		ns = d > 0 ? (uint64_t)d : 0;
 	}
-	return sleep_deadline(ns, true, 0);
+	return sleep_absolute(ns);
 }

@@ -1,21 +1,23 @@
 /*
  * kernel/linux/timers.c - POSIX timers, interval timers, alarm.
  *
- * A timer sends its signal when it expires and, if periodic, is set again at once. While its last signal
- * still waits in the queue no second one is sent; the expirations are counted and reported as
- * the overrun when the signal is taken (timer_signal_taken). Whether it still waits is asked from the signal
- * queues as well, because a signal that was ignored is never taken.
+ * A timer sends its signal when it expires. A periodic one is set again only when that signal is taken from its queue, as on Linux: the
+ * periods that passed are counted then, from the clock, and reported as the overrun. So a timer whose signal nobody takes
+ * costs one wake-up, however short its period. The same holds for one whose signal is ignored: it goes on when the signal is wanted
+ * again (timers_wanted). A timer that notifies nobody is only looked at.
+ *
+ * A POSIX timer has a record of its own for its signal, so that sending cannot fail and its signal is told from others of
+ * the same number. The interval timer sends an ordinary SIGALRM, and any SIGALRM to the process that is taken sets it again.
  *
  * Interface: timer_create, timer_settime, timer_gettime, timer_getoverrun, timer_delete, getitimer,
  *            setitimer, alarm; timers.h.
- * Locking:   set->lock guards a process's timers. It is taken below the lock of the process's signals
- *            (timer_signal_taken), so it is never held while a signal is sent or asked for.
- *            A timer is unlinked before it is cancelled; `deleted` keeps its function from arming it.
+ * Locking:   signal_lock() guards a process's timers. ktimer's lock is below.
+ *            A timer is unlinked before it is cancelled; `deleted` keeps its function from doing anything.
  * Errors:    Linux's: -EINVAL, -EFAULT, -ENOMEM, -EAGAIN; -EOPNOTSUPP for CPU-time clocks.
  */
 #include "linux/timers.h"
 #include "linux/process.h"
-#include "linux/signal.h"
+#include "linux/signal_private.h"
 #include "linux/syscall.h"
 #include "linux/timespec.h"
 #include "core/ktimer.h"
@@ -34,21 +36,18 @@ struct posix_timer {
 	int id;
 	int clock;
 	int notify;            /* SIGEV_* */
-	int signo;
-	int tid;               /* SIGEV_THREAD_ID */
-	int si_code;
-	sigval_t value;
+	int tid;               /* SIGEV_THREAD_ID; else 0 */
+	struct queued_signal record; /* its signal, linked while that waits */
 	bool armed, deleted;
-	uint64_t next_ns;      /* monotonic */
+	bool expired;          /* armed, and stands still until its signal is taken */
+	uint64_t next_ns;      /* monotonic; of one that has expired: when it did, or later (forward()) */
 	uint64_t interval_ns;  /* 0: once */
-	bool queued;           /* its signal was sent and not taken yet */
-	int overrun;           /* expirations since it was sent */
+	uint64_t passed;       /* expirations that next_ns has been moved over since the signal was sent */
 	int last_overrun;      /* of the signal taken last */
 };
 
 /* All of a process: list of POSIX timers and the one of setitimer and alarm. */
 struct timer_set {
-	struct mutex lock;
 	struct list timers;
 	int next_id;
 	struct posix_timer real;
@@ -71,7 +70,7 @@ uint64_t timer_deadline(int clock, bool absolute, uint64_t ns)
 {
 	if (!absolute)
 		return deadline_after(ns);
-	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM) {
+	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_TAI) {
 		int64_t mono = (int64_t)ns - clock_realtime_offset_ns();
 
 		return mono > 0 ? mono : 0;
@@ -81,135 +80,118 @@ uint64_t timer_deadline(int clock, bool absolute, uint64_t ns)
 
 /* --- expiry ------------------------------------------------------------------------------------ */
 
-/* Whether the timer's signal waits in the queue it was sent to. t: the target, NULL for the process. */
-static bool signal_waits(struct posix_timer *pt, struct thread *t)
+static bool is_interval_timer(const struct posix_timer *pt) { return pt->record.info.si_code != SI_TIMER; }
+
+/* Moves the expiry of a periodic timer past `now`, and counts the expirations on the way. */
+static void forward(struct posix_timer *pt, uint64_t now)
 {
-	uint64_t sets[5];
-	struct thread *any = t;
+	uint64_t n;
 
-	if (!any) {
-		mutex_lock(&process_list_lock);
-		if (!list_empty(&pt->process->threads)) {
-			any = list_first(&pt->process->threads, struct thread, process_link);
-			thread_get(any);
-		}
-		mutex_unlock(&process_list_lock);
-		if (!any)
-			return false;
-	}
-	signal_sets(any, sets);
-	if (!t)
-		thread_put(any);
-	return sets[t ? 0 : 1] & SIGSET_BIT(pt->signo);
-}
-
-/* The timer expired, and `missed` more of its periods passed before we came. */
-static void timer_notify(struct posix_timer *pt, struct timer_set *set, uint64_t missed)
-{
-	struct thread *t = NULL;
-	siginfo_t info;
-	bool send;
-
-	if (pt->notify == SIGEV_NONE)
+	if (!pt->interval_ns || pt->next_ns > now)
 		return;
-	if (pt->notify == SIGEV_THREAD_ID) {
-		t = thread_find(pt->tid);
-		if (!t)
-			return;
-		if (t->process != pt->process) {
-			thread_put(t);
-			return;
-		}
-	}
-	mutex_lock(&set->lock);
-	send = !pt->queued;
-	mutex_unlock(&set->lock);
-	if (!send)
-		send = !signal_waits(pt, t);
-	mutex_lock(&set->lock);
-	if (send) {
-		pt->overrun = MIN(missed, (uint64_t)OVERRUN_MAX);
-		pt->queued = pt->si_code == SI_TIMER;
-	} else {
-		pt->overrun = MIN(pt->overrun + 1 + missed, (uint64_t)OVERRUN_MAX);
-	}
-	mutex_unlock(&set->lock);
-	if (send) {
-		signal_info(&info, pt->signo, pt->si_code);
-		if (pt->si_code == SI_TIMER) {
-			info.si_tid = pt->id;
-			info.si_overrun = 0;
-			info.si_value = pt->value;
-		}
-		if (t)
-			signal_send_thread(t, pt->signo, &info);
-		else
-			signal_send_process(pt->process, pt->signo, &info);
-	}
-	if (t)
-		thread_put(t);
+	n = (now - pt->next_ns) / pt->interval_ns + 1;
+	pt->next_ns += n * pt->interval_ns;
+	pt->passed += n;
 }
 
 static void timer_fire(struct ktimer *kt)
 {
 	struct posix_timer *pt = container_of(kt, struct posix_timer, timer);
-	struct timer_set *set = pt->process->timers;
-	uint64_t now = clock_monotonic_ns(), missed = 0;
-	bool due;
+	struct process *p = pt->process;
 
-	mutex_lock(&set->lock);
-	due = pt->armed && !pt->deleted && pt->next_ns <= now;
-	if (due && pt->interval_ns) {
-		missed = (now - pt->next_ns) / pt->interval_ns;
-		pt->next_ns += (missed + 1) * pt->interval_ns;
-		ktimer_arm(&pt->timer, pt->next_ns);
-	} else if (due) {
-		pt->armed = false;
+	mutex_lock(&process_list_lock);
+	mutex_lock(signal_lock(p));
+	/* Not if it was set anew or its signal was sent while we were on the way. One that expired before was ignored then. */
+	if (pt->armed && !pt->deleted &&
+	    (pt->expired ? list_empty(&pt->record.link) : pt->next_ns <= clock_monotonic_ns())) {
+		pt->armed = pt->expired = pt->interval_ns != 0;
+		if (is_interval_timer(pt))
+			signal_send_process_locked(p, SIGALRM, &pt->record.info);
+		else
+			signal_send_record(p, pt->tid, &pt->record);
 	}
-	mutex_unlock(&set->lock);
-	if (due)
-		timer_notify(pt, set, missed);
+	mutex_unlock(signal_lock(p));
+	mutex_unlock(&process_list_lock);
 }
 
-void timer_signal_taken(struct process *p, siginfo_t *info)
+/* Sets a periodic timer that has expired for its next period. */
+static void timer_go_on(struct posix_timer *pt)
 {
-	struct timer_set *set = p->timers;
+	forward(pt, clock_monotonic_ns());
+	pt->expired = false;
+	ktimer_arm(&pt->timer, pt->next_ns);
+}
+
+void timer_signal_taken(struct posix_timer *pt, siginfo_t *info)
+{
+	if (!pt->expired)
+		return;
+	timer_go_on(pt);
+	/* The first of them sent the signal. */
+	pt->last_overrun = info->si_overrun = (int)MIN(pt->passed - 1, (uint64_t)OVERRUN_MAX);
+	pt->passed = 0;
+}
+
+void itimer_signal_taken(struct process *p)
+{
+	if (p->timers && p->timers->real.expired)
+		timer_go_on(&p->timers->real);
+}
+
+void timers_wanted(struct process *p, int sig)
+{
 	struct posix_timer *pt;
 
-	if (!set)
+	if (!p->timers)
 		return;
-	mutex_lock(&set->lock);
-	list_for_each(pt, &set->timers, link) {
-		if (pt->id != info->si_tid || !pt->queued)
-			continue;
-		pt->queued = false;
-		pt->last_overrun = pt->overrun;
-		info->si_overrun = pt->overrun;
-		break;
+	list_for_each(pt, &p->timers->timers, link) {
+		if (pt->expired && pt->record.info.si_signo == sig && list_empty(&pt->record.link))
+			ktimer_arm(&pt->timer, 0);
 	}
-	mutex_unlock(&set->lock);
 }
 
-/* --- setting (set->lock held) ------------------------------------------------------------------ */
+/* --- setting (signal_lock() held) ---------------------------------------------------------------- */
 
 static void timer_value(struct posix_timer *pt, uint64_t *left, uint64_t *interval)
 {
-	/* An armed timer never reads 0: that would say it is not armed. */
-	*left = pt->armed ? MAX(deadline_left(pt->next_ns), 1ull) : 0;
+	uint64_t now = clock_monotonic_ns();
+
+	*left = 0;
 	*interval = pt->interval_ns;
+	if (!pt->armed || (pt->expired && is_interval_timer(pt)))
+		return;
+	if (pt->expired || pt->notify == SIGEV_NONE)
+		forward(pt, now);
+	if (pt->next_ns > now)
+		*left = pt->next_ns - now;
+	else if (pt->notify != SIGEV_NONE)
+		*left = 1; /* 0 would say that it is not armed, and it has not expired yet */
 }
 
 static void timer_set_value(struct posix_timer *pt, bool absolute, uint64_t value, uint64_t interval)
 {
 	ktimer_disarm(&pt->timer);
-	pt->interval_ns = interval;
+	signal_unqueue_record(&pt->record);
 	pt->armed = value != 0;
-	pt->queued = false;
-	pt->overrun = 0;
+	pt->expired = false;
+	pt->interval_ns = pt->armed ? interval : 0;
+	pt->passed = 0;
+	pt->last_overrun = 0;
 	if (!pt->armed)
 		return;
 	pt->next_ns = timer_deadline(pt->clock, absolute, value);
-	ktimer_arm(&pt->timer, pt->next_ns);
+	if (pt->notify != SIGEV_NONE)
+		ktimer_arm(&pt->timer, pt->next_ns);
+}
+
+static void timer_init(struct posix_timer *pt, int clock, int signo, int code)
+{
+	ktimer_init(&pt->timer, timer_fire);
+	pt->process = current_process();
+	pt->clock = clock;
+	list_init(&pt->record.link);
+	pt->record.timer = pt;
+	signal_info(&pt->record.info, signo, code);
 }
 
 /* --- the set of a process ------------------------------------------------------------------------ */
@@ -218,27 +200,21 @@ static void timer_set_value(struct posix_timer *pt, bool absolute, uint64_t valu
 static struct timer_set *timers_get(void)
 {
 	struct process *p = current_process();
-	struct timer_set *set = NULL;
+	struct timer_set *set;
 
 	if (ktimer_start())
 		return NULL;
-	mutex_lock(&p->lock);
-	if (!p->timers) {
+	mutex_lock(signal_lock(p));
+	set = p->timers;
+	if (!set) {
 		set = kzalloc(sizeof(*set));
 		if (set) {
-			mutex_init(&set->lock, "timers");
 			list_init(&set->timers);
-			ktimer_init(&set->real.timer, timer_fire);
-			set->real.process = p;
-			set->real.clock = CLOCK_MONOTONIC;
-			set->real.notify = SIGEV_SIGNAL;
-			set->real.signo = SIGALRM;
-			set->real.si_code = SI_KERNEL;
+			timer_init(&set->real, CLOCK_MONOTONIC, SIGALRM, SI_KERNEL);
 			p->timers = set;
 		}
 	}
-	set = p->timers;
-	mutex_unlock(&p->lock);
+	mutex_unlock(signal_lock(p));
 	return set;
 }
 
@@ -249,11 +225,14 @@ void timers_free(struct process *p)
 
 	if (!set)
 		return;
-	mutex_lock(&set->lock);
+	mutex_lock(signal_lock(p));
+	p->timers = NULL;
 	set->real.deleted = true;
-	list_for_each(pt, &set->timers, link)
+	list_for_each(pt, &set->timers, link) {
 		pt->deleted = true;
-	mutex_unlock(&set->lock);
+		signal_unqueue_record(&pt->record);
+	}
+	mutex_unlock(signal_lock(p));
 	/* Functions that run now still use the set, those that come later find `deleted`. */
 	ktimer_cancel(&set->real.timer);
 	while (!list_empty(&set->timers)) {
@@ -262,28 +241,27 @@ void timers_free(struct process *p)
 		list_del(&pt->link);
 		kfree(pt);
 	}
-	p->timers = NULL;
 	kfree(set);
 }
 
-/* Locks the set and finds the timer, or NULL with nothing locked. */
-static struct posix_timer *timer_lock(int id, struct timer_set **set_out)
+/* Locks the current process's timers and finds one, or NULL with nothing locked. */
+static struct posix_timer *timer_lock(int id)
 {
-	struct timer_set *set = current_process()->timers;
+	struct process *p = current_process();
 	struct posix_timer *pt;
 
-	if (!set)
-		return NULL;
-	mutex_lock(&set->lock);
-	list_for_each(pt, &set->timers, link) {
-		if (pt->id == id) {
-			*set_out = set;
-			return pt;
+	mutex_lock(signal_lock(p));
+	if (p->timers) {
+		list_for_each(pt, &p->timers->timers, link) {
+			if (pt->id == id)
+				return pt;
 		}
 	}
-	mutex_unlock(&set->lock);
+	mutex_unlock(signal_lock(p));
 	return NULL;
 }
+
+static void timer_unlock(void) { mutex_unlock(signal_lock(current_process())); }
 
 /* --- POSIX timers --------------------------------------------------------------------------------- */
 
@@ -322,9 +300,8 @@ long sys_timer_create(int clock, uaddr_t event, uaddr_t id_out)
 		if (r)
 			return r;
 	}
-	if (!timer_clock_known(clock))
-		return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock < 0 ?
-			       -EOPNOTSUPP : -EINVAL;
+	if (!timer_clock_known(clock) && clock != CLOCK_TAI)
+		return clock > CLOCK_TAI ? -EINVAL : -EOPNOTSUPP; /* the latter for clocks that can only be read */
 	r = timer_event_check(&ev);
 	if (r)
 		return r;
@@ -332,21 +309,19 @@ long sys_timer_create(int clock, uaddr_t event, uaddr_t id_out)
 	pt = set ? kzalloc(sizeof(*pt)) : NULL;
 	if (!pt)
 		return -EAGAIN;
-	ktimer_init(&pt->timer, timer_fire);
-	pt->process = current_process();
-	pt->clock = clock;
+	timer_init(pt, clock, ev.sigev_signo, SI_TIMER);
 	pt->notify = ev.sigev_notify;
-	pt->signo = ev.sigev_signo;
-	pt->tid = ev._sigev_un._tid;
-	pt->si_code = SI_TIMER;
-	pt->value = ev.sigev_value;
-	mutex_lock(&set->lock);
+	if (pt->notify == SIGEV_THREAD_ID)
+		pt->tid = ev._sigev_un._tid;
+	mutex_lock(signal_lock(current_process()));
 	id = pt->id = set->next_id;
 	set->next_id = (set->next_id + 1) & INT32_MAX;
 	if (!event)
-		pt->value.sival_int = id;
+		ev.sigev_value.sival_int = id;
+	pt->record.info.si_tid = id;
+	pt->record.info.si_value = ev.sigev_value;
 	list_push_back(&set->timers, &pt->link);
-	mutex_unlock(&set->lock);
+	timer_unlock();
 	r = put_user(id_out, id);
 	if (r)
 		sys_timer_delete(id);
@@ -355,14 +330,14 @@ long sys_timer_create(int clock, uaddr_t event, uaddr_t id_out)
 
 long sys_timer_delete(int id)
 {
-	struct timer_set *set;
-	struct posix_timer *pt = timer_lock(id, &set);
+	struct posix_timer *pt = timer_lock(id);
 
 	if (!pt)
 		return -EINVAL;
 	pt->deleted = true;
 	list_del(&pt->link);
-	mutex_unlock(&set->lock);
+	signal_unqueue_record(&pt->record);
+	timer_unlock();
 	ktimer_cancel(&pt->timer);
 	kfree(pt);
 	return 0;
@@ -372,7 +347,6 @@ long sys_timer_settime(int id, int flags, uaddr_t value, uaddr_t old)
 {
 	struct __kernel_itimerspec spec, before;
 	uint64_t value_ns, interval_ns, left, period;
-	struct timer_set *set;
 	struct posix_timer *pt;
 	long r;
 
@@ -383,12 +357,12 @@ long sys_timer_settime(int id, int flags, uaddr_t value, uaddr_t old)
 		return r;
 	if (timespec_to_ns(&spec.it_value, &value_ns) || timespec_to_ns(&spec.it_interval, &interval_ns))
 		return -EINVAL;
-	pt = timer_lock(id, &set);
+	pt = timer_lock(id);
 	if (!pt)
 		return -EINVAL;
 	timer_value(pt, &left, &period);
 	timer_set_value(pt, flags & TIMER_ABSTIME, value_ns, interval_ns);
-	mutex_unlock(&set->lock);
+	timer_unlock();
 	if (!old)
 		return 0;
 	before.it_value = ns_to_timespec(left);
@@ -400,13 +374,12 @@ long sys_timer_gettime(int id, uaddr_t value)
 {
 	struct __kernel_itimerspec now;
 	uint64_t left, period;
-	struct timer_set *set;
-	struct posix_timer *pt = timer_lock(id, &set);
+	struct posix_timer *pt = timer_lock(id);
 
 	if (!pt)
 		return -EINVAL;
 	timer_value(pt, &left, &period);
-	mutex_unlock(&set->lock);
+	timer_unlock();
 	now.it_value = ns_to_timespec(left);
 	now.it_interval = ns_to_timespec(period);
 	return put_user(value, now);
@@ -414,14 +387,13 @@ long sys_timer_gettime(int id, uaddr_t value)
 
 long sys_timer_getoverrun(int id)
 {
-	struct timer_set *set;
-	struct posix_timer *pt = timer_lock(id, &set);
+	struct posix_timer *pt = timer_lock(id);
 	int n;
 
 	if (!pt)
 		return -EINVAL;
 	n = pt->last_overrun;
-	mutex_unlock(&set->lock);
+	timer_unlock();
 	return n;
 }
 
@@ -454,10 +426,10 @@ static int itimer_swap(uint64_t value, uint64_t interval, uint64_t *left, uint64
 
 	if (!set)
 		return -ENOMEM;
-	mutex_lock(&set->lock);
+	mutex_lock(signal_lock(current_process()));
 	timer_value(&set->real, left, period);
 	timer_set_value(&set->real, false, value, interval);
-	mutex_unlock(&set->lock);
+	timer_unlock();
 	return 0;
 }
 
@@ -485,17 +457,16 @@ long sys_setitimer(int which, uaddr_t value, uaddr_t old)
 
 long sys_getitimer(int which, uaddr_t value)
 {
-	struct timer_set *set = current_process()->timers;
+	struct process *p = current_process();
 	uint64_t left = 0, period = 0;
 	struct itimer_value now;
 
 	if (which != ITIMER_REAL)
 		return -EINVAL;
-	if (set) {
-		mutex_lock(&set->lock);
-		timer_value(&set->real, &left, &period);
-		mutex_unlock(&set->lock);
-	}
+	mutex_lock(signal_lock(p));
+	if (p->timers)
+		timer_value(&p->timers->real, &left, &period);
+	timer_unlock();
 	now.value = ns_to_timeval(left);
 	now.interval = ns_to_timeval(period);
 	return put_user(value, now);

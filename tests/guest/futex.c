@@ -2,6 +2,7 @@
  * tests/guest/futex.c - the futex system call, and locks that are built on it.
  */
 #include "harness.h"
+#include "waits.h"
 #include <linux/futex.h>
 
 static _Atomic uint32_t word;
@@ -159,6 +160,7 @@ TEST(unknown_operations_are_enosys)
 	CHECK_EQ(futex(&word, 99, 0, NULL, NULL, 0), -ENOSYS);
 	CHECK_EQ(futex(&word, 2 /* FUTEX_FD, gone */, 0, NULL, NULL, 0), -ENOSYS);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE | FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 0), -ENOSYS);
+	CHECK_EQ(futex(&word, FUTEX_WAIT_PRIVATE | FUTEX_CLOCK_REALTIME, word + 1, NULL, NULL, 0), -ENOSYS);
 }
 
 TEST(a_zero_bitset_is_einval)
@@ -318,6 +320,141 @@ TEST(a_signal_with_restart_continues_an_untimed_wait)
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
 	waiters_end(threads, 1);
 	CHECK_EQ(results[0], 0);
+}
+
+/* Of a wait with an end in `timed_ms`: what its clock says then. */
+static _Atomic int timed_ms, timed_flags;
+static _Atomic int64_t wait_took;
+
+static void *wait_until(void *arg)
+{
+	struct timespec ts;
+	int64_t start = now_ns();
+
+	waiter_tid = gettid();
+	clock_gettime(timed_flags & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &ts);
+	ts.tv_nsec += timed_ms % 1000 * 1000000;
+	ts.tv_sec += timed_ms / 1000 + ts.tv_nsec / 1000000000;
+	ts.tv_nsec %= 1000000000;
+	started++;
+	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_BITSET_PRIVATE | timed_flags, 0, &ts, NULL, ~0u);
+	wait_took = now_ns() - start;
+	woken++;
+	return NULL;
+}
+
+static void *wait_for(void *arg)
+{
+	struct timespec ts = { timed_ms / 1000, timed_ms % 1000 * 1000000 };
+	int64_t start = now_ns();
+
+	waiter_tid = gettid();
+	started++;
+	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_PRIVATE, 0, &ts, NULL, 0);
+	wait_took = now_ns() - start;
+	woken++;
+	return NULL;
+}
+
+/* A handler ends every wait that has an end, whatever its flags say. */
+static void handler_ends(void *(*run)(void *), int flags)
+{
+	pthread_t threads[1];
+
+	timed_ms = 20000;
+	timed_flags = flags;
+	handle(SIGUSR1, nothing, SA_RESTART);
+	waiters_start(threads, 1, run);
+	wait_asleep(waiter_tid);
+	CHECK_OK(tgkill(getpid(), waiter_tid, SIGUSR1));
+	waiters_end(threads, 1);
+	CHECK_EQ(results[0], -EINTR);
+}
+
+TEST(a_signal_ends_an_absolute_wait_even_with_restart) { handler_ends(wait_until, 0); }
+TEST(a_signal_ends_a_realtime_wait_even_with_restart) { handler_ends(wait_until, FUTEX_CLOCK_REALTIME); }
+TEST(a_signal_ends_a_relative_wait_even_with_restart) { handler_ends(wait_for, 0); }
+
+static _Atomic int handled;
+
+static void count(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	(void)context;
+	handled++;
+}
+
+static void *wait_often(void *arg)
+{
+	void *(*run)(void *) = arg;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	while (word != UINT32_MAX)
+		run((void *)0);
+	return NULL;
+}
+
+/*
+ * The waiter is the only one that lets the signal through, so it is woken for it; but this thread takes it, before or while the
+ * waiter looks. Then no handler runs, and the wait must go on.
+ */
+static void goes_on(void *(*run)(void *))
+{
+	enum { ROUNDS = 1500 };
+	struct timespec none = { 0, 0 };
+	sigset_t set;
+	pthread_t thread;
+	int mine = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	main_thread_blocks(SIGUSR1, 0);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	handle(SIGUSR1, count, SA_RESTART);
+	timed_ms = 20000;
+	timed_flags = 0;
+	word = 0;
+	started = woken = handled = 0;
+	thread = thread_start(wait_often, run);
+	for (int round = 0; round < ROUNDS; round++) {
+		int before = handled;
+
+		while (started != round + 1)
+			sched_yield();
+		results[0] = 77;
+		while (!asleep(waiter_tid))
+			sched_yield();
+		CHECK_OK(kill(getpid(), SIGUSR1));
+		for (volatile int i = 0; i < round * 17 % 5000; i++)
+			;
+		if (sigtimedwait(&set, NULL, &none) == SIGUSR1) {
+			mine++;
+			while (futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 0 && woken == round)
+				sched_yield();
+		}
+		while (woken != round + 1)
+			sched_yield();
+		if (handled == before)
+			CHECK_MSG(results[0] == 0, "round %d: no handler ran, and the wait answers %d", round, results[0]);
+		else
+			CHECK_MSG(results[0] == -EINTR, "round %d: a handler ran, and the wait answers %d", round, results[0]);
+	}
+	word = UINT32_MAX;
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY)
+		futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	CHECK(mine > 0);
+}
+
+TEST_SLOW(an_absolute_wait_goes_on_when_another_thread_took_the_signal, 60) { goes_on(wait_until); }
+TEST_SLOW(a_relative_wait_goes_on_when_another_thread_took_the_signal, 60) { goes_on(wait_for); }
+
+TEST(there_is_nothing_to_restart_without_an_interrupted_call)
+{
+	CHECK_EQ(sys(SYS_restart_syscall), -EINTR);
 }
 
 TEST(shared_futexes_meet_through_two_mappings_of_a_file)

@@ -70,6 +70,58 @@ TEST(sigaltstack_checks_its_arguments)
 	CHECK_EQ(sys(SYS_sigaltstack, NULL, BAD_PTR), -EFAULT);
 }
 
+static volatile stack_t stack_inside, stack_in_frame;
+
+static void see_stacks(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	stack_t now;
+
+	(void)sig, (void)info;
+	sigaltstack(NULL, &now);
+	stack_inside = now;
+	stack_in_frame = uc->uc_stack;
+}
+
+TEST(the_frame_has_the_alternate_stack_as_it_was_set)
+{
+	stack_t ss = { .ss_sp = malloc(65536), .ss_size = 65536, .ss_flags = 0 }, old;
+
+	CHECK_OK(sigaltstack(&ss, &old));
+	handle(SIGUSR1, see_stacks, SA_ONSTACK);
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_EQ(stack_inside.ss_flags, SS_ONSTACK);
+	CHECK_EQ(stack_in_frame.ss_flags, 0);
+	ss.ss_flags = SS_ONSTACK; /* accepted, and means nothing */
+	CHECK_OK(sigaltstack(&ss, NULL));
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_EQ(stack_in_frame.ss_flags, SS_ONSTACK);
+	CHECK(stack_in_frame.ss_sp == ss.ss_sp && stack_in_frame.ss_size == 65536);
+	CHECK_OK(sigaltstack(NULL, &ss));
+	CHECK_EQ(ss.ss_flags, 0);
+	CHECK_OK(sigaltstack(&old, NULL));
+}
+
+TEST(autodisarm_takes_the_alternate_stack_away_while_any_handler_runs)
+{
+	const int autodisarm = (int)(1u << 31);
+	stack_t ss = { .ss_sp = malloc(65536), .ss_size = 65536, .ss_flags = autodisarm }, old, now;
+
+	CHECK_OK(sigaltstack(&ss, &old));
+	for (int on = 0; on < 2; on++) {
+		handle(SIGUSR1, see_stacks, on ? SA_ONSTACK : 0);
+		CHECK_EQ(raise(SIGUSR1), 0);
+		CHECK_EQ(stack_inside.ss_flags, SS_DISABLE);
+		CHECK_EQ(stack_inside.ss_size, 0);
+		CHECK_EQ(stack_in_frame.ss_flags, autodisarm);
+		CHECK(stack_in_frame.ss_sp == ss.ss_sp && stack_in_frame.ss_size == 65536);
+		CHECK_OK(sigaltstack(NULL, &now));
+		CHECK_EQ(now.ss_flags, autodisarm);
+		CHECK(now.ss_sp == ss.ss_sp && now.ss_size == 65536);
+	}
+	CHECK_OK(sigaltstack(&old, NULL));
+}
+
 static void *see_no_altstack(void *arg)
 {
 	stack_t ss;

@@ -120,6 +120,21 @@ TEST(sigaction_checks_its_arguments)
 	CHECK_EQ(sys(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4), -EINVAL);
 }
 
+TEST(sigaction_clears_flags_that_nobody_knows)
+{
+	struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		uint64_t mask;
+	} act = { SIG_IGN, SA_SIGINFO | SA_RESTART | 0x400 | 0xff00000000, NULL, ~0ull }, old;
+
+	CHECK_EQ(sys(SYS_rt_sigaction, SIGUSR1, &act, NULL, 8), 0);
+	CHECK_EQ(sys(SYS_rt_sigaction, SIGUSR1, NULL, &old, 8), 0);
+	CHECK_EQ(old.flags, SA_SIGINFO | SA_RESTART);
+	CHECK_EQ(old.mask, ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1)));
+}
+
 TEST(a_blocked_signal_waits_until_it_is_unblocked)
 {
 	sigset_t pending;
@@ -507,6 +522,54 @@ TEST(signalfd_reads_pending_signals)
 	CHECK_EQ(CHECK_OK(read(fd, &info, sizeof(info))), sizeof(info));
 	CHECK_EQ(info.ssi_signo, SIGUSR1);
 	CHECK_ERR(read(fd, &info, 4), EINVAL);
+	close(fd);
+}
+
+/* What a signalfd tells of a signal of this code. */
+static struct signalfd_siginfo read_code(int fd, int sig, int code)
+{
+	siginfo_t info = { .si_code = code, .si_errno = 5 };
+	struct signalfd_siginfo got;
+
+	info.si_pid = 71;
+	info.si_uid = 72;
+	info.si_value.sival_ptr = (void *)0x700000073;
+	CHECK_EQ(sys(SYS_rt_tgsigqueueinfo, getpid(), gettid(), sig, &info), 0);
+	CHECK_EQ(CHECK_OK(read(fd, &got, sizeof(got))), sizeof(got));
+	CHECK_EQ(got.ssi_signo, sig);
+	CHECK_EQ(got.ssi_code, code);
+	CHECK_EQ(got.ssi_errno, 5);
+	return got;
+}
+
+TEST(signalfd_tells_what_the_code_gives_a_meaning_to)
+{
+	struct signalfd_siginfo got;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGSEGV);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	fd = CHECK_OK(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+	got = read_code(fd, SIGUSR1, SI_QUEUE);
+	CHECK(got.ssi_pid == 71 && got.ssi_uid == 72 && got.ssi_ptr == 0x700000073 && got.ssi_int == 0x73);
+	got = read_code(fd, SIGUSR1, -60);
+	CHECK(got.ssi_pid == 71 && got.ssi_uid == 72 && got.ssi_ptr == 0x700000073 && got.ssi_int == 0x73);
+	got = read_code(fd, SIGUSR1, SI_USER);
+	CHECK(got.ssi_pid == 71 && got.ssi_uid == 72 && got.ssi_ptr == 0 && got.ssi_int == 0);
+	got = read_code(fd, SIGUSR1, SI_KERNEL);
+	CHECK(got.ssi_pid == 71 && got.ssi_uid == 72 && got.ssi_ptr == 0 && got.ssi_int == 0);
+	got = read_code(fd, SIGUSR1, SI_TIMER);
+	CHECK(got.ssi_pid == 0 && got.ssi_tid == 71 && got.ssi_overrun == 72 && got.ssi_ptr == 0x700000073);
+	got = read_code(fd, SIGUSR1, 5);
+	CHECK(got.ssi_pid == 0 && got.ssi_fd == 0x73 && got.ssi_band == 71);
+	got = read_code(fd, SIGCHLD, CLD_EXITED);
+	CHECK(got.ssi_pid == 71 && got.ssi_uid == 72 && got.ssi_status == 0x73 && got.ssi_ptr == 0);
+	got = read_code(fd, SIGSEGV, SEGV_MAPERR);
+	CHECK(got.ssi_pid == 0 && got.ssi_addr == (72ull << 32 | 71));
 	close(fd);
 }
 

@@ -10,6 +10,7 @@
  *   blocked_restarts() sends it a signal that must not end it
  *   blocked_end()      waits for the end of the call, which must have this result (and errno, when it failed)
  *   on_wake()          a handler that counts its signals in `wakes`
+ *   main_thread_blocks()  keeps signals to the process from the harness's main thread, which would take most of them
  */
 #ifndef TESTS_GUEST_WAITS_H
 #define TESTS_GUEST_WAITS_H
@@ -26,6 +27,18 @@ static inline void on_wake(int sig, siginfo_t *info, void *context)
 	wakes++;
 }
 
+static sigset_t main_thread_mask;
+static _Atomic bool main_thread_masked;
+
+static inline void main_thread_mask_set(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)sig, (void)info;
+	uc->uc_sigmask = main_thread_mask;
+	main_thread_masked = true;
+}
+
 static inline bool asleep(pid_t tid)
 {
 	char path[64], text[512], *name_end;
@@ -38,6 +51,20 @@ static inline bool asleep(pid_t tid)
 }
 
 static inline void wait_asleep(pid_t tid) { CHECK_MSG(EVENTUALLY(asleep(tid)), "thread %d does not sleep", tid); }
+
+/* The mask that its handler returns to; the harness takes it away again before the next case. sig2: another one, or 0. */
+static inline void main_thread_blocks(int sig, int sig2)
+{
+	handle(SIGRTMIN + 5, main_thread_mask_set, SA_RESTART);
+	sigemptyset(&main_thread_mask);
+	sigaddset(&main_thread_mask, sig);
+	if (sig2)
+		sigaddset(&main_thread_mask, sig2);
+	main_thread_masked = false;
+	CHECK_OK(tgkill(getpid(), getpid(), SIGRTMIN + 5));
+	CHECK(EVENTUALLY(main_thread_masked));
+	wait_asleep(getpid());
+}
 
 struct blocked {
 	long (*call)(int fd);

@@ -35,7 +35,7 @@ int fpu_try_xrstor(void *area);
 
 bool sigstack_active(const struct signal_state *s, uaddr_t sp)
 {
-	if (s->alt_flags & (1u << 31)) /* SS_AUTODISARM: never "on" it */
+	if (s->alt_flags & SS_AUTODISARM) /* never "on" it */
 		return false;
 	return s->alt_size && sp > s->alt_base && sp - s->alt_base <= s->alt_size;
 }
@@ -89,18 +89,9 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 	memset(&fr, 0, sizeof(fr));
 	fr.uc.uc_stack.ss_sp = (void *)s->alt_base;
 	fr.uc.uc_stack.ss_size = s->alt_size;
-	fr.uc.uc_stack.ss_flags = s->alt_flags & (1u << 31);
-	if (!s->alt_size)
-		fr.uc.uc_stack.ss_flags |= SS_DISABLE;
-	else if (sigstack_active(s, r->rsp))
-		fr.uc.uc_stack.ss_flags |= SS_ONSTACK;
-	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, r->rsp)) {
+	fr.uc.uc_stack.ss_flags = (int)s->alt_flags;
+	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, r->rsp))
 		sp = s->alt_base + s->alt_size;
-		if (s->alt_flags & (1u << 31)) {
-			s->alt_base = s->alt_size = 0;
-			s->alt_flags = SS_DISABLE;
-		}
-	}
 	uaddr_t fp = ALIGN_DOWN(sp - fp_frame_bytes(), 64);
 	uaddr_t at = ALIGN_DOWN(fp - sizeof(struct frame), 16) - 8;
 	if (at > sp || !uaddr_ok(at, sp - at))
@@ -141,6 +132,11 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 
 	if (push_fpu(fp) || copy_to_user(at, &fr, sizeof(fr)))
 		return -EFAULT;
+	/* Also for a handler that does not run on it. */
+	if (s->alt_flags & SS_AUTODISARM) {
+		s->alt_base = s->alt_size = 0;
+		s->alt_flags = SS_DISABLE;
+	}
 	r->rdi = (uint64_t)sig;
 	r->rsi = at + offsetof(struct frame, info);
 	r->rdx = at + offsetof(struct frame, uc);
@@ -218,9 +214,10 @@ int sigframe_pop(struct regs *r)
 	if (pop_fpu((uaddr_t)c->fpstate))
 		return -EFAULT;
 	signal_set_blocked(fr.uc.uc_sigmask);
+	s->restart.fn = NULL; /* a call that was about to go on ends now; what the handler did is none of its business */
 	s->alt_base = (uaddr_t)fr.uc.uc_stack.ss_sp;
 	s->alt_size = fr.uc.uc_stack.ss_flags & SS_DISABLE ? 0 : fr.uc.uc_stack.ss_size;
-	s->alt_flags = (uint32_t)fr.uc.uc_stack.ss_flags & ~(uint32_t)SS_ONSTACK;
+	s->alt_flags = (uint32_t)fr.uc.uc_stack.ss_flags;
 	r->r8 = c->r8;
 	r->r9 = c->r9;
 	r->r10 = c->r10;
