@@ -80,25 +80,6 @@ static int64_t thread_cpu_ns(void)
 	return ns_of(ts);
 }
 
-/* How much of a CPU a busy thread gets that shares it with whatever the timers need, in percent. */
-static long burn_share(void)
-{
-	int64_t wall = now_ns(), cpu = thread_cpu_ns();
-
-	while (now_ns() - wall < 100000000)
-		;
-	return 100 * (thread_cpu_ns() - cpu) / (now_ns() - wall);
-}
-
-static void pin_here(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
-}
-
 /* SIGALRM goes to the process. */
 static void everybody_blocks_alarms(void)
 {
@@ -113,36 +94,50 @@ static void itimer_set(long value_us, long interval_us)
 	CHECK_OK(setitimer(ITIMER_REAL, &it, NULL));
 }
 
-/* The best of several, since others may want the CPU, too: no more than it takes to see a good one. */
-static long best_share(void)
+#define SLICE_NS 20000000
+#define PAIRS_LEAST 10
+#define PAIRS_MOST 300
+
+/* What a busy thread gets of its CPU in a slice of time. */
+static int64_t burn(void)
 {
-	long best = 0;
+	int64_t wall = now_ns(), cpu = thread_cpu_ns();
 
-	for (int round = 0; round < 50 && best <= 90; round++) {
-		long share = burn_share();
+	while (now_ns() - wall < SLICE_NS)
+		;
+	return thread_cpu_ns() - cpu;
+}
 
-		best = share > best ? share : best;
+/*
+ * Beside a timer that is set, and without it, in turns, so that what else the machine does takes from both. A timer that ran all the time would take as
+ * much of the CPU as the thread gets. It is off in the end.
+ */
+static void costs_nothing(void (*set)(bool on))
+{
+	int64_t with = 0, without = 0;
+
+	for (int pair = 0; pair < PAIRS_MOST && (pair < PAIRS_LEAST || with * 100 <= without * 85); pair++) {
+		set(true);
+		with += burn();
+		set(false);
+		without += burn();
 	}
-	return best;
+	CHECK_MSG(with * 100 > without * 85, "a busy thread got %ld ms of its CPU, without the timer %ld", (long)(with / 1000000), (long)(without / 1000000));
 }
 
-/* Beside a timer, compared with the share without it. The timers are off by now, so that a failure leaves no signal behind. */
-static void costs_nothing(long with, long without)
-{
-	CHECK_MSG(with * 100 > without * 85, "a busy thread got %ld %% of its CPU, without the timer %ld %%", with, without);
-}
+static void itimer_switch(bool on) { itimer_set(on, on); }
+
+static timer_t switched;
+
+static void timer_switch(bool on) { timer_set(switched, on, on); }
 
 TEST_SLOW(an_interval_timer_whose_signal_waits_costs_nothing, 60)
 {
-	long with;
-
-	pin_here();
 	everybody_blocks_alarms();
 	itimer_set(1, 1);
 	CHECK(EVENTUALLY(is_pending(SIGALRM)));
-	with = best_share();
+	costs_nothing(itimer_switch);
 	itimer_end();
-	costs_nothing(with, best_share());
 }
 
 TEST(an_interval_timer_goes_on_when_its_signal_was_taken)
@@ -228,31 +223,20 @@ TEST(an_interval_timer_that_stands_still_reads_zero)
 
 TEST_SLOW(a_posix_timer_whose_signal_waits_costs_nothing, 60)
 {
-	timer_t timer;
-	long with;
-
-	pin_here();
 	mask_change(SIG_BLOCK, SIGUSR1);
-	timer = timer_here(SIGUSR1);
-	timer_set(timer, 1, 1);
+	switched = timer_here(SIGUSR1);
+	timer_set(switched, 1, 1);
 	CHECK(EVENTUALLY(is_pending(SIGUSR1)));
-	with = best_share();
-	timer_end(timer);
-	costs_nothing(with, best_share());
+	costs_nothing(timer_switch);
+	timer_end(switched);
 }
 
 TEST_SLOW(a_posix_timer_whose_signal_is_ignored_costs_nothing, 60)
 {
-	timer_t timer;
-	long with;
-
-	pin_here();
 	signal(SIGUSR1, SIG_IGN);
-	timer = timer_here(SIGUSR1);
-	timer_set(timer, 1, 1);
-	with = best_share();
-	timer_end(timer);
-	costs_nothing(with, best_share());
+	switched = timer_here(SIGUSR1);
+	costs_nothing(timer_switch);
+	timer_end(switched);
 }
 
 TEST_SLOW(a_posix_timer_without_notification_costs_nothing_and_is_seen_to_run, 60)
@@ -260,13 +244,10 @@ TEST_SLOW(a_posix_timer_without_notification_costs_nothing_and_is_seen_to_run, 6
 	struct sigevent event = { .sigev_notify = SIGEV_NONE };
 	struct itimerspec now;
 	timer_t timer;
-	long without;
 
-	pin_here();
-	without = best_share();
 	CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
-	timer_set(timer, 1, 1);
-	costs_nothing(best_share(), without);
+	switched = timer;
+	costs_nothing(timer_switch);
 	timer_set(timer, 20000000, 10000000000);
 	CHECK_OK(timer_gettime(timer, &now));
 	CHECK(ns_of(now.it_value) > 0 && ns_of(now.it_value) <= 20000000);
