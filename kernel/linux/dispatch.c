@@ -57,4 +57,7 @@ void exit_work(struct regs *r, bool from_syscall)
 		signal_deliver(r, from_syscall);
 	if (work & WORK_RSEQ)
 		rseq_resume(r);
+	/* Behind a system call nobody else looks whether one of these has woken a thread that should run; trap_handler() does. */
+	if (from_syscall && unlikely(resched_wanted(this_cpu())))
+		attend_before_return();
 }

@@ -15,7 +15,7 @@ extern syscall_fn *const syscall_table[SYSCALL_LIMIT];
 
 /* Called by the `syscall` entry with the application's frame; sets regs->rax. */
 void syscall_dispatch(struct regs *regs);
-/* Called before every return to the application with work pending; interrupts on. */
+/* Called before every return to the application with work pending; interrupts on. May switch: look for work again. */
 void exit_work(struct regs *regs, bool from_syscall);
 
 #endif
