@@ -164,8 +164,11 @@ static int poll_wait(struct poll_item *items, unsigned n, uint64_t deadline)
 	struct poll_waiter w;
 	int r;
 
-	if (deadline == 0)
-		return poll_round(items, n, NULL);
+	if (deadline == 0) {
+		r = poll_round(items, n, NULL);
+		/* One that the temporary mask lets through. */
+		return r == 0 && signal_pending() ? -ERESTARTNOHAND : r;
+	}
 	poll_waiter_init(&w);
 	r = poll_round(items, n, &w.table);
 	while (r == 0) {

@@ -4,7 +4,7 @@
  * A sender puts a record into the thread's or the process's queue, marks a thread that can take it with
  * WORK_SIGNAL, wakes it from an interruptible sleep and, if it runs on another CPU, interrupts it there. The
  * thread looks at its queues on its way back to the application. A thread that was marked for a signal to the process and then blocks
- * it, or ends, marks another one (block(), signal_thread_leaves()).
+ * it, or ends, marks another one (mask_set(), signal_thread_leaves()).
  *
  * Stopping (SIGSTOP, SIGTSTP ...) is not done: with one application per machine there is nobody to continue
  * it. The stop signals are ignored by default (docs/caveats.md).
@@ -342,7 +342,7 @@ static __attribute__((noinline)) void pass_on(uint64_t which)
 }
 
 /* Sets the current thread's mask. */
-static void block(uint64_t mask)
+static void mask_set(uint64_t mask)
 {
 	struct thread *t = current;
 	uint64_t more = mask & ~atomic_load(&t->signals->blocked);
@@ -464,8 +464,10 @@ void signal_sets(struct thread *t, uint64_t out[5])
 
 void signal_set_blocked(uint64_t mask)
 {
-	block(mask & ~SIGSET_UNMASKABLE);
-	atomic_fetch_or(&current->work, WORK_SIGNAL); /* something may have become deliverable */
+	mask_set(mask & ~SIGSET_UNMASKABLE);
+	/* Looked at after the mask is stored: see notice_threads(). What is sent to this thread alone marks it in any case. */
+	if (unlikely(signal_deliverable(current)))
+		atomic_fetch_or(&current->work, WORK_SIGNAL);
 }
 
 int sigmask_swap_user(uaddr_t set, size_t setsize)
@@ -627,7 +629,7 @@ void signal_deliver(struct regs *r, bool from_syscall)
 		mask = atomic_load(&s->blocked) | act.mask;
 		if (!(act.flags & SA_NODEFER))
 			mask |= SIGSET_BIT(sig);
-		block(mask & ~SIGSET_UNMASKABLE);
+		mask_set(mask & ~SIGSET_UNMASKABLE);
 	}
 	resolve_restart(r, false, 0);
 	if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)

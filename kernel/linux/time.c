@@ -179,10 +179,10 @@ long sys_clock_nanosleep(int clock, int flags, uaddr_t req, uaddr_t rem)
 	uint64_t ns;
 	int r;
 
-	if (clock == CLOCK_THREAD_CPUTIME_ID)
-		return -EINVAL;
-	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_TAI)
-		return clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0 ? -EOPNOTSUPP : -EINVAL;
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_TAI) {
+		r = clock_read(clock, &ns);
+		return r ? r : -EOPNOTSUPP; /* clocks that can only be read */
+	}
 	r = timespec_get_user(req, &ns);
 	if (r)
 		return r;

@@ -256,6 +256,11 @@ TEST(sleeping_checks_its_arguments)
 	CHECK_EQ(sys(SYS_nanosleep, BAD_PTR, NULL), -EFAULT);
 	CHECK_EQ(sys(SYS_clock_nanosleep, 99, 0, &(struct timespec){ 0, 1 }, NULL), -EINVAL);
 	CHECK_EQ(sys(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, BAD_PTR, NULL), -EFAULT);
+	CHECK_EQ(sys(SYS_clock_nanosleep, -1, 0, &(struct timespec){ 0, 1 }, NULL), -EINVAL);
+	CHECK_EQ(sys(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &(struct timespec){ 0, 1 }, NULL), -EOPNOTSUPP);
+	CHECK_EQ(sys(SYS_clock_nanosleep, CLOCK_MONOTONIC_COARSE, 0, &(struct timespec){ 0, 1 }, NULL), -EOPNOTSUPP);
+	CHECK_EQ(sys(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &(struct timespec){ 0, 1 }, NULL), -EOPNOTSUPP);
+	CHECK_EQ(sys(SYS_clock_nanosleep, CLOCK_TAI, 0, &(struct timespec){ 0, 1 }, NULL), 0);
 }
 
 TEST(timerfd_fires_once_and_counts_intervals)

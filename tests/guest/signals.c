@@ -4,6 +4,8 @@
  */
 #include "harness.h"
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
 
@@ -407,6 +409,58 @@ TEST(pause_and_sigsuspend_return_eintr)
 	CHECK_EQ(hits, 1);
 	pthread_sigmask(SIG_BLOCK, NULL, &none);
 	CHECK(sigismember(&none, SIGUSR1)); /* the mask from before is back */
+}
+
+static void mask_passes(const char *name, long answer, int error, int want_hits)
+{
+	CHECK_MSG(answer == (want_hits ? -1 : 1) && hits == want_hits && (!want_hits || error == EINTR),
+		  "%s answers %ld (%s), handlers run: %d", name, answer, strerrorname_np(error) ?: "?", hits);
+	hits = 0;
+}
+
+/* A signal waits that the temporary mask lets through: the call ends even if it would not have waited, unless it has an answer. */
+TEST(a_temporary_mask_lets_a_signal_in_that_waits_already)
+{
+	struct timespec times[] = { { 0, 0 }, { 5, 0 } };
+	struct epoll_event event = { EPOLLIN, { 0 } };
+	struct pollfd ready;
+	sigset_t none;
+	fd_set set;
+	int fds[2], ep = CHECK_OK(epoll_create1(EPOLL_CLOEXEC));
+
+	CHECK_OK(pipe(fds));
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	sigemptyset(&none);
+	block(SIGUSR1);
+	handle(SIGUSR1, count_hit, SA_RESTART);
+	hits = 0;
+	for (int i = 0; i < 2; i++) {
+		long r;
+
+		CHECK_EQ(raise(SIGUSR1), 0);
+		r = ppoll(NULL, 0, &times[i], &none);
+		mask_passes("ppoll", r, errno, 1);
+		CHECK_EQ(raise(SIGUSR1), 0);
+		r = pselect(0, NULL, NULL, NULL, &times[i], &none);
+		mask_passes("pselect", r, errno, 1);
+	}
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_ERR(epoll_pwait(ep, &event, 1, 5000, &none), EINTR);
+	mask_passes("epoll_pwait", -1, EINTR, 1);
+	/* With an answer the signal goes on waiting. */
+	CHECK_EQ(raise(SIGUSR1), 0);
+	ready = (struct pollfd){ fds[0], POLLIN, 0 };
+	mask_passes("ppoll", ppoll(&ready, 1, &times[1], &none), 0, 0);
+	FD_ZERO(&set);
+	FD_SET(fds[0], &set);
+	mask_passes("pselect", pselect(fds[0] + 1, &set, NULL, NULL, &times[1], &none), 0, 0);
+	CHECK_OK(epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &event));
+	mask_passes("epoll_pwait", epoll_pwait(ep, &event, 1, 5000, &none), 0, 0);
+	unblock(SIGUSR1);
+	CHECK_EQ(hits, 1);
+	close(fds[0]);
+	close(fds[1]);
+	close(ep);
 }
 
 TEST(an_ignored_signal_does_not_interrupt)
