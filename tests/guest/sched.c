@@ -367,9 +367,12 @@ static void *sent_about(void *arg)
 		int cpus = get_nprocs(), to = rand_r(&seed) % cpus;
 
 		/* Some of these are guesses, and threads of other processes are to be left alone. */
-		for (int i = 0; i < 4; i++)
-			if (sys(SYS_tgkill, getpid(), sent.tid[i], 0) == 0)
-				sys(SYS_sched_setaffinity, sent.tid[i], 8, &(unsigned long){ 1ul << (to + i) % cpus });
+		for (int i = 0; i < 4; i++) {
+			pid_t tid = sent.tid[i];
+
+			if (sys(SYS_tgkill, getpid(), tid, 0) == 0)
+				sys(SYS_sched_setaffinity, tid, 8, &(unsigned long){ 1ul << (to + i) % cpus });
+		}
 	}
 	return NULL;
 }
