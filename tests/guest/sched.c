@@ -186,23 +186,22 @@ static struct {
 	_Atomic pid_t movers[16];
 	_Atomic int64_t left_at;
 	_Atomic int end;
-	long idle_ms; /* all CPUs together, before */
+	long idle_ms[16]; /* of each CPU, before */
 } move;
 
-/* How long the first CPUs have been idle. */
-static long idle_ms(int cpus)
+/* How long each of the first CPUs has been idle. */
+static void read_idle_ms(long *idle_ms, int cpus)
 {
 	char text[8192], name[16], *at;
-	long ticks = 0, idle;
+	long ticks;
 
 	CHECK(read_file("/proc/stat", text, sizeof(text)) > 0);
 	for (int i = 0; i < cpus; i++) {
 		snprintf(name, sizeof(name), "\ncpu%d ", i);
 		at = strstr(text, name);
-		CHECK(at && sscanf(at + strlen(name), "%*d %*d %*d %ld", &idle) == 1);
-		ticks += idle;
+		CHECK(at && sscanf(at + strlen(name), "%*d %*d %*d %ld", &ticks) == 1);
+		idle_ms[i] = ticks * 1000 / sysconf(_SC_CLK_TCK);
 	}
-	return ticks * 1000 / sysconf(_SC_CLK_TCK);
 }
 
 /* Until the CPU is ours again after others had it: they wait now, and will for a while. */
@@ -242,25 +241,23 @@ static void *move_mover(void *arg)
 	if (me == 0) {
 		while (move.arrived < move.expected)
 			;
-		move.idle_ms = idle_ms(move.cpus);
+		read_idle_ms(move.idle_ms, move.cpus);
 		await_fresh_slice();
 		for (int i = 0; move.movers[i]; i++)
 			allow_cpus(move.movers[i], (1ul << move.cpus) - 1);
 		move.left_at = now_ns();
 	}
-	while (!move.left_at)
-		;
-	while (now_ns() - move.left_at < MOVE_NS)
+	while (!move.end)
 		;
 	return NULL;
 }
 
-/* For how many milliseconds CPUs were idle. */
+/* For how many milliseconds a CPU was idle. */
 static long move_once(int movers, int stayers)
 {
 	pthread_t threads[48];
 	int n = 0;
-	long idle;
+	long idle_ms[16], worst = 0;
 
 	memset(&move, 0, sizeof(move));
 	move.cpus = movers + stayers;
@@ -271,17 +268,20 @@ static long move_once(int movers, int stayers)
 		threads[n++] = thread_start(move_stayer, NULL);
 	for (long i = 1; i < move.cpus; i++)
 		threads[n++] = thread_start(move_leaver, (void *)i);
-	for (int i = 0; i < movers; i++)
-		thread_join(threads[i], NULL);
+	CHECK(EVENTUALLY(move.left_at));
+	for (int64_t left; (left = move.left_at + MOVE_NS - now_ns()) > 0;)
+		usleep(left / 1000 + 1);
 	/* The kernel may count a pause of a CPU when it ends. */
 	for (int i = move.cpus; i--;)
 		allow_cpus(0, 1ul << i);
-	idle = idle_ms(move.cpus) - move.idle_ms;
+	read_idle_ms(idle_ms, move.cpus);
+	for (int i = 0; i < move.cpus; i++)
+		worst = idle_ms[i] - move.idle_ms[i] > worst ? idle_ms[i] - move.idle_ms[i] : worst;
 	move.end = 1;
 	sys(SYS_futex, &move.end, FUTEX_WAKE_PRIVATE, INT_MAX);
-	for (int i = movers; i < n; i++)
+	for (int i = 0; i < n; i++)
 		thread_join(threads[i], NULL);
-	return idle;
+	return worst;
 }
 
 /* Other work of a host disturbs, and Linux takes some 30 ms: three times of four will do. */
@@ -366,8 +366,13 @@ static void *sent_about(void *arg)
 	while (!sent.stop) {
 		int cpus = get_nprocs(), to = rand_r(&seed) % cpus;
 
-		for (int i = 0; i < 4; i++)
-			sys(SYS_sched_setaffinity, sent.tid[i], 8, &(unsigned long){ 1ul << (to + i) % cpus });
+		/* Some of these are guesses, and threads of other processes are to be left alone. */
+		for (int i = 0; i < 4; i++) {
+			pid_t tid = sent.tid[i];
+
+			if (sys(SYS_tgkill, getpid(), tid, 0) == 0)
+				sys(SYS_sched_setaffinity, tid, 8, &(unsigned long){ 1ul << (to + i) % cpus });
+		}
 	}
 	return NULL;
 }
