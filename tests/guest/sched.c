@@ -579,6 +579,78 @@ static void *wake_and_spin(void *arg)
 
 TEST(a_woken_thread_runs_while_its_waker_goes_on) { thread_join(thread_start(wake_and_spin, NULL), NULL); }
 
+static _Atomic int poked;
+static _Atomic int roamer_cpu;
+static int poke_cpus[2];
+
+static void pin_to(int first, int second)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(first, &set);
+	CPU_SET(second, &set);
+	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void *be_poked(void *arg)
+{
+	(void)arg;
+	pin_to(poke_cpus[1], poke_cpus[1]);
+	for (int seen = poked; !spin_stop; seen = poked)
+		sys(SYS_futex, &poked, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	return NULL;
+}
+
+static void *poke(void *arg)
+{
+	(void)arg;
+	pin_to(poke_cpus[0], poke_cpus[0]);
+	while (!spin_stop) {
+		poked++;
+		sys(SYS_futex, &poked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		for (int64_t end = now_ns() + 10000; now_ns() < end;)
+			;
+	}
+	return NULL;
+}
+
+static void *roam(void *arg)
+{
+	(void)arg;
+	pin_to(poke_cpus[0], poke_cpus[0]);
+	pin_to(poke_cpus[0], poke_cpus[1]);
+	while (!spin_stop)
+		roamer_cpu = sched_getcpu();
+	return NULL;
+}
+
+/* A CPU whose only thread sleeps for moments is idle for moments, and has room for one that shares the other CPU. */
+TEST(a_cpu_that_is_idle_for_moments_takes_a_thread_that_waits)
+{
+	pthread_t threads[3];
+	cpu_set_t all;
+	int n = 0;
+
+	CHECK_OK(sched_getaffinity(0, sizeof(all), &all));
+	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
+		if (CPU_ISSET(cpu, &all))
+			poke_cpus[n++] = cpu;
+	if (n < 2)
+		SKIP("one CPU");
+	spin_stop = false;
+	roamer_cpu = -1;
+	threads[0] = thread_start(be_poked, NULL);
+	threads[1] = thread_start(poke, NULL);
+	threads[2] = thread_start(roam, NULL);
+	CHECK_MSG(EVENTUALLY(roamer_cpu == poke_cpus[1]), "it stays on CPU %d", roamer_cpu);
+	spin_stop = true;
+	poked++;
+	sys(SYS_futex, &poked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	for (int i = 0; i < 3; i++)
+		thread_join(threads[i], NULL);
+}
+
 /*
  * One that does next to nothing each time it is woken, on a CPU that another keeps busy: the kernel may let such wake-ups wait for each other, but not for
  * anything that the waker need not do.
