@@ -4,7 +4,9 @@
  * Theory:    lwIP has a small table of neighbours. It learns from anybody, at once, and when it is full the oldest neighbour that is known goes before the
  *            newest that is only asked for. So a flood of packets from addresses that nobody has (each answer asks for one), or of ARP
  *            packets, throws out those who are served, and one lie cuts them off. Here, before lwIP sees them:
- *            - At most ASKED_MAX neighbours are asked for at a time; packets for more are dropped. What is known stays.
+ *            - At most ASKED_MAX neighbours are asked for at a time; packets for more are dropped. What is known stays, but when the table is full of those who are known, too,
+ *              the one that was learned first goes, though it be in use. So who was served lately (SERVED_NS) is asked for again even when so many others are, and believed
+ *              if it still has the address that it had.
  *            - A stranger who asks for us is learned while there is room (KNOWN_MAX). Beyond that he gets his answer, and is asked for himself
  *              when there is something to be sent to him.
  *            - Who says that a known neighbour's address is his is not believed while the neighbour lives: it is asked, and only when it has been
@@ -31,6 +33,9 @@
 #define KNOWN_MAX (ARP_TABLE_SIZE - ASKED_MAX)
 #define ASKED_NS (6 * NSEC_PER_SEC)    /* lwIP gives up after 5 s */
 #define ASKED6_MAX (LWIP_ND6_NUM_NEIGHBORS / 3)
+#define SERVED 256                     /* a power of two */
+#define SERVED_NS (300 * NSEC_PER_SEC) /* as long as lwIP knows a neighbour */
+#define SERVED_KEPT_NS (10 * NSEC_PER_SEC) /* no other takes the place of one that was sent to in that time */
 #define CLAIMS 8
 #define CLAIM_NS NSEC_PER_SEC
 #define CLAIM_OLD_NS (10 * NSEC_PER_SEC)
@@ -53,6 +58,15 @@ struct asked {
 	uint64_t at; /* 0: free */
 };
 
+/* A neighbour that was known and sent to. */
+struct served {
+	struct netif *netif;
+	uint32_t ip;
+	uint8_t mac[6];
+	uint64_t at;    /* when; 0: free */
+	uint64_t asked; /* when it was asked for beside ASKED_MAX others */
+};
+
 struct claim {
 	struct netif *netif;
 	uint32_t ip;
@@ -63,6 +77,7 @@ struct claim {
 
 struct neighbour_counters neighbour_counters;
 static struct asked asked[ASKED_MAX];
+static struct served served[SERVED];
 static struct claim claims[CLAIMS];
 static unsigned nclaims;
 /* One that was known a moment ago: lwIP's table is not looked through for each packet. */
@@ -87,6 +102,37 @@ static struct asked *asked_find(struct netif *netif, uint32_t ip, uint64_t now)
 static bool known_lately(struct netif *netif, uint32_t ip, uint64_t now)
 {
 	return known.ip == ip && known.netif == netif && now - known.at < NSEC_PER_SEC + ASKED_NS;
+}
+
+/* Its place: of a network of 256 addresses each has its own. */
+static struct served *served_place(uint32_t ip) { return &served[__builtin_bswap32(ip) % SERVED]; }
+
+static void served_note(struct netif *netif, uint32_t ip, const struct eth_addr *mac, uint64_t now)
+{
+	struct served *s = served_place(ip);
+
+	if (s->at && (s->ip != ip || s->netif != netif) && now - s->at < SERVED_KEPT_NS)
+		return;
+	*s = (struct served){ .netif = netif, .ip = ip, .at = now };
+	memcpy(s->mac, mac->addr, 6);
+}
+
+/* It may be asked for whoever else is. */
+static bool served_ask(struct netif *netif, uint32_t ip, uint64_t now)
+{
+	struct served *s = served_place(ip);
+
+	if (!s->at || s->ip != ip || s->netif != netif || now - s->at >= SERVED_NS)
+		return false;
+	s->asked = now;
+	return true;
+}
+
+static bool served_answers(struct netif *netif, uint32_t ip, const uint8_t mac[6], uint64_t now)
+{
+	const struct served *s = served_place(ip);
+
+	return s->asked && s->ip == ip && s->netif == netif && now - s->asked < ASKED_NS && !memcmp(s->mac, mac, 6);
 }
 
 static bool asked_add(struct netif *netif, uint32_t ip, uint64_t now)
@@ -185,10 +231,16 @@ static bool claim(struct netif *netif, uint32_t ip, const uint8_t mac[6], uint64
 static void claim_settle(struct netif *netif, uint32_t ip, uint64_t now)
 {
 	struct claim *c = claim_find(netif, ip);
+	struct eth_addr *mac;
 	struct pbuf *p;
 
 	if (!c || !claim_holds(c, now))
 		return;
+	/* lwIP has forgotten whom the claim is against, who may have answered since: whoever has the address is asked as any other. */
+	if (!is_known(netif, ip, &mac)) {
+		claim_forget(c);
+		return;
+	}
 	p = arp_make(netif->hwaddr, c->mac, ip, netif_ip4_addr(netif)->addr);
 	claim_forget(c);
 	if (!p)
@@ -254,7 +306,7 @@ bool neighbour_hears(struct netif *netif, const struct pbuf *p)
 		was_asked->at = 0;
 		return true;
 	}
-	if (known_lately(netif, ip, now))
+	if (known_lately(netif, ip, now) || served_answers(netif, ip, a->sender_mac, now))
 		return true;
 	if (a->operation == PP_HTONS(ARP_ANSWERS)) {
 		neighbour_counters.unasked++;
@@ -332,9 +384,10 @@ static bool may_ask(struct netif *netif, uint32_t ip)
 		return true;
 	if (is_known(netif, ip, &mac)) {
 		known = (struct asked){ netif, ip, now };
+		served_note(netif, ip, mac, now);
 		return true;
 	}
-	return asked_find(netif, ip, now) || asked_add(netif, ip, now);
+	return asked_find(netif, ip, now) || asked_add(netif, ip, now) || served_ask(netif, ip, now);
 }
 
 err_t neighbour_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
