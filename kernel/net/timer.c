@@ -133,6 +133,7 @@ static struct net_timer {
 	enum urgency (*look)(void);
 	unsigned interval_ms;
 	bool running;
+	bool urgent;      /* it was when it was looked at last */
 	uint64_t last_ns; /* the time up to which its intervals have been counted */
 	uint64_t due_ns;
 	unsigned owed;    /* intervals that have been counted and not called */
@@ -164,9 +165,10 @@ void net_timers_look(uint64_t now_ns)
 static void plan(struct net_timer *t, uint64_t now_ns)
 {
 	enum urgency u = t->look();
+	uint64_t due;
 
 	if (u == URGENCY_NONE) {
-		t->running = false;
+		t->running = t->urgent = false;
 		t->owed = 0;
 		t->due_ns = DEADLINE_NEVER;
 		return;
@@ -175,10 +177,12 @@ static void plan(struct net_timer *t, uint64_t now_ns)
 		t->running = true;
 		t->last_ns = now_ns;
 	}
-	t->due_ns = t->last_ns + (u == URGENCY_NOW ? interval_ns(t) : MAX(LAZY_NS, interval_ns(t)));
-	/* It has just become urgent: what asked for it has been done by hand. */
-	if (t->due_ns <= now_ns)
-		t->due_ns = now_ns + interval_ns(t);
+	due = t->last_ns + (u == URGENCY_NOW ? interval_ns(t) : MAX(LAZY_NS, interval_ns(t)));
+	/* It has just become urgent: what asked for it has been done by hand. What was planned then stays, however often it is looked at meanwhile. */
+	if (due <= now_ns)
+		due = t->urgent && t->due_ns > now_ns ? t->due_ns : now_ns + interval_ns(t);
+	t->due_ns = due;
+	t->urgent = u == URGENCY_NOW;
 }
 
 static void run(struct net_timer *t, uint64_t now_ns)
