@@ -13,16 +13,15 @@
 #include "core/smp.h"
 
 #define WATCH_MIN_NS 25000ull      /* how long the first time */
-#define ASK_AGAIN_NS 1000000ull    /* for a thread that waits alone */
 #define WATCH_GAP_NS 300000ull     /* longer than any interrupt: the host has taken the CPU away */
 #define WATCH_PAUSE_NS 50000000ull /* no watching for so long then */
 
 static uint64_t watch_max_ns = 100000; /* option idle.watch, in microseconds; 0: idle CPUs halt at once */
 
-/* Asks the busiest CPU for a thread, if it has more than `most`: its answer comes by the inbox, if there is one. */
-static void ask_for_work(struct cpu *c, unsigned most)
+static void ask_for_work(struct cpu *c)
 {
 	struct cpu *busiest = NULL;
+	unsigned most = 1;
 
 	for (unsigned i = 0; i < online_cpus; i++) {
 		unsigned n = atomic_load_explicit(&cpus[i]->nr_running, memory_order_relaxed);
@@ -41,9 +40,6 @@ static void ask_for_work(struct cpu *c, unsigned most)
  * grows while halts turn out to have been short, and vanishes when they are long. A host that takes the CPU away meanwhile
  * has others to run, perhaps the CPU we wait for: then there is no watching for a while. idle.watch=MICROSECONDS says how long at
  * most. True if there is work.
- * A thread that waits alone behind another is asked for when a watch begins only once in ASK_AGAIN_NS, else when the watch is over (or at once, if there is none). Mostly
- * the one that runs there has woken it a moment ago, and it wants the lock which that one takes again and again: to fetch it interrupts that one, perhaps while it
- * holds the lock, and two CPUs then do little but wake each other's threads and sleep. One of several that wait is asked for at once.
  * *Measured*, two vCPUs on two cores under TCG, without and with it: a futex hand-off between CPUs 29 and 1.3 us, condition variable 33 and 2, pipe 32 and 2.
  */
 static bool idle_watch(struct cpu *c, uint64_t start)
@@ -51,12 +47,7 @@ static bool idle_watch(struct cpu *c, uint64_t start)
 	uint64_t now = start, before;
 
 	smp_set_idle_state(c, CPU_WATCHING);
-	if (start >= c->ask_from_ns) {
-		c->ask_from_ns = start + ASK_AGAIN_NS;
-		ask_for_work(c, 1);
-	} else {
-		ask_for_work(c, 2);
-	}
+	ask_for_work(c);
 	sched_program_timer(c);
 	irq_enable();
 	do {
@@ -106,7 +97,7 @@ _Noreturn void sched_idle_loop(void)
 		}
 		smp_set_idle_state(c, CPU_IDLE);
 		if (online_cpus > 1)
-			ask_for_work(c, 1);
+			ask_for_work(c);
 		/* A post between the check above and here sends an IPI, which ends the hlt. */
 		if (atomic_load(&c->inbox)) {
 			smp_set_idle_state(c, CPU_BUSY);

@@ -193,7 +193,6 @@ struct cpu {
 	struct thread *fpu_owner;     /* whose state is in the vector registers */
 	uint64_t watch_ns;            /* how long this CPU looks for work before it halts; see core/idle.c */
 	uint64_t watch_from_ns;       /* not before */
-	uint64_t ask_from_ns;         /* nor asks for a thread that waits alone, when it begins to watch */
 	uint64_t interrupts, ipis, switches, idle_ns, idle_since_ns;
 
 	/* descriptors of this CPU */
