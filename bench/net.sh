@@ -117,8 +117,8 @@ load_count() { # SERVER CONNECTIONS
 		}' "$out/wrk.out"
 }
 
-# Ends when the JVM has compiled what it will for now: a number of requests has been answered, and three rates in a row lie within
-# a tenth of each other; or when that takes too long.
+# Ends when the rate is steady (a number of requests has been answered, and three rates in a row lie within a tenth of each other), since the JVM
+# compiles no more by then that counts; or when that takes too long.
 server_warm() {
 	local requests=0 first=0 second=0 end=$((SECONDS + warm_most_s)) count
 	while [ "$SECONDS" -lt "$end" ]; do

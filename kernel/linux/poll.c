@@ -293,11 +293,13 @@ static long poll_for(const struct restart *r)
 
 long sys_poll(uaddr_t fds, unsigned nfds, int timeout_ms)
 {
-	struct restart r = { .fn = poll_for, .deadline_ns = DEADLINE_NEVER, .addr = fds, .value = nfds };
+	uint64_t deadline = DEADLINE_NEVER;
+	int r;
 
 	if (timeout_ms >= 0)
-		r.deadline_ns = timeout_ms ? deadline_after(timeout_ms * 1000000ull) : 0;
-	return poll_for(&r);
+		deadline = timeout_ms ? deadline_after(timeout_ms * 1000000ull) : 0;
+	r = poll_fds(fds, nfds, deadline);
+	return r == -ERESTARTNOHAND ? restart_with((struct restart){ .fn = poll_for, .deadline_ns = deadline, .addr = fds, .value = nfds }) : r;
 }
 
 /*

@@ -19,6 +19,7 @@ peer alive "$link_local" 20 > /dev/null
 before=0
 for ((i = 0; i < 20; i++)); do
 	now=$(peer memory 10.9.0.2)
+	[[ $now = [0-9]* ]] || continue
 	[ "$now" -le $((before + 64)) ] && break
 	before=$now
 	sleep 3

@@ -225,8 +225,8 @@ static bool is_pending(int sig)
 	return sigismember(&now, sig);
 }
 
-/* The signal waits for this thread and for the process; setting it to ignored makes both go. */
-static void discards(int sig, void (*ignoring)(int), bool queued)
+/* A signal that waits for this thread and for the process. */
+static void wait_twice(int sig)
 {
 	main_thread_blocks(sig, 0);
 	mask_change(SIG_BLOCK, sig);
@@ -234,6 +234,12 @@ static void discards(int sig, void (*ignoring)(int), bool queued)
 	hits = 0;
 	CHECK_OK(tgkill(getpid(), gettid(), sig));
 	CHECK_OK(kill(getpid(), sig));
+}
+
+/* Setting it to ignored makes both go. */
+static void discards(int sig, void (*ignoring)(int), bool queued)
+{
+	wait_twice(sig);
 	if (queued)
 		CHECK_OK(sigqueue(getpid(), sig, (union sigval){ .sival_int = 1 }));
 	CHECK(is_pending(sig));
@@ -254,12 +260,7 @@ TEST(the_default_discards_what_waits_if_it_ignores) { discards(SIGURG, SIG_DFL, 
 
 TEST(the_default_keeps_what_waits_if_it_ends_the_process)
 {
-	main_thread_blocks(SIGUSR1, 0);
-	mask_change(SIG_BLOCK, SIGUSR1);
-	handle(SIGUSR1, on_hit, 0);
-	hits = 0;
-	CHECK_OK(tgkill(getpid(), gettid(), SIGUSR1));
-	CHECK_OK(kill(getpid(), SIGUSR1));
+	wait_twice(SIGUSR1);
 	signal(SIGUSR1, SIG_DFL);
 	CHECK(is_pending(SIGUSR1));
 	handle(SIGUSR1, on_hit, 0);

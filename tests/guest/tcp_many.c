@@ -150,12 +150,16 @@ TEST_SLOW(the_table_shows_each_connection_once_while_others_come_and_go, 60)
 	snapshots_over = false;
 	other = thread_start(others_come_and_go, NULL);
 	for (int k = 0; k < 5; k++) {
-		table_count(port_of(c.l), shown);
-		for (int i = 0; i < c.n; i++) {
-			int port = port_of(c.fd[i][0]);
+		int port = 0;
 
-			CHECK_MSG(shown[port] == 1, "port %d is shown %d times", port, shown[port]);
+		/* Linux goes on where it stopped by counting in a bucket, to which others come meanwhile: in some tables it shows a connection twice. */
+		for (int tries = 0; tries < 5 && (tries == 0 || port); tries++) {
+			table_count(port_of(c.l), shown);
+			port = 0;
+			for (int i = 0; i < c.n && !port; i++)
+				port = shown[port_of(c.fd[i][0])] == 1 ? 0 : port_of(c.fd[i][0]);
 		}
+		CHECK_MSG(!port, "port %d is shown %d times", port, shown[port]);
 	}
 	snapshots_over = true;
 	thread_join(other, NULL);

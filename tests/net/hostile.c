@@ -160,7 +160,7 @@ static void fragments(void)
 
 		hostile_noise(ip4_data, n);
 		if (at == 0)
-			frame_udp(ip4_data, 4000, 7001, n);
+			frame_udp(ip4_data, 4000, ECHO_PORT, n);
 		hostile_send_ip4(frame, from, protocol, at | (hostile_below(3) ? 0x2000 : 0), id, n);
 	}
 }
@@ -334,7 +334,7 @@ static void icmp6_flood(void)
 	send_ip6(frame, from, PROTO_ICMP6, PROTO_ICMP6, 0, n);
 }
 
-/* Packets that say they come from the guest itself, for a service that would answer them: a datagram to its echo, and a SYN. */
+/* Packets that say they come from the guest itself, for a service that would answer them: a datagram of the echo to the echo, which would go round for ever, and a SYN. */
 static void martians(void)
 {
 	uint8_t from[4] = { 127, 0, 0, 1 }, *p = frame + ETHERNET_BYTES + IP4_BYTES;
@@ -343,7 +343,7 @@ static void martians(void)
 	if (hostile_below(2))
 		memcpy(from, world.guest_ip, 4);
 	if (hostile_below(2)) {
-		frame_udp(p, SERVICE_PORT, SERVICE_PORT, 8);
+		frame_udp(p, ECHO_PORT, ECHO_PORT, 8);
 		hostile_send_ip4(frame, from, PROTO_UDP, 0, 0, UDP_BYTES + 8);
 	} else {
 		frame_tcp(p, &f);
@@ -358,7 +358,7 @@ static void udp_flood(void)
 
 	someone(from);
 	hostile_noise(ip4_data + UDP_BYTES, n);
-	frame_udp(ip4_data, hostile_below(65536), hostile_below(2) ? 7001 : hostile_below(65536), hostile_below(8) ? n : hostile_below(65536));
+	frame_udp(ip4_data, hostile_below(65536), hostile_below(2) ? ECHO_PORT : hostile_below(65536), hostile_below(8) ? n : hostile_below(65536));
 	hostile_send_ip4(frame, from, PROTO_UDP, 0, 0, UDP_BYTES + n);
 }
 
@@ -385,7 +385,7 @@ static void oversized(void)
 	someone(from);
 	hostile_noise(ip4_data, n < 200 ? n : 200);
 	if (hostile_below(2)) {
-		frame_udp(ip4_data, 5000, 7001, n);
+		frame_udp(ip4_data, 5000, ECHO_PORT, n);
 		hostile_send_ip4(frame, from, PROTO_UDP, 0, 0, UDP_BYTES + n);
 	} else {
 		frame_ethernet(frame, world.guest_mac, world.own_mac, hostile_below(2) ? hostile_below(65536) : 0x8100);

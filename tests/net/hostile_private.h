@@ -8,6 +8,7 @@
 #include "hostile.h"
 
 #define SERVICE_PORT 7000 /* tests/net/peer.c */
+#define ECHO_PORT 7001
 
 enum talk_kind { TALK_SILENT = 1, TALK_RESETS, TALK_ZERO_WINDOW, TALK_SEGMENTS, TALK_HOLES, TALK_SMALL_MSS, TALK_BEYOND };
 
