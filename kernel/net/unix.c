@@ -132,31 +132,69 @@ static struct unix_sock *unix_peer_get(struct unix_sock *u)
 	return peer;
 }
 
+static void messages_free(struct list *messages)
+{
+	while (!list_empty(messages)) {
+		struct unix_msg *m = list_first(messages, struct unix_msg, link);
+
+		list_del(&m->link);
+		unix_msg_free(m);
+	}
+}
+
+/* What u had not read of `old`, with which it is not connected any more, is gone: who waited for room has it, and `old` is told. No lock held. */
+static void dgram_unread(struct unix_sock *u, struct unix_sock *old, struct list *unread)
+{
+	messages_free(unread);
+	unix_tell_senders(u, EVENTS_OUT);
+	mutex_lock(&old->lock);
+	if (!old->closed && unix_peer(old) == u) {
+		atomic_store_explicit(&old->base.error, ECONNRESET, memory_order_release);
+		waitq_wake_all(&old->readers, EVENTS_IN | EPOLLERR);
+	}
+	mutex_unlock(&old->lock);
+}
+
 /*
  * Makes `to` the socket that a datagram socket sends to; NULL: nobody. It is in the list before a poll can see it: who finds
- * it full is told when it is not any more.
+ * it full is told when it is not any more. With `from`, only if that is whom u sends to so far.
  */
-static void dgram_set_peer(struct unix_sock *u, struct unix_sock *to)
+static void dgram_change_peer(struct unix_sock *u, struct unix_sock *from, struct unix_sock *to)
 {
 	struct unix_sock *old;
+	struct list unread;
 
+	list_init(&unread);
+	mutex_lock(&senders_lock);
+	old = unix_peer(u);
+	if (from && old != from) {
+		mutex_unlock(&senders_lock);
+		return;
+	}
 	if (to)
 		unix_get(to);
-	mutex_lock(&senders_lock);
 	list_del(&u->sender_link);
 	if (to)
 		list_push_back(&to->senders, &u->sender_link);
 	mutex_lock(&u->lock);
-	old = unix_peer(u);
 	if (to)
 		u->peer_cred = unix_cred();
 	atomic_store_explicit(&u->peer, to, memory_order_release);
+	if (old && old != to) {
+		list_splice_back(&unread, &u->messages);
+		u->queued = 0;
+		waitq_wake_all(&u->room, 0);
+	}
 	waitq_wake(&u->readers, 0, EVENTS_OUT); /* what the old one had no room for, this one may have */
 	mutex_unlock(&u->lock);
 	mutex_unlock(&senders_lock);
+	if (!list_empty(&unread))
+		dgram_unread(u, old, &unread);
 	if (old)
 		unix_put(old);
 }
+
+void unix_dgram_forget(struct unix_sock *u, struct unix_sock *gone) { dgram_change_peer(u, gone, NULL); }
 
 static void unix_release(struct socket *s)
 {
@@ -181,7 +219,7 @@ static void unix_release(struct socket *s)
 
 	if (unix_is_dgram(u)) {
 		unix_tell_senders(u, EVENTS_OUT);
-		dgram_set_peer(u, NULL);
+		dgram_change_peer(u, NULL, NULL);
 		peer = NULL;
 	} else if (peer) {
 		mutex_lock(&peer->lock);
@@ -197,12 +235,7 @@ static void unix_release(struct socket *s)
 		list_del(&child->pending_link);
 		unix_release(&child->base);
 	}
-	while (!list_empty(&messages)) {
-		struct unix_msg *m = list_first(&messages, struct unix_msg, link);
-
-		list_del(&m->link);
-		unix_msg_free(m);
-	}
+	messages_free(&messages);
 	while (!list_empty(&marks)) {
 		struct unix_files *f = list_first(&marks, struct unix_files, link);
 
@@ -284,8 +317,8 @@ static int unix_pair(struct socket *sa, struct socket *sb)
 	struct unix_sock *a = unix_of(sa), *b = unix_of(sb);
 
 	if (unix_is_dgram(a)) {
-		dgram_set_peer(a, b);
-		dgram_set_peer(b, a);
+		dgram_change_peer(a, NULL, b);
+		dgram_change_peer(b, NULL, a);
 		return 0;
 	}
 	if (unix_ring(a) || unix_ring(b))
@@ -426,7 +459,7 @@ static int unix_connect_dgram(struct unix_sock *u, const struct socket_addr *add
 			return -EPERM;
 		}
 	}
-	dgram_set_peer(u, peer);
+	dgram_change_peer(u, NULL, peer);
 	if (peer)
 		unix_put(peer);
 	return 0;

@@ -254,6 +254,8 @@ ssize_t unix_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 	if (IS_ERR(to))
 		return PTR_ERR(to);
 	r = message_deliver(u, to, m, flags);
+	if (r == -ECONNREFUSED)
+		unix_dgram_forget(u, to);
 	unix_put(to);
 	return r;
 }

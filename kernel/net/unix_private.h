@@ -93,6 +93,9 @@ struct socket_ucred unix_cred(void);
 /* Tells those who poll to send to u: at the other end of the connection, or at any datagram socket that is connected to u. No lock held. */
 void unix_tell_senders(struct unix_sock *u, unsigned events);
 
+/* A datagram socket whose peer is `gone` has none any more, and nothing from it to read. No lock held. */
+void unix_dgram_forget(struct unix_sock *u, struct unix_sock *gone);
+
 void unix_get(struct unix_sock *u);
 void unix_put(struct unix_sock *u);
 

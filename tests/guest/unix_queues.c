@@ -355,6 +355,73 @@ TEST(a_receiver_that_goes_tells_its_senders)
 	close(ep);
 }
 
+TEST(a_peer_that_is_gone_is_refused_once_and_forgotten)
+{
+	struct sockaddr_un name;
+	socklen_t len = sizeof(name);
+	char c;
+	int s[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, s));
+	CHECK_OK(send(s[1], "a", 1, 0));
+	CHECK_OK(send(s[1], "b", 1, 0));
+	close(s[1]);
+	/* What it sent can be read, until a send finds it gone. */
+	CHECK_EQ(CHECK_OK(recv(s[0], &c, 1, MSG_DONTWAIT)), 1);
+	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT, 0), POLLIN | POLLOUT);
+	CHECK_ERR(send(s[0], "x", 1, 0), ECONNREFUSED);
+	CHECK_EQ(events_of(s[0], POLLIN | POLLOUT, 0), POLLOUT);
+	CHECK_ERR(recv(s[0], &c, 1, MSG_DONTWAIT), EAGAIN);
+	CHECK_ERR(send(s[0], "x", 1, 0), ENOTCONN);
+	CHECK_ERR(getpeername(s[0], (struct sockaddr *)&name, &len), ENOTCONN);
+	close(s[0]);
+}
+
+/* A socket whose peer finds another one: the error stands at it once, and what the peer had not read is gone. */
+static void left_alone(int s[2], int left)
+{
+	int error = -1;
+	socklen_t len = sizeof(error);
+	char c;
+
+	CHECK_EQ(left, 0);
+	CHECK_ERR(recv(s[0], &c, 1, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(events_of(s[1], POLLOUT, 0), POLLOUT | POLLERR);
+	CHECK_OK(getsockopt(s[1], SOL_SOCKET, SO_ERROR, &error, &len));
+	CHECK_EQ(error, ECONNRESET);
+	CHECK_EQ(events_of(s[1], POLLOUT, 0), POLLOUT);
+}
+
+TEST(a_datagram_socket_that_turns_away_drops_what_it_did_not_read)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	char c;
+	int s[2], r = receiver("elsewhere");
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
+	CHECK_OK(send(s[1], "a", 1, 0));
+	left_alone(s, connect(s[0], &none, sizeof(none)));
+	close(s[0]);
+	close(s[1]);
+	CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
+	fill(s[1], SMALL, -1);
+	connect_to(s[0], "elsewhere");
+	left_alone(s, 0);
+	/* It hears nobody but its new peer. */
+	CHECK_ERR(send(s[1], "a", 1, 0), EPERM);
+	CHECK_OK(send(s[0], "b", 1, 0));
+	CHECK_EQ(CHECK_OK(recv(r, &c, 1, MSG_DONTWAIT)), 1);
+	close(s[0]);
+	close(s[1]);
+	/* Nothing was lost: nobody is told. */
+	CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
+	connect_to(s[0], "elsewhere");
+	CHECK_EQ(events_of(s[1], POLLOUT, 0), POLLOUT);
+	close(s[0]);
+	close(s[1]);
+	close(r);
+}
+
 TEST(all_senders_of_a_receiver_are_told)
 {
 	int r = receiver("all"), w[3], ep[3];
