@@ -155,7 +155,8 @@ static void connections(struct text *t, const struct tcp_conn_counters *c)
 
 static void recovery(struct text *t, const struct tcp_recover_counters *c)
 {
-	text_printf(t, "recovery begun=%lu resent=%lu timeouts=%lu spared=%lu\n", c->recoveries, c->resent, c->timeouts, c->spared);
+	text_printf(t, "recovery begun=%lu resent=%lu timeouts=%lu spared=%lu probes=%lu probes_needless=%lu\n", c->recoveries, c->resent, c->timeouts,
+		    c->spared, c->probes, c->probes_needless);
 }
 
 static void neighbours(struct text *t, const struct neighbour_counters *c)

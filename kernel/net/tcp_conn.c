@@ -12,7 +12,7 @@
  *            lwIP still decides by itself, so that a wrong one could only make it late or be looked at in vain. Connections
  *            wait for their ticks in a wheel (net/wheel.h); one that is due later than it stands in the wheel is left there, and moved when its
  *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are delayed
- *            have a list in the order of their time, since all wait equally long. An idle connection, without keep-alive, waits nowhere.
+ *            have a list in the order of their time, since all wait equally long; so have connections that may need a probe of their tail. An idle connection, without keep-alive, waits nowhere.
  *
  *            lwIP skips a block whose `last_timer` equals its counter of walks, which is private; each call of a timer function adds one to it, all of
  *            these calls are made here, and so a copy can be kept.
@@ -63,9 +63,10 @@ struct tcp_conn {
 	struct list entered;
 	struct wheel_entry timer;
 	struct list ack;                /* waits for ack_due_ns */
+	struct list probe;              /* something it sent may be lost at its end: looked at at probe_due_ns */
 	struct list blocked;            /* lwIP could not send it: no room in a device, no memory */
 	struct list group;              /* half-open: of its listener; TIME_WAIT: one of time_waits */
-	uint64_t ack_due_ns;
+	uint64_t ack_due_ns, probe_due_ns;
 	uint32_t ticked;                /* the tick up to which the block's counters are right */
 	uint32_t progress, progress_ack; /* the tick at which the peer acknowledged something last, or nothing was waiting; and what */
 	struct tcp_recovery *recovery;  /* NULL: nothing has been lost */
@@ -83,7 +84,7 @@ static unsigned nbuckets; /* a power of two */
 static uint64_t hash_key[2];
 static struct tcp_conn *recent[64]; /* found last, by ports: the hash costs more than a look */
 
-static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), blocked = LIST_INIT(blocked);
+static struct list entered = LIST_INIT(entered), acks = LIST_INIT(acks), probes = LIST_INIT(probes), blocked = LIST_INIT(blocked);
 /* In TIME_WAIT, the oldest first: those with a port that somebody asked for, and the others. */
 static struct list time_waits[2] = { LIST_INIT(time_waits[0]), LIST_INIT(time_waits[1]) };
 static struct wheel wheel;
@@ -197,6 +198,7 @@ static void conn_free(u8_t id, void *data)
 	wheel_remove(&wheel, &c->timer);
 	list_del(&c->entered);
 	list_del(&c->ack);
+	list_del(&c->probe);
 	list_del(&c->blocked);
 	list_del(&c->group);
 	tcp_conn_counters.time_waits -= c->time_wait;
@@ -220,6 +222,7 @@ bool tcp_conn_attach(struct tcp_pcb *pcb)
 	list_init(&c->entered);
 	wheel_entry_init(&c->timer);
 	list_init(&c->ack);
+	list_init(&c->probe);
 	list_init(&c->blocked);
 	list_init(&c->group);
 	net_held_add(sizeof(*c));
@@ -390,6 +393,11 @@ static void settle(struct tcp_conn *c)
 		c->ack_due_ns = clock_now_ns + ACK_DELAY_NS;
 	list_choose(&acks, &c->ack, ack && pcb->state != TIME_WAIT);
 	list_choose(&blocked, &c->blocked, pcb->flags & TF_NAGLEMEMERR && pcb->state != TIME_WAIT);
+	if (c->recovery) {
+		if (list_empty(&c->probe))
+			c->probe_due_ns = clock_now_ns + TCP_PROBE_LOOK_NS;
+		list_choose(&probes, &c->probe, tcp_recover_sent(c->recovery, pcb, clock_now_ns));
+	}
 	if (!c->waits || pcb->lastack != c->progress_ack) {
 		c->progress = now_tick;
 		c->progress_ack = pcb->lastack;
@@ -464,6 +472,8 @@ uint64_t tcp_conn_due_ns(void)
 
 	if (!list_empty(&acks))
 		due = MIN(due, list_first(&acks, struct tcp_conn, ack)->ack_due_ns);
+	if (!list_empty(&probes))
+		due = MIN(due, list_first(&probes, struct tcp_conn, probe)->probe_due_ns);
 	return due;
 }
 
@@ -529,12 +539,25 @@ static void acks_send(void)
 	}
 }
 
+/* Who still waits for an answer gets onto the list again by tcp_conn_settle(). */
+static void probes_send(void)
+{
+	struct tcp_conn *c;
+
+	while (!list_empty(&probes) && (c = list_first(&probes, struct tcp_conn, probe))->probe_due_ns <= clock_now_ns) {
+		list_del(&c->probe);
+		tcp_conn_enter(c->pcb);
+		tcp_recover_probe(c->recovery, c->pcb, clock_now_ns);
+	}
+}
+
 void tcp_conn_run(uint64_t now_ns)
 {
 	struct list due;
 
 	tcp_conn_clock(now_ns);
 	acks_send();
+	probes_send();
 	list_init(&due);
 	wheel_advance(&wheel, now_tick, &due);
 	while (!list_empty(&due)) {
@@ -682,7 +705,7 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 	}
 	if (c) {
 		tcp_conn_enter(c->pcb);
-		tcp_recover_before(&c->recovery, c->pcb, p, inp);
+		tcp_recover_before(&c->recovery, c->pcb, p, inp, clock_now_ns);
 		unscaled = must_not_scale(c->pcb, h);
 		if (unscaled)
 			tcp_set_flags(c->pcb, TF_WND_SCALE);

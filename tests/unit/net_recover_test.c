@@ -32,6 +32,7 @@ static unsigned sent[SEGMENTS]; /* how often */
 static unsigned fresh;          /* segments that have never been sent before this one */
 static struct tcp_recovery *record;
 static bool no_memory, damaged;
+static uint64_t now_ns = 1000000000;
 _Atomic int64_t net_held;
 
 void *kmalloc_flags(size_t size, unsigned flags) { return no_memory ? NULL : malloc(size); }
@@ -111,7 +112,7 @@ static void acks(unsigned upto, const unsigned (*block)[2])
 	TCPH_HDRLEN_FLAGS_SET(&segment.h, 5 + (n ? 1 + 2 * n : 0), TCP_ACK);
 	struct pbuf p = { .payload = &segment, .len = TCPH_HDRLEN_BYTES(&segment.h), .tot_len = TCPH_HDRLEN_BYTES(&segment.h) };
 
-	tcp_recover_before(&record, &pcb, &p, NULL);
+	tcp_recover_before(&record, &pcb, &p, NULL, now_ns);
 	/* What lwIP does. */
 	if (ack == pcb.lastack) {
 		pcb.dupacks++;
@@ -131,8 +132,10 @@ static void acks(unsigned upto, const unsigned (*block)[2])
 		drop_acked(&pcb.unsent, ack);
 	}
 	tcp_output(&pcb);
-	if (record)
+	if (record) {
 		tcp_recover_after(record, &pcb);
+		tcp_recover_sent(record, &pcb, now_ns);
+	}
 }
 #define ACKS(upto, ...) acks(upto, (const unsigned[][2]){ __VA_ARGS__ __VA_OPT__(,) { 0, 0 } })
 
@@ -439,6 +442,138 @@ static void a_segment_that_a_driver_holds_waits(void)
 	EXPECT(sent[3] == 2);
 }
 
+/* `ms` pass, in which the connection is looked at as often as it asks for. How many segments went meanwhile. */
+static unsigned wait(unsigned ms)
+{
+	unsigned before = 0, after = 0;
+
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		before += sent[i];
+	for (; ms > 0; ms -= 10) {
+		now_ns += TCP_PROBE_LOOK_NS;
+		if (tcp_recover_sent(record, &pcb, now_ns))
+			tcp_recover_probe(record, &pcb, now_ns);
+	}
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		after += sent[i];
+	return after - before;
+}
+
+/* The first 14 of 20 have been acknowledged, with round trips of 20 ms, after disorder at the beginning; nothing is left but those that are under way. */
+static void start_at_the_end(void)
+{
+	start(10, TF_SACK);
+	segs[19].next = NULL;
+	ACKS(0, { 1, 2 });
+	now_ns += 20000000;
+	ACKS(11);
+	EXPECT(fresh == 20 && !pcb.unsent);
+	now_ns += 20000000;
+	ACKS(14);
+	pcb.cwnd = 8 * MSS;
+}
+
+static void a_lost_tail_is_probed_and_then_recovered(void)
+{
+	start_at_the_end();
+	ACKS(15);
+	EXPECT(wait(30) == 0);
+	EXPECT(wait(60) == 1 && sent[19] == 2);
+	/* One is out at a time. */
+	EXPECT(wait(1000) == 0);
+	EXPECT(pcb.cwnd == 8 * MSS);
+	ACKS(15, { 19, 20 });
+	EXPECT(sent[15] == 2 && pcb.flags & TF_INFR && pcb.cwnd < 8 * MSS);
+	ACKS(16, { 19, 20 });
+	ACKS(17, { 19, 20 });
+	ACKS(18, { 19, 20 });
+	EXPECT(sent[16] == 2 && sent[17] == 2 && sent[18] == 2 && sent[19] == 2);
+	ACKS(20);
+	EXPECT(!(pcb.flags & TF_INFR) && !pcb.unacked && !pcb.unsent);
+}
+
+/* The acknowledgement of one that was only late comes together with that of the probe. */
+static void a_probe_tells_also_where_the_first_is_acknowledged_with_it(void)
+{
+	start_at_the_end();
+	ACKS(15);
+	EXPECT(wait(90) == 1);
+	ACKS(16, { 19, 20 });
+	EXPECT(sent[16] == 2);
+	ACKS(17, { 19, 20 });
+	ACKS(18, { 19, 20 });
+	EXPECT(sent[17] == 2 && sent[18] == 2);
+}
+
+static void what_was_lost_again_is_probed(void)
+{
+	start_at_the_end();
+	ACKS(15, { 16, 19 });
+	EXPECT(sent[15] == 2);
+	ACKS(15, { 16, 20 });
+	EXPECT(sent[15] == 2);
+	EXPECT(wait(200) == 1 && sent[15] == 3);
+	ACKS(20);
+	EXPECT(!pcb.unacked && !pcb.unsent);
+}
+
+static void a_probe_in_vain_changes_no_window(void)
+{
+	uint64_t before = tcp_recover_counters.probes_needless;
+
+	start_at_the_end();
+	ACKS(15);
+	EXPECT(wait(90) == 1);
+	ACKS(20);
+	EXPECT(pcb.cwnd == 8 * MSS);
+	ACKS(20, { 19, 20 });
+	pcb.unsent = &segs[20];
+	tcp_output(&pcb);
+	ACKS(20, { 19, 20 });
+	EXPECT(tcp_recover_counters.probes_needless == before + 1);
+	ACKS(22);
+	EXPECT(pcb.cwnd == 8 * MSS);
+	EXPECT(!(pcb.flags & TF_INFR));
+}
+
+static void a_probe_that_was_needed_halves_the_window(void)
+{
+	start_at_the_end();
+	ACKS(19);
+	/* The answer to one may be delayed. */
+	EXPECT(wait(90) == 0);
+	EXPECT(wait(60) == 1 && sent[19] == 2);
+	ACKS(20);
+	EXPECT(pcb.cwnd == 8 * MSS);
+	pcb.unsent = &segs[20];
+	tcp_output(&pcb);
+	ACKS(22);
+	EXPECT(pcb.cwnd == 4 * MSS && pcb.ssthresh == 4 * MSS);
+}
+
+static void a_probe_that_is_lost_leaves_it_to_the_timer(void)
+{
+	start_at_the_end();
+	ACKS(15);
+	pcb.rtime = 2;
+	EXPECT(wait(90) == 1);
+	EXPECT(pcb.rtime == 0);
+	time_out();
+	EXPECT(sent[15] == 2);
+	EXPECT(wait(1000) == 0);
+	pcb.flags &= (tcpflags_t)~TF_RTO;
+	ACKS(16);
+	EXPECT(wait(200) == 1);
+}
+
+static void peers_without_blocks_are_not_probed(void)
+{
+	start(10, 0);
+	for (unsigned i = 0; i < 4; i++)
+		ACKS(0);
+	EXPECT(record && wait(1000) == 0);
+}
+
 static void records_are_given_back(void)
 {
 	start(10, TF_SACK);
@@ -479,6 +614,13 @@ int main(void)
 	RUN(without_memory_lwip_does_it_alone);
 	RUN(damaged_segments_and_lies_tell_nothing);
 	RUN(a_segment_that_a_driver_holds_waits);
+	RUN(a_lost_tail_is_probed_and_then_recovered);
+	RUN(a_probe_tells_also_where_the_first_is_acknowledged_with_it);
+	RUN(what_was_lost_again_is_probed);
+	RUN(a_probe_in_vain_changes_no_window);
+	RUN(a_probe_that_was_needed_halves_the_window);
+	RUN(a_probe_that_is_lost_leaves_it_to_the_timer);
+	RUN(peers_without_blocks_are_not_probed);
 	RUN(records_are_given_back);
 	return failed;
 }
