@@ -12,7 +12,10 @@ PREFIX  ?= /usr/local
 V       ?= 0
 Q       := $(if $(filter 0,$(V)),@)
 
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+# The last commit that changed the kernel, and whether its sources have been changed since.
+KERNEL_SOURCES := kernel mm jvm Makefile
+VERSION := $(shell git log -1 --abbrev=7 --format=%h -- $(KERNEL_SOURCES) 2>/dev/null | grep . || echo unknown)$(shell \
+	git diff --quiet HEAD -- $(KERNEL_SOURCES) 2>/dev/null || echo -dirty)
 
 # --- kernel -----------------------------------------------------------------
 KERNEL_DIRS := kernel/arch/$(ARCH) kernel/core kernel/linux kernel/fs kernel/net \
@@ -28,7 +31,7 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
 	-ffunction-sections -fdata-sections -nostdinc \
 	-isystem $(shell $(CC) -print-file-name=include) \
 	-idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -dumpmachine) -I. -Ikernel -Ikernel/arch/$(ARCH) \
-	-DIBRIK_VERSION_TEXT='"$(VERSION)"' $(KERNEL_EXTRA)
+	$(KERNEL_EXTRA)
 KERNEL_LDS := kernel/arch/$(ARCH)/kernel.lds
 
 # zlib's inflate, from its upstream source: never committed, pinned by its hash. The sources expect a C
@@ -52,6 +55,11 @@ KERNEL_THIRD_PARTY := $(ZLIB_OBJS) $(LWIP_OBJS)
 all: kernel tool api
 
 kernel: $(BUILD)/ibrik.elf
+
+# One file holds the version, and is compiled again when that is another one.
+$(shell mkdir -p $(BUILD) && { echo '$(VERSION)' | cmp -s - $(BUILD)/version || echo '$(VERSION)' > $(BUILD)/version; })
+$(BUILD)/kernel/kernel/core/version.c.o: $(BUILD)/version
+$(BUILD)/kernel/kernel/core/version.c.o: KERNEL_CFLAGS += -DIBRIK_VERSION_TEXT='"$(VERSION)"'
 
 $(BUILD)/kernel/%.c.o: %.c Makefile
 	@mkdir -p $(@D)

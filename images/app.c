@@ -398,7 +398,7 @@ static void split_volume(const char *text, char **host, char **guest)
 			die(STATUS_ERROR, "--volume %s: only read-only volumes (:ro) are there", text);
 	}
 	guest_path_check(*guest, "--volume");
-	if (guest_hides(*guest) || !(*guest)[strspn(*guest, "/")])
+	if (guest_hides(*guest) || !guest_path_plain(*guest)[strspn(guest_path_plain(*guest), "/")])
 		die(STATUS_ERROR, "--volume %s: /, /proc, /sys and /dev in the guest are its own", text);
 	real = realpath(*host, NULL);
 	if (real && (strcmp(real, "/") == 0 || strcmp(real, "/proc") == 0 || strcmp(real, "/sys") == 0 || strcmp(real, "/dev") == 0))

@@ -7,7 +7,8 @@
  *            read once and taken out of the environment.
  *            Nothing may lie below /lib and the like: such a folder would hide the link of the JDK's
  *            layer, and with it the C library. So their files go where the links point.
- * Interface: stage_path(), stage_file(), stage_tree(), layer_pack(), source_date(), guest_path_check(), guest_hides()
+ * Interface: stage_path(), stage_file(), stage_tree(), layer_pack(), source_date(), guest_path_check(), guest_path_plain(),
+ *	guest_hides()
  * Errors:    all end the command with one line
  */
 #include "tool.h"
@@ -37,10 +38,18 @@ void guest_path_check(const char *path, const char *what)
 	}
 }
 
+const char *guest_path_plain(const char *path)
+{
+	while (path[0] == '/' && (path[1] == '/' || (path[1] == '.' && (path[2] == '/' || !path[2]))))
+		path += path[1] == '/' ? 1 : 2;
+	return path;
+}
+
 bool guest_hides(const char *path)
 {
 	static const char *const mounted[] = { "/proc", "/sys", "/dev" };
 
+	path = guest_path_plain(path);
 	for (size_t i = 0; i < sizeof(mounted) / sizeof(*mounted); i++) {
 		size_t bytes = strlen(mounted[i]);
 

@@ -141,6 +141,7 @@ void stage_tree(const char *root, const char *host, const char *guest); /* a fil
 void layer_pack(const char *root, const char *file, int64_t time, bool all_times, enum compress compress);
 int64_t source_date(int64_t otherwise);
 void guest_path_check(const char *path, const char *what); /* absolute, no "..", fits; dies */
+const char *guest_path_plain(const char *path); /* without what says nothing at its beginning: "//", "/."; may be empty for / */
 bool guest_hides(const char *path); /* the guest mounts a file system of its own over it */
 char *stage_path(const char *root, const char *guest); /* where a file of the guest is staged */
 

@@ -47,4 +47,7 @@ void options_complete(void);
  */
 void boot_mark(const char *what);
 
+/* The commit that the kernel was built from, "-dirty" behind it where its sources had been changed; "unknown" outside a repository. */
+extern const char ibrik_version[];
+
 #endif

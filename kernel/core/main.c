@@ -62,7 +62,7 @@ _Noreturn void kernel_main(void)
 {
 	serial_early_init();
 	read_log_level(false);
-	log_info("ibrik %s, command line: %s", IBRIK_VERSION_TEXT, boot_info.cmdline);
+	log_info("ibrik %s, command line: %s", ibrik_version, boot_info.cmdline);
 	mm_init(&boot_info);
 	acpi_init();
 	clock_init();

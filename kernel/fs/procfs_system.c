@@ -142,7 +142,7 @@ static int loadavg_show(struct text *t, const struct gen_ref *ref)
 
 static int version_show(struct text *t, const struct gen_ref *ref)
 {
-	text_printf(t, "Linux version %s (ibrik %s) %s\n", LINUX_RELEASE, IBRIK_VERSION_TEXT, LINUX_VERSION);
+	text_printf(t, "Linux version %s (ibrik %s) %s\n", LINUX_RELEASE, ibrik_version, LINUX_VERSION);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ try env-file-missing 125 "No such file" --env-file "$T/nothing" "$T/good.jar"
 try volume-without-guest 125 "HOST:GUEST" -v "$T/folder" "$T/good.jar"
 try volume-writable 125 "read-only" -v "$T/folder:/v:rw" "$T/good.jar"
 try volume-missing 125 "No such file" -v "$T/nothing:/v" "$T/good.jar"
-for place in / // /proc /sys/x /dev; do
+for place in / // /./. /proc /./proc /.//./sys/x /sys/x /dev; do
 	try "volume-over-$place" 125 "are its own" -v "$T/folder:$place" "$T/good.jar"
 done
 for place in / /proc /sys/ /dev; do

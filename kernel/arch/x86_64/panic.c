@@ -102,7 +102,7 @@ _Noreturn static void report(const struct regs *r, uintptr_t rip, uintptr_t rbp,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	log_print(0, "panic: %s", text);
 	const struct thread *t = current;
-	log_print(0, "cpu %u, thread %d \"%s\", ibrik %s", this_cpu()->id, t->tid, t->name, IBRIK_VERSION_TEXT);
+	log_print(0, "cpu %u, thread %d \"%s\", ibrik %s", this_cpu()->id, t->tid, t->name, ibrik_version);
 	if (t->syscall_nr >= 0) {
 		const char *name = syscall_name((unsigned)t->syscall_nr);
 		log_print(0, "in system call %d (%s)", t->syscall_nr, name ? name : "unlisted");
