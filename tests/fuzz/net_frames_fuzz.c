@@ -2,7 +2,7 @@
  * tests/fuzz/net_frames_fuzz.c - frames from anybody, through the real lwIP and the kernel's network, with sockets above them.
  */
 // sources: tests/net/frames.c kernel/lib/siphash.c kernel/linux/socket.c kernel/linux/socket_msg.c kernel/linux/socket_option.c kernel/net/*.c build/third_party/lwip/src/core/def.c build/third_party/lwip/src/core/i[np]*.c build/third_party/lwip/src/core/mem*.c build/third_party/lwip/src/core/netif.c build/third_party/lwip/src/core/pbuf.c build/third_party/lwip/src/core/raw.c build/third_party/lwip/src/core/stats.c build/third_party/lwip/src/core/tcp*.c build/third_party/lwip/src/core/timeouts.c build/third_party/lwip/src/core/udp.c build/third_party/lwip/src/core/ipv4/[dei]*.c build/third_party/lwip/src/core/ipv6/[ein]*.c build/third_party/lwip/src/core/ipv6/mld6.c build/third_party/lwip/src/netif/ethernet.c
-// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null -fno-pie -no-pie -Wl,--wrap=tcp_input -Wl,--wrap=tcp_split_unsent_seg -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
+// flags: -w -ffreestanding -DSSIZE_MAX=__LONG_MAX__ -include kernel/lib/string.h -isystem build/third_party/lwip/src/include -Ikernel/net/port -fno-sanitize=alignment,null,shift-base -fno-pie -no-pie -Wl,--wrap=tcp_input -Wl,--wrap=tcp_split_unsent_seg -Wl,--unresolved-symbols=ignore-all -Wl,-z,lazy
 /*
  * The input is a program. Its steps make frames (noise; TCP segments that nearly fit a connection; datagrams, DHCP answers, fragments, ARP, ICMP,
  * neighbour discovery, mostly with right sums), let time pass, use sockets (accept, read, write, connect, close), change the link, and take
@@ -10,6 +10,8 @@
  *
  * What must hold, beside what the sanitizers see: no assertion of lwIP's fails, reads answer no more than they were asked for, and when all
  * sockets are closed and time has passed, nothing of what was received is kept.
+ *
+ * lwIP shifts bits of an option into the sign of an int, which its compiler's options (-fwrapv) allow.
  */
 #include "core/clock.h"
 #include "core/log.h"
