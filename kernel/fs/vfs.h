@@ -165,6 +165,8 @@ void fd_close_on_exec(struct fd_table *t);
 struct file *fd_table_file(struct fd_table *t, int fd);
 int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec);
 struct fd_table *fd_table_copy(struct fd_table *t); /* or NULL */
+/* All open descriptors are below it; a multiple of 64, never 0. It grows when another thread opens more. */
+unsigned fd_table_size(struct fd_table *t);
 /* Closes first..last, or only marks them close-on-exec. */
 void fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool only_mark);
 /* Calls emit(fd, file, arg) for every open descriptor of t in order. */

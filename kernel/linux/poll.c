@@ -30,7 +30,6 @@
 
 #define POLL_INLINE 8        /* watched files and entries that need no allocation */
 #define POLL_BLOCK 40        /* entries of an allocated block */
-#define SELECT_MAX 65536     /* highest descriptor + 1 that select looks at */
 
 struct poll_entry {
 	struct waitq_entry wait;
@@ -420,7 +419,8 @@ static long select_sets(int n, uaddr_t r, uaddr_t w, uaddr_t e, uint64_t deadlin
 
 	if (n < 0)
 		return -EINVAL;
-	n = MIN(n, SELECT_MAX);
+	/* The application's sets need not reach further than there can be descriptors. */
+	n = MIN((unsigned)n, fd_table_size(current_process()->fds));
 	bytes = ALIGN_UP((size_t)n, 64) / 8; /* the sets are arrays of longs */
 	if (6 * bytes > sizeof(small)) {
 		sets = kmalloc(6 * bytes);
