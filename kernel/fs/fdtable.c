@@ -121,6 +121,17 @@ struct file *fd_get(int fd)
 	return likely(p) ? table_get(p->fds, fd) : NULL;
 }
 
+struct file *fd_get_io(int fd)
+{
+	struct file *f = fd_get(fd);
+
+	if (f && (f->flags & O_PATH)) {
+		file_put(f);
+		f = NULL;
+	}
+	return f;
+}
+
 struct file *fd_table_file(struct fd_table *t, int fd) { return table_get(t, fd); }
 
 unsigned fd_table_size(struct fd_table *t)

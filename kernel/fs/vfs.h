@@ -135,6 +135,7 @@ struct fd_table *fd_table_new(void);
 void fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t); /* the last put closes everything */
 struct file *fd_get(int fd);           /* of the current process; referenced, or NULL (EBADF) */
+struct file *fd_get_io(int fd);        /* the same, and NULL for one opened with O_PATH, too: for what uses more than its name */
 /*
  * The same without a reference, inside an RCU section of the caller: the struct file stays until the section ends. What it
  * points to (inode, dentry, priv) may go when another thread closes it. file_try_get() makes a reference of it.

@@ -416,11 +416,11 @@ long sys_epoll_ctl(int epfd, int op, int fd, uaddr_t event)
 		if (r)
 			return r;
 	}
-	epf = fd_get(epfd);
+	epf = fd_get_io(epfd);
 	if (!epf)
 		return -EBADF;
 	r = -EBADF;
-	f = fd_get(fd);
+	f = fd_get_io(fd);
 	if (f) {
 		r = epoll_control_check(epf, op, f, &ev);
 		if (!r)
@@ -561,7 +561,7 @@ static long epoll_wait_fd(int epfd, uaddr_t events, int max, uint64_t deadline)
 		return -EINVAL;
 	if (!uaddr_ok(events, max * sizeof(struct epoll_event)))
 		return -EFAULT;
-	f = fd_get(epfd);
+	f = fd_get_io(epfd);
 	if (!f)
 		return -EBADF;
 	r = file_is_epoll(f) ? epoll_wait_events(f->priv, events, max, deadline) : -EINVAL;

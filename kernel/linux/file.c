@@ -499,7 +499,7 @@ long sys_readahead(int fd, long offset, size_t count)
 
 long sys_fadvise64(int fd, long offset, size_t len, int advice)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_io(fd);
 	long r = 0;
 
 	if (!f)

@@ -220,7 +220,7 @@ static int poll_fds_again(const struct poll_fd *fds, struct poll_item *items, un
 			continue;
 		if (items[i].file)
 			file_put(items[i].file);
-		items[i].file = fd_get(fds[i].fd);
+		items[i].file = fd_get_io(fds[i].fd);
 		items[i].ready = items[i].file ? 0 : POLLNVAL;
 	}
 	return (int)poll_round(items, n, NULL);
@@ -235,7 +235,7 @@ static int poll_fds_with(uaddr_t ufds, struct poll_fd *fds, struct poll_item *it
 	if (err)
 		return err;
 	for (unsigned i = 0; i < n; i++) {
-		items[i].file = fds[i].fd < 0 ? NULL : fd_get(fds[i].fd);
+		items[i].file = fds[i].fd < 0 ? NULL : fd_get_io(fds[i].fd);
 		items[i].mask = (uint16_t)fds[i].events | EPOLLERR | EPOLLHUP;
 		items[i].ready = fds[i].fd >= 0 && !items[i].file ? POLLNVAL : 0;
 	}
@@ -354,9 +354,9 @@ long sys_ppoll(uaddr_t fds, unsigned nfds, uaddr_t ts, uaddr_t sigmask, size_t s
 
 /* --- select, pselect6 -------------------------------------------------------------------------- */
 
-#define SELECT_IN (EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR)
-#define SELECT_OUT (EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR)
-#define SELECT_EX EPOLLPRI
+#define SELECT_IN (EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLNVAL)
+#define SELECT_OUT (EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR | EPOLLNVAL)
+#define SELECT_EX (EPOLLPRI | EPOLLNVAL)
 
 static const unsigned select_masks[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
 
@@ -391,6 +391,11 @@ static int select_run(unsigned n, uint8_t *sets, size_t bytes, uint64_t deadline
 		}
 		items[used].mask = mask;
 		items[used].ready = 0;
+		if (items[used].file->flags & O_PATH) { /* it is open, so no error; nothing would wait for it either */
+			file_put(items[used].file);
+			items[used].file = NULL;
+			items[used].ready = POLLNVAL;
+		}
 		fds[used++] = fd;
 	}
 	r = poll_wait(items, used, deadline);

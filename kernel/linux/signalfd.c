@@ -165,7 +165,7 @@ static long signalfd_new(uint64_t mask, int flags)
 static long signalfd_change(int fd, uint64_t mask)
 {
 	struct process *p = current_process();
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_io(fd);
 	struct signalfd *s;
 
 	if (!f)

@@ -188,7 +188,7 @@ long sys_timerfd_create(int clock, int flags)
 /* The timerfd of a descriptor; *f is referenced. Or an encoded error. */
 static struct timerfd *timerfd_get(int fd, struct file **f)
 {
-	*f = fd_get(fd);
+	*f = fd_get_io(fd);
 	if (!*f)
 		return ERR_PTR(-EBADF);
 	if ((*f)->ops != &timerfd_ops) {

@@ -70,4 +70,94 @@ TEST(select_sees_a_descriptor_at_the_end_of_a_large_table)
 	close(high);
 }
 
+/* A descriptor that is only a place in the tree of names. */
+static void path_is_refused(int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	struct pollfd p = { fd, POLLIN | POLLOUT, 0 };
+	struct timespec now = { 0, 0 };
+	struct itimerspec it = { 0 };
+	int ep = CHECK_OK(epoll_create1(0));
+	sigset_t none;
+	fd_set in, out, ex;
+	char c;
+
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLNVAL);
+	p.revents = 0;
+	CHECK_EQ(ppoll(&p, 1, NULL, NULL), 1);
+	CHECK_EQ(p.revents, POLLNVAL);
+	/* Open, so not EBADF here; but it could not be waited for. */
+	FD_ZERO(&in);
+	FD_SET(fd, &in);
+	out = ex = in;
+	CHECK_EQ(pselect(fd + 1, &in, &out, &ex, &now, NULL), 3);
+	CHECK(FD_ISSET(fd, &in) && FD_ISSET(fd, &out) && FD_ISSET(fd, &ex));
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e), EBADF);
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_DEL, fd, &e), EBADF);
+	CHECK_ERR(epoll_ctl(fd, EPOLL_CTL_ADD, ep, &e), EBADF);
+	CHECK_ERR(epoll_wait(fd, &e, 1, 0), EBADF);
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EBADF);
+	CHECK_ERR(timerfd_gettime(fd, &it), EBADF);
+	CHECK_ERR(timerfd_settime(fd, 0, &it, NULL), EBADF);
+	sigemptyset(&none);
+	CHECK_ERR(signalfd(fd, &none, 0), EBADF);
+	CHECK_ERR(inotify_add_watch(fd, "/", IN_CREATE), EBADF);
+	CHECK_ERR(inotify_rm_watch(fd, 1), EBADF);
+	CHECK_ERR(recv(fd, &c, 1, 0), EBADF);
+	CHECK_ERR(listen(fd, 1), EBADF);
+	CHECK_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL), EBADF);
+	CHECK_ERR(readahead(fd, 0, 1), EBADF);
+	close(ep);
+}
+
+TEST(a_descriptor_of_a_path_only_is_not_waited_for)
+{
+	int file = scratch_file("path", "x", 1), fd;
+
+	fd = CHECK_OK(open(scratch("path"), O_PATH));
+	path_is_refused(fd);
+	close(fd);
+	fd = CHECK_OK(open(scratch(""), O_PATH | O_DIRECTORY));
+	path_is_refused(fd);
+	close(fd);
+	fd = CHECK_OK(open("/dev/null", O_PATH));
+	path_is_refused(fd);
+	close(fd);
+	close(file);
+}
+
+/* The same of what has no name, by its link in /proc. */
+TEST(the_path_of_a_descriptor_without_a_name_is_not_waited_for)
+{
+	sigset_t none;
+	char link[64], text[1024];
+	int ends[2], fds[8], n = 0;
+
+	sigemptyset(&none);
+	fds[n++] = CHECK_OK(epoll_create1(0));
+	fds[n++] = CHECK_OK(eventfd(1, 0));
+	fds[n++] = CHECK_OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	fds[n++] = CHECK_OK(signalfd(-1, &none, 0));
+	fds[n++] = CHECK_OK(inotify_init1(0));
+	fds[n++] = CHECK_OK(socket(AF_UNIX, SOCK_STREAM, 0));
+	CHECK_OK(pipe(ends));
+	fds[n++] = ends[0];
+	fds[n++] = ends[1];
+	for (int i = 0; i < n; i++) {
+		int fd;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fds[i]);
+		fd = open(link, O_PATH);
+		if (fd < 0)
+			SKIP("a descriptor without a name cannot be opened: %s", strerror(errno));
+		path_is_refused(fd);
+		snprintf(link, sizeof(link), "/proc/self/fdinfo/%d", fd);
+		CHECK(read_file(link, text, sizeof(text)) > 0);
+		CHECK(strstr(text, "pos:") && !strstr(text, "clockid") && !strstr(text, "sigmask") && !strstr(text, "eventfd-count"));
+		close(fd);
+		close(fds[i]);
+	}
+}
+
 TEST_MAIN("ready")
