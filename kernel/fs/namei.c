@@ -335,6 +335,8 @@ struct file *dentry_open(struct dentry *d, int flags)
 			return ERR_PTR(r);
 		}
 		notify_change(d, IN_OPEN);
+		if ((flags & O_TRUNC) && S_ISREG(type))
+			notify_change(d, IN_MODIFY);
 	}
 	return f;
 }

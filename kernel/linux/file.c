@@ -458,6 +458,8 @@ long sys_fallocate(int fd, int mode, long offset, long len)
 		r = -EFBIG;
 	else
 		r = f->ops->allocate(f, mode, offset, len);
+	if (!r && f->dentry)
+		notify_change(f->dentry, IN_MODIFY);
 	file_put(f);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include "linux/process.h"
 #include "linux/syscall.h"
 #include "mm/mm.h"
+#include <linux/inotify.h>
 #include <linux/mman.h>
 
 #define CHUNK_BYTES 65536ul
@@ -60,6 +61,10 @@ static ssize_t copy_loop(struct file *in, uint64_t *in_pos, struct file *out, ui
 			break;
 	}
 	staging_put(staging);
+	if (total && in->dentry)
+		notify_change(in->dentry, IN_ACCESS);
+	if (total && out->dentry)
+		notify_change(out->dentry, IN_MODIFY);
 	return total ? total : r;
 }
 
