@@ -121,7 +121,28 @@ struct file *fd_get(int fd)
 	return likely(p) ? table_get(p->fds, fd) : NULL;
 }
 
+struct file *fd_get_io(int fd)
+{
+	struct file *f = fd_get(fd);
+
+	if (f && (f->flags & O_PATH)) {
+		file_put(f);
+		f = NULL;
+	}
+	return f;
+}
+
 struct file *fd_table_file(struct fd_table *t, int fd) { return table_get(t, fd); }
+
+unsigned fd_table_size(struct fd_table *t)
+{
+	unsigned size;
+
+	rcu_read_lock();
+	size = table_array(t)->size;
+	rcu_read_unlock();
+	return size;
+}
 
 static uint64_t fd_limit(void)
 {
@@ -369,15 +390,9 @@ int fd_each(struct fd_table *t, int (*emit)(int fd, struct file *f, void *arg), 
 	int r = 0;
 
 	for (unsigned fd = 0; !r; fd++) {
-		struct fd_array *a;
-		unsigned size;
 		struct file *f;
 
-		rcu_read_lock();
-		a = table_array(t);
-		size = a->size;
-		rcu_read_unlock();
-		if (fd >= size)
+		if (fd >= fd_table_size(t))
 			break;
 		f = table_get(t, fd);
 		if (!f)

@@ -346,7 +346,7 @@ long sys_inotify_init(void) { return sys_inotify_init1(0); }
 
 static struct file *inotify_file(int fd)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_io(fd);
 
 	if (!f)
 		return ERR_PTR(-EBADF);

@@ -288,6 +288,9 @@ int path_base(int dirfd, const char *path, struct dentry **out)
 
 /* --- open -------------------------------------------------------------------------------------- */
 
+/* One that was opened with O_PATH was not opened by its file system: it has no state that an operation could work on. */
+static const struct file_ops path_only_ops;
+
 struct file *dentry_open(struct dentry *d, int flags)
 {
 	struct inode *inode = dentry_inode(d);
@@ -315,8 +318,8 @@ struct file *dentry_open(struct dentry *d, int flags)
 		if (S_ISSOCK(type))
 			return ERR_PTR(-ENXIO);
 	}
-	f = file_new(inode->fops, inode, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC),
-		     NULL);
+	f = file_new((flags & O_PATH) ? &path_only_ops : inode->fops, inode,
+		     flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC), NULL);
 	if (!f)
 		return ERR_PTR(-ENOMEM);
 	dentry_get(d);
@@ -332,6 +335,8 @@ struct file *dentry_open(struct dentry *d, int flags)
 			return ERR_PTR(r);
 		}
 		notify_change(d, IN_OPEN);
+		if ((flags & O_TRUNC) && S_ISREG(type))
+			notify_change(d, IN_MODIFY);
 	}
 	return f;
 }

@@ -135,6 +135,7 @@ struct fd_table *fd_table_new(void);
 void fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t); /* the last put closes everything */
 struct file *fd_get(int fd);           /* of the current process; referenced, or NULL (EBADF) */
+struct file *fd_get_io(int fd);        /* the same, and NULL for one opened with O_PATH, too: for what uses more than its name */
 /*
  * The same without a reference, inside an RCU section of the caller: the struct file stays until the section ends. What it
  * points to (inode, dentry, priv) may go when another thread closes it. file_try_get() makes a reference of it.
@@ -165,6 +166,8 @@ void fd_close_on_exec(struct fd_table *t);
 struct file *fd_table_file(struct fd_table *t, int fd);
 int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec);
 struct fd_table *fd_table_copy(struct fd_table *t); /* or NULL */
+/* All open descriptors are below it; a multiple of 64, never 0. It grows when another thread opens more. */
+unsigned fd_table_size(struct fd_table *t);
 /* Closes first..last, or only marks them close-on-exec. */
 void fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool only_mark);
 /* Calls emit(fd, file, arg) for every open descriptor of t in order. */

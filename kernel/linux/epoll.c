@@ -17,8 +17,8 @@
  *            ep->lock       (inner) guards the ready list and the queue of waiters; taken by callbacks,
  *                           below the lock of the watched object; an inner set's before an outer's.
  *            links_lock     guards every file->epolls list.
- *            nest_lock      orders all calls that put one epoll file into another, so that
- *                           the check for loops sees a graph that does not grow.
+ *            nest_lock      orders all calls that put one epoll file into another, or any file into a nested one, so
+ *                           that the checks for loops and for too many ways see a graph that does not grow.
  *   Order: nest_lock, members, the object's mutex, lock; links_lock is a leaf below members.
  * Lifetime:  an item holds no reference to its file. The file's last file_put() comes here before
  *            the file's release() and waits for members, so an item's file is always usable
@@ -76,10 +76,15 @@ struct epoll {
 	unsigned nitems, nbuckets;       /* nbuckets is a power of two */
 	struct epoll_item **buckets;
 	struct epoll_item *first_buckets[EPOLL_FIRST_BUCKETS];
+	/* What the last walk through the net of sets found here: sets on the longest way down and up. */
+	unsigned below, above;
+	uint64_t below_generation;       /* of that walk; changed under nest_lock and members */
+	uint64_t above_generation;       /* nest_lock */
 };
 
 static struct mutex links_lock = MUTEX_INIT("epoll links");
 static struct mutex nest_lock = MUTEX_INIT("epoll nesting");
+static _Atomic uint64_t nest_generation = 1; /* of the walk that is under way, or comes next; nest_lock */
 
 static const struct file_ops epoll_ops;
 
@@ -278,45 +283,128 @@ void epoll_file_release(struct file *f)
 
 /* --- nesting (nest_lock held) ------------------------------------------------------------------- */
 
-/* Sets on the longest way down from ep; more than EPOLL_MAX_DEPTH if `target` is met or it is deeper. */
-static unsigned depth_below(struct epoll *ep, struct epoll *target, unsigned level)
+/*
+ * News of a file go up through every set that holds it, by each way there is, so the ways are limited as on Linux: how many end in a set
+ * that is 2, 3, 4 or 5 sets above the file. Sets that hold the file and are in no other set are not counted.
+ */
+static const unsigned short most_ways[EPOLL_MAX_DEPTH] = { 0, 500, 100, 50, 10 };
+
+/* A link that is to be made: `outer` will hold `inner`, which is a set or any other file. */
+struct link_check {
+	struct epoll *outer;
+	struct file *inner;
+	bool crowded; /* a file would have too many ways up */
+};
+
+/* The ways up from a file, the new link included; level: sets already passed. links_lock held. */
+static bool ways_fit(const struct link_check *c, const struct file *f, unsigned level, unsigned *ways);
+
+static bool ways_through_fit(const struct link_check *c, const struct epoll *ep, unsigned level, unsigned *ways)
+{
+	if (list_empty(&ep->file->epolls) && ep->file != c->inner)
+		return level == 0 || ++ways[level] <= most_ways[level];
+	return level + 1 < EPOLL_MAX_DEPTH && ways_fit(c, ep->file, level + 1, ways);
+}
+
+static bool ways_fit(const struct link_check *c, const struct file *f, unsigned level, unsigned *ways)
+{
+	struct epoll_item *it;
+
+	if (f == c->inner && !ways_through_fit(c, c->outer, level, ways))
+		return false;
+	list_for_each(it, &f->epolls, file_link)
+		if (!ways_through_fit(c, it->ep, level, ways))
+			return false;
+	return true;
+}
+
+/* Every set that is passed leads to a way that is counted, so this ends soon even in a dense net. */
+static void ways_check(struct link_check *c, const struct file *f)
+{
+	unsigned ways[EPOLL_MAX_DEPTH] = { 0 };
+
+	mutex_lock(&links_lock);
+	c->crowded = c->crowded || !ways_fit(c, f, 0, ways);
+	mutex_unlock(&links_lock);
+}
+
+/*
+ * Sets on the longest way down from ep, itself included; on the way checks all files for too many ways up. Each set is walked once in a
+ * generation. The sets nest as deep as EPOLL_MAX_DEPTH at most, since each link was checked, and so does the recursion.
+ */
+static unsigned depth_below(struct link_check *c, struct epoll *ep, uint64_t generation)
 {
 	unsigned deepest = 0;
 
-	if (ep == target || level > EPOLL_MAX_DEPTH)
-		return EPOLL_MAX_DEPTH + 1;
 	mutex_lock(&ep->members);
-	for (unsigned i = 0; i < ep->nbuckets; i++)
-		for (struct epoll_item *it = ep->buckets[i]; it; it = it->next)
-			if (file_is_epoll(it->file))
-				deepest = MAX(deepest, depth_below(it->file->priv, target, level + 1));
+	if (ep->below_generation != generation) {
+		ep->below_generation = generation;
+		for (unsigned i = 0; i < ep->nbuckets; i++) {
+			for (struct epoll_item *it = ep->buckets[i]; it; it = it->next) {
+				if (file_is_epoll(it->file))
+					deepest = MAX(deepest, depth_below(c, it->file->priv, generation));
+				else
+					ways_check(c, it->file);
+			}
+		}
+		ep->below = deepest + 1;
+	}
+	deepest = ep->below;
 	mutex_unlock(&ep->members);
-	return deepest + 1;
+	return deepest;
 }
 
-/* Sets on the longest way up from ep, itself included. links_lock held. */
-static unsigned depth_above(struct epoll *ep, unsigned level)
+/* Sets on the longest way up from ep, itself included; more than EPOLL_MAX_DEPTH if `inner` is met. links_lock held. */
+static unsigned depth_above(struct epoll *ep, const struct epoll *inner, uint64_t generation)
 {
 	struct epoll_item *it;
 	unsigned highest = 0;
 
-	if (level > EPOLL_MAX_DEPTH)
+	if (ep == inner)
 		return EPOLL_MAX_DEPTH + 1;
-	list_for_each(it, &ep->file->epolls, file_link)
-		highest = MAX(highest, depth_above(it->ep, level + 1));
-	return highest + 1;
+	if (ep->above_generation != generation) {
+		ep->above_generation = generation;
+		list_for_each(it, &ep->file->epolls, file_link)
+			highest = MAX(highest, depth_above(it->ep, inner, generation));
+		ep->above = highest + 1;
+	}
+	return ep->above;
 }
 
+/* May one set hold another? 0, -ELOOP or -EINVAL. */
 static int nesting_check(struct epoll *outer, struct epoll *inner)
 {
-	unsigned depth = depth_below(inner, outer, 1);
+	uint64_t generation = atomic_load_explicit(&nest_generation, memory_order_relaxed);
+	struct link_check c = { outer, inner->file, false };
+	unsigned depth;
 
-	if (depth > EPOLL_MAX_DEPTH)
-		return -ELOOP;
 	mutex_lock(&links_lock);
-	depth += depth_above(outer, 1);
+	depth = depth_above(outer, inner, generation);
 	mutex_unlock(&links_lock);
-	return depth > EPOLL_MAX_DEPTH ? -ELOOP : 0;
+	/* Without a loop no set below is one above, so the way down locks no members twice. */
+	if (depth > EPOLL_MAX_DEPTH || depth + depth_below(&c, inner, generation) > EPOLL_MAX_DEPTH)
+		return -ELOOP;
+	return c.crowded ? -EINVAL : 0;
+}
+
+/*
+ * Is the set in another one, or about to be? Files that come into such a set are checked, too. members held: a file that came into the set
+ * before a walk locked it is seen by the walk, and one that comes later sees the mark of the walk or the link that it was made for.
+ */
+static bool epoll_nested(struct epoll *ep)
+{
+	return ep->below_generation == atomic_load_explicit(&nest_generation, memory_order_acquire) ||
+	       !list_empty(&ep->file->epolls);
+}
+
+static int link_check(struct epoll *outer, struct file *inner)
+{
+	struct link_check c = { outer, inner, false };
+
+	if (file_is_epoll(inner))
+		return nesting_check(outer, inner->priv);
+	ways_check(&c, inner);
+	return c.crowded ? -EINVAL : 0;
 }
 
 /* --- epoll_ctl (members held) ------------------------------------------------------------------- */
@@ -361,31 +449,45 @@ static int item_modify(struct epoll *ep, struct epoll_item *it, const struct epo
 	return 0;
 }
 
+/* Adds a file where that makes sets nest, or adds to a nested one. */
+static int item_add_nested(struct epoll *ep, struct file *f, int fd, const struct epoll_event *ev)
+{
+	int r;
+
+	mutex_lock(&nest_lock);
+	r = link_check(ep, f);
+	mutex_lock(&ep->members);
+	if (item_find(ep, f, fd))
+		r = -EEXIST;
+	if (!r)
+		r = item_add(ep, f, fd, ev);
+	mutex_unlock(&ep->members);
+	/* The marks of the walk mean nothing from here on. */
+	atomic_fetch_add_explicit(&nest_generation, 1, memory_order_release);
+	mutex_unlock(&nest_lock);
+	return r;
+}
+
 static int epoll_control(struct epoll *ep, int op, struct file *f, int fd, const struct epoll_event *ev)
 {
-	bool nests = op == EPOLL_CTL_ADD && file_is_epoll(f);
 	struct epoll_item *it;
 	int r = 0;
 
-	if (nests) {
-		mutex_lock(&nest_lock);
-		r = nesting_check(ep, f->priv);
-	}
-	if (!r) {
-		mutex_lock(&ep->members);
-		it = item_find(ep, f, fd);
-		if (op == EPOLL_CTL_ADD)
-			r = it ? -EEXIST : item_add(ep, f, fd, ev);
-		else if (!it)
-			r = -ENOENT;
-		else if (op == EPOLL_CTL_DEL)
-			item_remove(ep, it);
-		else
-			r = item_modify(ep, it, ev);
+	mutex_lock(&ep->members);
+	if (op == EPOLL_CTL_ADD && (file_is_epoll(f) || epoll_nested(ep))) {
 		mutex_unlock(&ep->members);
+		return item_add_nested(ep, f, fd, ev);
 	}
-	if (nests)
-		mutex_unlock(&nest_lock);
+	it = item_find(ep, f, fd);
+	if (op == EPOLL_CTL_ADD)
+		r = it ? -EEXIST : item_add(ep, f, fd, ev);
+	else if (!it)
+		r = -ENOENT;
+	else if (op == EPOLL_CTL_DEL)
+		item_remove(ep, it);
+	else
+		r = item_modify(ep, it, ev);
+	mutex_unlock(&ep->members);
 	return r;
 }
 
@@ -416,11 +518,11 @@ long sys_epoll_ctl(int epfd, int op, int fd, uaddr_t event)
 		if (r)
 			return r;
 	}
-	epf = fd_get(epfd);
+	epf = fd_get_io(epfd);
 	if (!epf)
 		return -EBADF;
 	r = -EBADF;
-	f = fd_get(fd);
+	f = fd_get_io(fd);
 	if (f) {
 		r = epoll_control_check(epf, op, f, &ev);
 		if (!r)
@@ -561,7 +663,7 @@ static long epoll_wait_fd(int epfd, uaddr_t events, int max, uint64_t deadline)
 		return -EINVAL;
 	if (!uaddr_ok(events, max * sizeof(struct epoll_event)))
 		return -EFAULT;
-	f = fd_get(epfd);
+	f = fd_get_io(epfd);
 	if (!f)
 		return -EBADF;
 	r = file_is_epoll(f) ? epoll_wait_events(f->priv, events, max, deadline) : -EINVAL;

@@ -458,6 +458,8 @@ long sys_fallocate(int fd, int mode, long offset, long len)
 		r = -EFBIG;
 	else
 		r = f->ops->allocate(f, mode, offset, len);
+	if (!r && f->dentry)
+		notify_change(f->dentry, IN_MODIFY);
 	file_put(f);
 	return r;
 }
@@ -499,7 +501,7 @@ long sys_readahead(int fd, long offset, size_t count)
 
 long sys_fadvise64(int fd, long offset, size_t len, int advice)
 {
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_io(fd);
 	long r = 0;
 
 	if (!f)

@@ -26,7 +26,7 @@ long sys_mmap(uaddr_t addr, size_t len, int prot, int flags, int fd, long offset
 	if (offset & (long)(PAGE_SIZE - 1))
 		return -EINVAL;
 	if (!(flags & MAP_ANONYMOUS)) {
-		f = fd_get(fd);
+		f = fd_get_io(fd);
 		if (!f)
 			return -EBADF;
 	}

@@ -30,7 +30,6 @@
 
 #define POLL_INLINE 8        /* watched files and entries that need no allocation */
 #define POLL_BLOCK 40        /* entries of an allocated block */
-#define SELECT_MAX 65536     /* highest descriptor + 1 that select looks at */
 
 struct poll_entry {
 	struct waitq_entry wait;
@@ -221,7 +220,7 @@ static int poll_fds_again(const struct poll_fd *fds, struct poll_item *items, un
 			continue;
 		if (items[i].file)
 			file_put(items[i].file);
-		items[i].file = fd_get(fds[i].fd);
+		items[i].file = fd_get_io(fds[i].fd);
 		items[i].ready = items[i].file ? 0 : POLLNVAL;
 	}
 	return (int)poll_round(items, n, NULL);
@@ -236,7 +235,7 @@ static int poll_fds_with(uaddr_t ufds, struct poll_fd *fds, struct poll_item *it
 	if (err)
 		return err;
 	for (unsigned i = 0; i < n; i++) {
-		items[i].file = fds[i].fd < 0 ? NULL : fd_get(fds[i].fd);
+		items[i].file = fds[i].fd < 0 ? NULL : fd_get_io(fds[i].fd);
 		items[i].mask = (uint16_t)fds[i].events | EPOLLERR | EPOLLHUP;
 		items[i].ready = fds[i].fd >= 0 && !items[i].file ? POLLNVAL : 0;
 	}
@@ -355,9 +354,9 @@ long sys_ppoll(uaddr_t fds, unsigned nfds, uaddr_t ts, uaddr_t sigmask, size_t s
 
 /* --- select, pselect6 -------------------------------------------------------------------------- */
 
-#define SELECT_IN (EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR)
-#define SELECT_OUT (EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR)
-#define SELECT_EX EPOLLPRI
+#define SELECT_IN (EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLNVAL)
+#define SELECT_OUT (EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR | EPOLLNVAL)
+#define SELECT_EX (EPOLLPRI | EPOLLNVAL)
 
 static const unsigned select_masks[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
 
@@ -392,6 +391,11 @@ static int select_run(unsigned n, uint8_t *sets, size_t bytes, uint64_t deadline
 		}
 		items[used].mask = mask;
 		items[used].ready = 0;
+		if (items[used].file->flags & O_PATH) { /* it is open, so no error; nothing would wait for it either */
+			file_put(items[used].file);
+			items[used].file = NULL;
+			items[used].ready = POLLNVAL;
+		}
 		fds[used++] = fd;
 	}
 	r = poll_wait(items, used, deadline);
@@ -420,7 +424,8 @@ static long select_sets(int n, uaddr_t r, uaddr_t w, uaddr_t e, uint64_t deadlin
 
 	if (n < 0)
 		return -EINVAL;
-	n = MIN(n, SELECT_MAX);
+	/* The application's sets need not reach further than there can be descriptors. */
+	n = MIN((unsigned)n, fd_table_size(current_process()->fds));
 	bytes = ALIGN_UP((size_t)n, 64) / 8; /* the sets are arrays of longs */
 	if (6 * bytes > sizeof(small)) {
 		sets = kmalloc(6 * bytes);

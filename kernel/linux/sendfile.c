@@ -14,6 +14,7 @@
 #include "linux/process.h"
 #include "linux/syscall.h"
 #include "mm/mm.h"
+#include <linux/inotify.h>
 #include <linux/mman.h>
 
 #define CHUNK_BYTES 65536ul
@@ -60,6 +61,10 @@ static ssize_t copy_loop(struct file *in, uint64_t *in_pos, struct file *out, ui
 			break;
 	}
 	staging_put(staging);
+	if (total && in->dentry)
+		notify_change(in->dentry, IN_ACCESS);
+	if (total && out->dentry)
+		notify_change(out->dentry, IN_MODIFY);
 	return total ? total : r;
 }
 
@@ -120,6 +125,7 @@ long sys_copy_file_range(int in, uaddr_t off_in, int out, uaddr_t off_out, size_
 	struct file *fi, *fo;
 	int64_t given_in = 0, given_out = 0;
 	uint64_t in_pos, out_pos;
+	struct kstat st;
 	ssize_t r;
 
 	if (flags)
@@ -134,12 +140,24 @@ long sys_copy_file_range(int in, uaddr_t off_in, int out, uaddr_t off_out, size_
 	if (fo->flags & O_APPEND)
 		goto out;
 	r = inode_is_dir(fi->inode) || inode_is_dir(fo->inode) ? -EISDIR : -EINVAL;
-	if (!S_ISREG(inode_type(fi->inode)) || !S_ISREG(inode_type(fo->inode)) || given_in < 0 ||
-	    given_out < 0 || !fi->ops->read || !fo->ops->write)
+	if (!S_ISREG(inode_type(fi->inode)) || !S_ISREG(inode_type(fo->inode)) || !fi->ops->read ||
+	    !fo->ops->write)
+		goto out;
+	/* What makes its content when it is read has no size; the caller has to read it, as Linux makes it do. */
+	r = -EXDEV;
+	if (!fi->ops->map)
 		goto out;
 	in_pos = off_in ? (uint64_t)given_in : fi->pos;
 	out_pos = off_out ? (uint64_t)given_out : fo->pos;
-	len = MIN(len, RW_MAX);
+	r = -EOVERFLOW;
+	if (in_pos + len < in_pos || out_pos + len < out_pos)
+		goto out;
+	r = -EINVAL;
+	if (given_in < 0 || given_out < 0)
+		goto out;
+	/* What lies behind the end of the source is not copied, so it overlaps nothing. */
+	inode_stat(fi->inode, &st);
+	len = in_pos < st.size ? MIN(len, st.size - in_pos) : 0;
 	if (fi->inode == fo->inode && in_pos < out_pos + len && out_pos < in_pos + len)
 		goto out;
 	r = len ? copy_loop(fi, &in_pos, fo, &out_pos, len) : 0;

@@ -67,17 +67,17 @@ static void signalfd_fill(struct signalfd_siginfo *out, const siginfo_t *info)
 	}
 }
 
-/* Sleeps until a signal of the set is pending. 0 or -ERESTARTSYS. */
-static int signalfd_wait(uint64_t mask)
+/* Sleeps until a signal of the mask is pending, which may change meanwhile. 0 or -ERESTARTSYS. */
+static int signalfd_wait(struct file *f)
 {
 	struct process *p = current_process();
 	struct mutex *lock = signal_lock(p);
 	int r = 0;
 
 	mutex_lock(lock);
-	while (!r && !signal_pending_set(mask))
+	while (!r && !signal_pending_set(signalfd_mask(f)))
 		r = waitq_wait(signal_waitq(p), lock, DEADLINE_NEVER, true);
-	if (r && signal_pending_set(mask))
+	if (r && signal_pending_set(signalfd_mask(f)))
 		r = 0;
 	mutex_unlock(lock);
 	return r ? -ERESTARTSYS : 0;
@@ -90,12 +90,11 @@ static ssize_t signalfd_read(struct file *f, uaddr_t buf, size_t len, uint64_t p
 	if (room == 0)
 		return -EINVAL;
 	while (n < room) {
-		uint64_t mask = signalfd_mask(f);
 		struct signalfd_siginfo out;
 		siginfo_t info;
 		int r;
 
-		if (signal_dequeue(mask, &info)) {
+		if (signal_dequeue(signalfd_mask(f), &info)) {
 			signalfd_fill(&out, &info);
 			r = copy_to_user(buf + n * sizeof(out), &out, sizeof(out));
 			if (r)
@@ -107,7 +106,7 @@ static ssize_t signalfd_read(struct file *f, uaddr_t buf, size_t len, uint64_t p
 			break;
 		if (f->flags & O_NONBLOCK)
 			return -EAGAIN;
-		r = signalfd_wait(mask);
+		r = signalfd_wait(f);
 		if (r)
 			return r;
 	}
@@ -165,7 +164,7 @@ static long signalfd_new(uint64_t mask, int flags)
 static long signalfd_change(int fd, uint64_t mask)
 {
 	struct process *p = current_process();
-	struct file *f = fd_get(fd);
+	struct file *f = fd_get_io(fd);
 	struct signalfd *s;
 
 	if (!f)

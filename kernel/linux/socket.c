@@ -173,7 +173,7 @@ struct socket *socket_get(int fd, struct file **f)
 {
 	struct socket *s;
 
-	*f = fd_get(fd);
+	*f = fd_get_io(fd);
 	if (!*f)
 		return ERR_PTR(-EBADF);
 	s = socket_of_file(*f);

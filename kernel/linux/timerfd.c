@@ -3,6 +3,8 @@
  *
  * As on Linux a periodic timer that expired is not set again until somebody looks: the periods
  * that passed are counted then, from the clock. A timer that nobody reads costs one wake-up.
+ * The clock alone says whether a timer is due: the timer service's thread may come late, so whoever looks
+ * counts an expiry that it has not counted yet.
  *
  * Interface: sys_timerfd_create, sys_timerfd_settime, sys_timerfd_gettime.
  * Locking:   timerfd->lock guards all of it; the timer service's lock is below.
@@ -36,27 +38,34 @@ struct timerfd {
 	int settime_flags;
 };
 
+/* Counts an expiry that nobody has counted, and wakes those who wait for it. lock held. */
+static void timerfd_expire(struct timerfd *t)
+{
+	if (!t->armed || t->expired || t->next_ns > clock_monotonic_ns())
+		return;
+	t->expired = true;
+	t->ticks++;
+	waitq_wake_all(&t->wait, EPOLLIN);
+}
+
 static void timerfd_fire(struct ktimer *kt)
 {
 	struct timerfd *t = container_of(kt, struct timerfd, timer);
 
 	mutex_lock(&t->lock);
-	/* Set anew while we were on the way: not due, or counted already. */
-	if (t->armed && !t->expired && t->next_ns <= clock_monotonic_ns()) {
-		t->expired = true;
-		t->ticks++;
-		waitq_wake_all(&t->wait, EPOLLIN);
-	}
+	timerfd_expire(t); /* nothing, if somebody looked or set it anew while we were on the way */
 	mutex_unlock(&t->lock);
 }
 
-/* Counts the periods that passed since the expiry and sets the timer for the next. */
+/* Counts the periods that passed since the expiry and sets the timer for the next. lock held. */
 static void timerfd_catch_up(struct timerfd *t)
 {
-	uint64_t now = clock_monotonic_ns(), passed;
+	uint64_t now, passed;
 
+	timerfd_expire(t);
 	if (!t->expired || !t->interval_ns)
 		return;
+	now = clock_monotonic_ns();
 	passed = now > t->next_ns ? (now - t->next_ns) / t->interval_ns : 0;
 	t->ticks += passed;
 	t->next_ns += (passed + 1) * t->interval_ns;
@@ -68,21 +77,20 @@ static ssize_t timerfd_read(struct file *f, uaddr_t buf, size_t len, uint64_t po
 {
 	struct timerfd *t = f->priv;
 	uint64_t ticks;
-	int r;
+	int r = 0;
 
 	if (len < sizeof(ticks))
 		return -EINVAL;
 	mutex_lock(&t->lock);
-	while (t->ticks == 0) {
-		if (f->flags & O_NONBLOCK) {
+	for (;;) {
+		timerfd_expire(t);
+		if (t->ticks)
+			break;
+		if (r || (f->flags & O_NONBLOCK)) {
 			mutex_unlock(&t->lock);
-			return -EAGAIN;
+			return r ? -ERESTARTSYS : -EAGAIN;
 		}
 		r = waitq_wait(&t->wait, &t->lock, DEADLINE_NEVER, true);
-		if (r && t->ticks == 0) {
-			mutex_unlock(&t->lock);
-			return -ERESTARTSYS;
-		}
 	}
 	timerfd_catch_up(t);
 	ticks = t->ticks;
@@ -98,6 +106,7 @@ static unsigned timerfd_poll(struct file *f, struct poll_table *pt)
 	unsigned events;
 
 	mutex_lock(&t->lock);
+	timerfd_expire(t); /* before we are on the queue: it wakes the others */
 	poll_attach(pt, &t->wait, &t->lock);
 	events = t->ticks ? EPOLLIN : 0;
 	mutex_unlock(&t->lock);
@@ -179,7 +188,7 @@ long sys_timerfd_create(int clock, int flags)
 /* The timerfd of a descriptor; *f is referenced. Or an encoded error. */
 static struct timerfd *timerfd_get(int fd, struct file **f)
 {
-	*f = fd_get(fd);
+	*f = fd_get_io(fd);
 	if (!*f)
 		return ERR_PTR(-EBADF);
 	if ((*f)->ops != &timerfd_ops) {

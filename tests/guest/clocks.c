@@ -2,7 +2,9 @@
  * tests/guest/clocks.c - clocks, sleeping, timerfd, POSIX timers, time calls of the vDSO.
  */
 #include "harness.h"
+#include "waits.h"
 #include <dlfcn.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/sysinfo.h>
@@ -305,6 +307,101 @@ TEST(timerfd_takes_absolute_times)
 	it.it_value = (struct timespec){ 1, 0 };
 	CHECK_OK(timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
 	CHECK_EQ(read(fd, &n, 8), 8);
+}
+
+/* Sets the timer to go off at once and stays awake until that was 100 µs ago. */
+static void timerfd_pass(int fd, int64_t interval_ns)
+{
+	int64_t target = clock_ns(CLOCK_MONOTONIC) + 100000;
+	struct itimerspec it = { .it_interval.tv_nsec = interval_ns };
+
+	it.it_value = (struct timespec){ target / 1000000000, target % 1000000000 };
+	CHECK_OK(timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
+	while (clock_ns(CLOCK_MONOTONIC) < target + 100000)
+		;
+}
+
+/* However busy the processor is: what looks at a timer whose time is over sees it expired. */
+TEST(timerfd_is_readable_once_its_time_is_over)
+{
+	int fd = CHECK_OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+	struct pollfd p = { fd, POLLIN, 0 };
+	struct itimerspec got;
+	uint64_t n;
+
+	for (int i = 0; i < 300; i++) {
+		timerfd_pass(fd, 0);
+		if (i % 3 == 0)
+			CHECK_EQ(poll(&p, 1, 0), 1);
+		if (i % 3 == 1) {
+			CHECK_OK(timerfd_gettime(fd, &got));
+			CHECK_EQ(ns_of(got.it_value), 0);
+		}
+		CHECK_EQ(read(fd, &n, 8), 8);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(poll(&p, 1, 0), 0);
+		CHECK_ERR(read(fd, &n, 8), EAGAIN);
+	}
+	for (int i = 0; i < 300; i++) {
+		timerfd_pass(fd, 500000000);
+		CHECK_OK(timerfd_gettime(fd, &got));
+		CHECK(ns_of(got.it_value) > 0 && ns_of(got.it_value) < 500000000);
+		CHECK_EQ(read(fd, &n, 8), 8);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(poll(&p, 1, 0), 0);
+	}
+	close(fd);
+}
+
+static long call_read_timer(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, 8) == 8 ? (long)n : -1;
+}
+
+/* Somebody who asks for the time left counts the expiry; those who wait for it hear of it all the same. */
+TEST(timerfd_wakes_its_reader_whoever_counted)
+{
+	int fd = CHECK_OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	struct itimerspec got;
+
+	for (int i = 0; i < 100; i++) {
+		struct blocked reader = { .call = call_read_timer, .fd = fd };
+
+		CHECK_OK(timerfd_settime(fd, 0, &(struct itimerspec){ .it_value = { 100, 0 } }, NULL));
+		blocked_start(&reader);
+		timerfd_pass(fd, i % 2 ? 500000000 : 0);
+		CHECK_OK(timerfd_gettime(fd, &got));
+		blocked_end(&reader, 1, 0);
+	}
+	close(fd);
+}
+
+/* A period counts once, whoever comes first when it is over. */
+TEST(timerfd_counts_each_period_once)
+{
+	enum { PERIOD_NS = 1000000, ROUNDS = 400 };
+	int fd = CHECK_OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+	struct itimerspec it = { .it_interval.tv_nsec = PERIOD_NS };
+	int64_t start = clock_ns(CLOCK_MONOTONIC) + PERIOD_NS, before, after;
+	uint64_t n, sum = 0;
+
+	it.it_value = (struct timespec){ start / 1000000000, start % 1000000000 };
+	CHECK_OK(timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
+	for (int i = 0; i < ROUNDS; i++) {
+		if (i % 2)
+			CHECK_EQ(poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 1000), 1);
+		while (read(fd, &n, 8) != 8)
+			;
+		sum += n;
+	}
+	before = clock_ns(CLOCK_MONOTONIC);
+	sum += read(fd, &n, 8) == 8 ? n : 0;
+	after = clock_ns(CLOCK_MONOTONIC);
+	CHECK(sum >= (uint64_t)(before - start - 100000) / PERIOD_NS + 1);
+	CHECK(sum <= (uint64_t)(after - start) / PERIOD_NS + 1);
+	close(fd);
 }
 
 TEST(timerfd_checks_its_arguments)

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
@@ -472,6 +474,90 @@ TEST(inotify_reports_create_modify_move_and_delete)
 	next_event(fd, &mask, name);
 	CHECK_EQ(mask, IN_IGNORED);
 	CHECK_ERR(inotify_rm_watch(fd, wd), EINVAL);
+	close(fd);
+}
+
+/* The next event must be this one, of the file `want_name`. */
+static void event_is(int fd, uint32_t want, const char *want_name)
+{
+	uint32_t mask;
+	char name[256];
+
+	next_event(fd, &mask, name);
+	CHECK_EQ(mask, want);
+	CHECK_STR(name, want_name);
+}
+
+static void no_event(int fd)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	CHECK_EQ(poll(&p, 1, 0), 0);
+}
+
+/* Content changes by more calls than write. */
+TEST(inotify_reports_every_way_to_change_a_file)
+{
+	int fd = CHECK_OK(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), from, to, ends[2];
+	off_t at = 0;
+
+	make_dir("ways");
+	make_file("ways/from", "some text");
+	make_file("ways/to", "");
+	from = CHECK_OK(open(scratch("ways/from"), O_RDONLY));
+	to = CHECK_OK(open(scratch("ways/to"), O_RDWR));
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	CHECK_OK(inotify_add_watch(fd, scratch("ways"), IN_ALL_EVENTS));
+	CHECK_EQ(sendfile(to, from, &at, 4), 4);
+	event_is(fd, IN_ACCESS, "from");
+	event_is(fd, IN_MODIFY, "to");
+	CHECK_EQ(sendfile(ends[0], from, &at, 3), 3);
+	event_is(fd, IN_ACCESS, "from");
+	at = 0;
+	CHECK_EQ(copy_file_range(from, &at, to, NULL, 3, 0), 3);
+	event_is(fd, IN_ACCESS, "from");
+	event_is(fd, IN_MODIFY, "to");
+	/* Nothing was moved. */
+	at = 100;
+	CHECK_EQ(sendfile(to, from, &at, 4), 0);
+	CHECK_EQ(sendfile(to, from, &at, 0), 0);
+	CHECK_EQ(copy_file_range(from, &at, to, NULL, 3, 0), 0);
+	at = 0;
+	CHECK_EQ(copy_file_range(from, &at, to, NULL, 0, 0), 0);
+	no_event(fd);
+	/* Room counts, even where it changes nothing. */
+	CHECK_OK(fallocate(to, 0, 0, 100));
+	event_is(fd, IN_MODIFY, "to");
+	CHECK_OK(fallocate(to, FALLOC_FL_KEEP_SIZE, 0, 5000));
+	event_is(fd, IN_MODIFY, "to");
+	CHECK_OK(fallocate(to, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 100));
+	event_is(fd, IN_MODIFY, "to");
+	CHECK_OK(fallocate(to, 0, 0, 10));
+	event_is(fd, IN_MODIFY, "to");
+	CHECK_ERR(fallocate(to, 0, 0, 0), EINVAL);
+	no_event(fd);
+	CHECK_OK(ftruncate(to, 100));
+	event_is(fd, IN_MODIFY, "to");
+	/* Opened with O_TRUNC, even if it was empty; one that is made has nothing to lose. */
+	for (int i = 0; i < 2; i++) {
+		close(CHECK_OK(open(scratch("ways/to"), O_WRONLY | O_CREAT | O_TRUNC, 0644)));
+		event_is(fd, IN_OPEN, "to");
+		event_is(fd, IN_MODIFY, "to");
+		event_is(fd, IN_CLOSE_WRITE, "to");
+	}
+	close(CHECK_OK(open(scratch("ways/to"), O_RDONLY | O_TRUNC)));
+	event_is(fd, IN_OPEN, "to");
+	event_is(fd, IN_MODIFY, "to");
+	event_is(fd, IN_CLOSE_NOWRITE, "to");
+	close(CHECK_OK(open(scratch("ways/new"), O_WRONLY | O_CREAT | O_TRUNC, 0644)));
+	event_is(fd, IN_CREATE, "new");
+	event_is(fd, IN_OPEN, "new");
+	event_is(fd, IN_CLOSE_WRITE, "new");
+	no_event(fd);
+	close(from);
+	close(to);
+	close(ends[0]);
+	close(ends[1]);
 	close(fd);
 }
 

@@ -4,6 +4,7 @@
 #include "harness.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
@@ -176,6 +177,197 @@ TEST(a_nested_epoll_is_readable_when_its_set_is)
 	CHECK_EQ(CHECK_OK(epoll_wait(outer, e, 2, 1000)), 1);
 	CHECK_EQ(e[0].data.fd, 5);
 	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_ADD, outer, &add), ELOOP);
+}
+
+/* Nesting */
+
+static int set_new(void) { return CHECK_OK(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int add(int set, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(set, EPOLL_CTL_ADD, fd, &e);
+}
+
+static int many[1100], nmany;
+
+/* A new set around another one, closed at the end of the case by many_close(). */
+static int around(int fd)
+{
+	int set = set_new();
+
+	many[nmany++] = set;
+	return add(set, fd) ? -1 : set;
+}
+
+static void many_close(void)
+{
+	while (nmany)
+		close(many[--nmany]);
+}
+
+static void many_descriptors(void)
+{
+	struct rlimit limit;
+
+	nmany = 0;
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+	if (limit.rlim_cur < 1000) {
+		limit.rlim_cur = limit.rlim_max < 1000 ? limit.rlim_max : 1000;
+		CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	}
+	if (limit.rlim_cur < 1000)
+		SKIP("%ld descriptors are too few", (long)limit.rlim_cur);
+}
+
+TEST(sets_nest_five_deep)
+{
+	int a[6], b[3];
+
+	for (int i = 0; i < 6; i++)
+		a[i] = set_new();
+	for (int i = 0; i < 3; i++)
+		b[i] = set_new();
+	for (int i = 0; i < 4; i++)
+		CHECK_OK(add(a[i], a[i + 1]));
+	CHECK_ERR(add(a[4], a[5]), ELOOP);
+	CHECK_ERR(add(a[5], a[0]), ELOOP);
+	CHECK_ERR(add(a[4], a[0]), ELOOP);
+	CHECK_ERR(add(a[3], a[2]), ELOOP);
+	CHECK_ERR(add(a[3], a[4]), EEXIST);
+	/* Joined in the middle. */
+	CHECK_OK(epoll_ctl(a[2], EPOLL_CTL_DEL, a[3], NULL));
+	CHECK_OK(add(b[0], b[1]));
+	CHECK_OK(add(b[1], b[2]));
+	CHECK_ERR(add(a[2], b[0]), ELOOP);
+	CHECK_OK(add(a[2], b[1]));
+	CHECK_OK(add(a[2], a[3]));
+	for (int i = 0; i < 6; i++)
+		close(a[i]);
+	for (int i = 0; i < 3; i++)
+		close(b[i]);
+}
+
+/* A file whose news would travel too many ways is refused; the ways of each length are counted by themselves. */
+TEST_SLOW(a_file_has_so_many_ways_up_and_no_more, 60)
+{
+	static const int most[] = { 500, 100, 50, 10 };
+	struct epoll_event e, modify = { .events = EPOLLIN | EPOLLET };
+
+	many_descriptors();
+	for (int depth = 1; depth <= 4; depth++) {
+		int file = CHECK_OK(eventfd(0, 0)), other = CHECK_OK(eventfd(0, 0)), empty, inner, top, first;
+
+		inner = top = CHECK_OK(around(file));
+		for (int i = 1; i < depth; i++)
+			top = CHECK_OK(around(top));
+		first = CHECK_OK(around(top));
+		for (int i = 1; i < most[depth - 1]; i++)
+			CHECK_OK(around(top));
+		CHECK_ERR(around(top), EINVAL);
+		CHECK_ERR(add(first, top), EEXIST);
+		/* By another way of the same length; not by a shorter one; and not another file. */
+		empty = CHECK_OK(set_new());
+		for (int i = 0, set = empty; i < depth; i++)
+			set = CHECK_OK(around(set));
+		CHECK_ERR(add(empty, file), EINVAL);
+		CHECK_OK(add(many[nmany - 1], file));
+		CHECK_OK(add(inner, other));
+		CHECK_ERR(add(empty, other), EINVAL);
+		/* News reach everybody. */
+		CHECK_OK(eventfd_write(file, 1));
+		for (int i = 0; i < nmany; i++)
+			CHECK_EQ(epoll_wait(many[i], &e, 1, 0), i == nmany - 1 || i < depth + most[depth - 1]);
+		/* What is there can be changed, and makes room when it goes. */
+		CHECK_OK(epoll_ctl(inner, EPOLL_CTL_MOD, file, &modify));
+		CHECK_OK(epoll_ctl(first, EPOLL_CTL_DEL, top, NULL));
+		CHECK_OK(add(empty, file));
+		CHECK_ERR(add(first, top), EINVAL);
+		many_close();
+		close(empty);
+		close(file);
+		close(other);
+	}
+}
+
+/* Sets count for nothing as long as there is no file in them; any number of sets may hold a file themselves. */
+TEST_SLOW(only_nested_ways_are_counted, 60)
+{
+	int file, inner = set_new();
+
+	many_descriptors();
+	file = CHECK_OK(eventfd(0, 0));
+	for (int i = 0; i < 600; i++)
+		CHECK_OK(around(inner));
+	CHECK_ERR(add(inner, file), EINVAL);
+	for (int i = 0; i < 100; i++)
+		CHECK_OK(epoll_ctl(many[i], EPOLL_CTL_DEL, inner, NULL));
+	CHECK_OK(add(inner, file));
+	many_close();
+	for (int i = 0; i < 700; i++)
+		CHECK_OK(around(file));
+	many_close();
+	close(inner);
+	close(file);
+}
+
+TEST_SLOW(ways_that_part_and_meet_are_counted_each, 60)
+{
+	int file, a[10], b[10], c, d;
+
+	many_descriptors();
+	file = CHECK_OK(eventfd(0, 0));
+	c = set_new();
+	d = set_new();
+	for (int i = 0; i < 10; i++) {
+		a[i] = set_new();
+		b[i] = set_new();
+		CHECK_OK(add(a[i], file));
+	}
+	for (int i = 0; i < 100; i++)
+		CHECK_OK(add(b[i / 10], a[i % 10]));
+	for (int i = 0; i < 10; i++)
+		CHECK_OK(add(c, b[i]));
+	CHECK_ERR(add(d, b[0]), EINVAL);
+	CHECK_OK(add(d, a[0]));
+	for (int i = 0; i < 10; i++) {
+		close(a[i]);
+		close(b[i]);
+	}
+	close(c);
+	close(d);
+	close(file);
+}
+
+enum { LAYERS = 5, WIDTH = 40, TOP = 100 };
+
+/* Each set of a layer holds all sets of the next one, so there are more ways than could be walked. */
+static void layers_connect(int (*layer)[TOP], int upper)
+{
+	for (int i = 0; i < (upper ? WIDTH : TOP); i++)
+		for (int k = 0; k < (upper == LAYERS - 2 ? TOP : WIDTH); k++)
+			CHECK_OK(add(layer[upper][i], layer[upper + 1][k]));
+}
+
+TEST_SLOW(a_dense_net_of_sets_is_walked_once, 60)
+{
+	static int layer[LAYERS][TOP];
+	int64_t start = now_ns();
+
+	many_descriptors();
+	for (int up = 0; up < 2; up++) {
+		for (int l = 0; l < LAYERS; l++)
+			for (int i = 0; i < (l == 0 || l == LAYERS - 1 ? TOP : WIDTH); i++)
+				layer[l][i] = set_new();
+		for (int l = 0; l < LAYERS - 1; l++)
+			layers_connect(layer, up ? LAYERS - 2 - l : l);
+		CHECK_ERR(add(layer[LAYERS - 1][0], layer[0][0]), ELOOP);
+		for (int l = 0; l < LAYERS; l++)
+			for (int i = 0; i < (l == 0 || l == LAYERS - 1 ? TOP : WIDTH); i++)
+				close(layer[l][i]);
+	}
+	CHECK(now_ns() - start < 50000000000ll);
 }
 
 TEST(three_hundred_descriptors_are_reported_in_pieces)

@@ -601,6 +601,38 @@ TEST(copy_file_range_copies_inside_and_between_files)
 	CHECK_ERR(copy_file_range(in, &from, out, &to, 1, 77), EINVAL);
 }
 
+/* What lies behind the end of the source is not copied, so it overlaps nothing. */
+TEST(copy_file_range_inside_a_file_ends_with_it)
+{
+	char data[40] = "";
+	off_t from = 0, to = 10;
+	int fd = scratch_file("cp-self", "0123456789", 10);
+
+	CHECK_EQ(CHECK_OK(copy_file_range(fd, &from, fd, &to, 1000, 0)), 10);
+	CHECK(from == 10 && to == 20);
+	CHECK_EQ(CHECK_OK(pread(fd, data, 40, 0)), 20);
+	CHECK_STR(data, "01234567890123456789");
+	from = 0, to = 5;
+	CHECK_ERR(copy_file_range(fd, &from, fd, &to, 1000, 0), EINVAL);
+	from = 10, to = 1;
+	CHECK_ERR(copy_file_range(fd, &from, fd, &to, 10, 0), EINVAL);
+	from = 5, to = 5;
+	CHECK_EQ(copy_file_range(fd, &from, fd, &to, 0, 0), 0);
+	from = to = 100;
+	CHECK_EQ(copy_file_range(fd, &from, fd, &to, 1000, 0), 0);
+	from = INT64_MAX - 1, to = 0;
+	CHECK_EQ(copy_file_range(fd, &from, fd, &to, 10, 0), 0);
+	from = 1, to = 60;
+	CHECK_ERR(copy_file_range(fd, &from, fd, &to, SIZE_MAX, 0), EOVERFLOW);
+	CHECK_EQ(CHECK_OK(copy_file_range(fd, &from, fd, &to, SIZE_MAX - 60, 0)), 19);
+	from = 0, to = INT64_MAX;
+	CHECK_ERR(copy_file_range(fd, &from, fd, &to, 1, 0), EFBIG);
+	from = to = -10;
+	CHECK_ERR(copy_file_range(fd, &from, fd, NULL, 1, 0), EINVAL);
+	CHECK_ERR(copy_file_range(fd, NULL, fd, &to, 1, 0), EINVAL);
+	CHECK_ERR(copy_file_range(CHECK_OK(open("/proc/self/status", O_RDONLY)), NULL, fd, NULL, 100, 0), EXDEV);
+}
+
 TEST(fallocate_extends_keeps_and_punches)
 {
 	struct stat st;

@@ -3,6 +3,7 @@
  * looks like is the topic of sigframe.c.
  */
 #include "harness.h"
+#include "waits.h"
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -577,6 +578,59 @@ TEST(signalfd_reads_pending_signals)
 	CHECK_EQ(info.ssi_signo, SIGUSR1);
 	CHECK_ERR(read(fd, &info, 4), EINVAL);
 	close(fd);
+}
+
+static long call_read_signal(int fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(fd, &info, sizeof(info)) == sizeof(info) ? (long)info.ssi_signo : -1;
+}
+
+TEST(a_signalfd_that_is_read_sees_its_new_mask)
+{
+	struct blocked reader = { .call = call_read_signal };
+	sigset_t set;
+
+	main_thread_blocks(SIGUSR1, SIGUSR2);
+	block(SIGUSR1);
+	block(SIGUSR2);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	reader.fd = CHECK_OK(signalfd(-1, &set, SFD_CLOEXEC));
+	blocked_start(&reader);
+	/* Pending before the mask is changed, and after. */
+	CHECK_OK(kill(getpid(), SIGUSR1));
+	sleep_ms(20);
+	blocked_asleep(&reader);
+	sigaddset(&set, SIGUSR1);
+	CHECK_EQ(CHECK_OK(signalfd(reader.fd, &set, 0)), reader.fd);
+	blocked_end(&reader, SIGUSR1, 0);
+	sigemptyset(&set);
+	CHECK_OK(signalfd(reader.fd, &set, 0));
+	blocked_start(&reader);
+	sigaddset(&set, SIGUSR2);
+	CHECK_OK(signalfd(reader.fd, &set, 0));
+	blocked_asleep(&reader);
+	CHECK_OK(kill(getpid(), SIGUSR2));
+	blocked_end(&reader, SIGUSR2, 0);
+	/* A signal that the mask does not hold any more does not end the read. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK_OK(signalfd(reader.fd, &set, 0));
+	blocked_start(&reader);
+	sigdelset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	CHECK_OK(signalfd(reader.fd, &set, 0));
+	CHECK_OK(kill(getpid(), SIGUSR1));
+	sleep_ms(20);
+	blocked_asleep(&reader);
+	CHECK_OK(kill(getpid(), SIGUSR2));
+	blocked_end(&reader, SIGUSR2, 0);
+	sigaddset(&set, SIGUSR1);
+	CHECK_OK(signalfd(reader.fd, &set, 0));
+	CHECK_EQ(call_read_signal(reader.fd), SIGUSR1);
+	close(reader.fd);
 }
 
 /* What a signalfd tells of a signal of this code. */
