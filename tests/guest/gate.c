@@ -203,6 +203,57 @@ TEST(flags_that_no_function_call_is_made_with_are_what_they_were)
 	}
 }
 
+static int nested_file, nested_null;
+static _Atomic bool nested_over;
+static _Atomic unsigned nested_signals;
+
+static void count_nested(int sig) { (void)sig, nested_signals++; }
+
+static void *nested_thread(void *arg)
+{
+	cpu_set_t set;
+	char c;
+
+	(void)arg;
+	while (!nested_over) {
+		c = 0;
+		CHECK(site_nested(nested_file, (long)&c, 1, 1, 0, SYS_pread64) & 0x4000);
+		CHECK_EQ(c, 'E');
+		CHECK(site_nested(nested_null, (long)&c, 1, 0, 0, SYS_write) & 0x4000);
+		CHECK(site_nested(nested_file, 0, SEEK_CUR, 0, 0, SYS_lseek) & 0x4000);
+		CHECK(site_nested(nested_file, 7, SEEK_SET, 0, 0, SYS_lseek) & 0x4000);
+		CHECK(site_nested(0, sizeof(set), (long)&set, 0, 0, SYS_sched_getaffinity) & 0x4000);
+		CHECK(site_nested(nested_file, F_GETFL, 0, 0, 0, SYS_fcntl) & 0x4000);
+	}
+	return NULL;
+}
+
+/* Signals and other threads come in the middle of calls that are made with NT set; more threads than CPUs. */
+TEST_SLOW(a_nested_task_flag_survives_what_comes_in_the_middle_of_a_call, 60)
+{
+	pthread_t threads[6];
+
+	nested_file = open("/proc/self/exe", O_RDONLY);
+	nested_null = open("/dev/null", O_WRONLY);
+	CHECK(nested_file >= 0 && nested_null >= 0);
+	nested_over = false;
+	nested_signals = 0;
+	signal(SIGUSR1, count_nested);
+	for (unsigned i = 0; i < 6; i++)
+		threads[i] = thread_start(nested_thread, NULL);
+	for (int64_t end = now_ns() + 3000000000ll; now_ns() < end;) {
+		for (unsigned i = 0; i < 6; i++)
+			CHECK_EQ(pthread_kill(threads[i], SIGUSR1), 0);
+		usleep(100);
+	}
+	nested_over = true;
+	for (unsigned i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+	CHECK(nested_signals > 0);
+	close(nested_file);
+	close(nested_null);
+}
+
 /* --- many sites, many threads ---------------------------------------------------------------------------- */
 #define MANY 256
 __asm__(".pushsection .text\n.balign 64\nmany_sites:\n"

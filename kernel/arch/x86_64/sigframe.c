@@ -22,7 +22,7 @@
 
 #define RED_ZONE 128
 #define UC_FLAGS (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
-/* Flags that sigreturn may set: AC OF DF TF SF ZF AF PF CF, RF. */
+/* Flags that sigreturn sets and clears: AC OF DF TF SF ZF AF PF CF, RF. NT stays what it was in the handler. */
 #define RFLAGS_RESTORABLE 0x50dd5ull
 
 struct frame {
@@ -235,7 +235,7 @@ int sigframe_pop(struct regs *r)
 	r->rcx = c->rcx;
 	r->rsp = c->rsp;
 	r->rip = c->rip;
-	r->rflags = (c->eflags & RFLAGS_RESTORABLE) | RFLAGS_IF | 2;
+	r->rflags = (c->eflags & RFLAGS_RESTORABLE) | (r->rflags & RFLAGS_NT) | RFLAGS_IF | RFLAGS_FIXED;
 	r->cs = SEL_CODE;
 	r->ss = SEL_DATA;
 	r->orig_rax = (uint64_t)-1;
