@@ -132,6 +132,8 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 
 	if (push_fpu(fp) || copy_to_user(at, &fr, sizeof(fr)))
 		return -EFAULT;
+	/* The handler's own: else an unmasked exception would be raised again in its handler, and the rounding of what was interrupted count there. */
+	fpu_reset();
 	/* Also for a handler that does not run on it. */
 	if (s->alt_flags & SS_AUTODISARM) {
 		s->alt_base = s->alt_size = 0;
