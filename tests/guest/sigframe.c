@@ -140,6 +140,85 @@ TEST(a_new_thread_has_no_alternate_stack)
 	CHECK_EQ((long)flags, SS_DISABLE);
 }
 
+/* A signal to this thread while its stack pointer is `sp`; comes back if the handler, or whoever handles the fault of its frame, does. */
+static long raise_at(void *sp, int sig)
+{
+	long answer;
+
+	__asm__ volatile("mov %%rsp, %%rbx; mov %[sp], %%rsp; syscall; mov %%rbx, %%rsp"
+			 : "=a"(answer)
+			 : "a"(SYS_tgkill), "D"(getpid()), "S"(gettid()), "d"(sig), [sp] "r"(sp)
+			 : "rbx", "rcx", "r11", "memory");
+	return answer;
+}
+
+static sigjmp_buf out_of_handler;
+static _Atomic int ran;
+static volatile siginfo_t overflow_info;
+static sigset_t overflow_mask;
+static char *volatile overflow_stack;
+
+static void leave_handler(int sig, siginfo_t *info, void *context)
+{
+	(void)info, (void)context;
+	ran = sig;
+	siglongjmp(out_of_handler, 1);
+}
+
+static void leave_overflow(int sig, siginfo_t *info, void *context)
+{
+	overflow_info = *info;
+	overflow_mask = ((ucontext_t *)context)->uc_sigmask;
+	overflow_stack = __builtin_frame_address(0);
+	leave_handler(sig, info, context);
+}
+
+TEST(a_frame_that_cannot_be_written_is_a_segmentation_fault)
+{
+	char *guard = map_anon(2, PROT_NONE);
+	void *const stacks[] = { BAD_PTR, guard + PAGE, HIGH_PTR, NONCANONICAL_PTR };
+
+	handle(SIGSEGV, leave_overflow, SA_ONSTACK);
+	handle(SIGUSR2, leave_handler, 0);
+	for (unsigned i = 0; i < sizeof(stacks) / sizeof(stacks[0]); i++) {
+		ran = 0;
+		if (!sigsetjmp(out_of_handler, 1))
+			raise_at(stacks[i], SIGUSR2);
+		CHECK_EQ(ran, SIGSEGV);
+		CHECK_EQ(overflow_info.si_code, SI_KERNEL);
+		CHECK(overflow_info.si_addr == NULL);
+		CHECK(!sigismember(&overflow_mask, SIGUSR2));
+	}
+	munmap(guard, 2 * PAGE);
+}
+
+/* The frame of the fault's handler has the mask from before the call, though that of the signal itself was never written. */
+TEST(a_frame_that_cannot_be_written_keeps_the_mask_to_be_restored)
+{
+	uint64_t none = 0;
+	sigset_t set;
+
+	handle(SIGSEGV, leave_overflow, SA_ONSTACK);
+	handle(SIGUSR2, leave_handler, 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	CHECK_EQ(raise(SIGUSR2), 0);
+	ran = 0;
+	if (!sigsetjmp(out_of_handler, 0)) {
+		long answer;
+
+		__asm__ volatile("mov %%rsp, %%rbx; mov $16, %%esp; syscall; mov %%rbx, %%rsp"
+				 : "=a"(answer)
+				 : "a"(SYS_rt_sigsuspend), "D"(&none), "S"(8)
+				 : "rbx", "rcx", "r11", "memory");
+	}
+	CHECK_EQ(ran, SIGSEGV);
+	CHECK(sigismember(&overflow_mask, SIGUSR1) && sigismember(&overflow_mask, SIGUSR2));
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* The frame */
 
 static ucontext_t seen_context;
