@@ -173,6 +173,37 @@ static void leave_overflow(int sig, siginfo_t *info, void *context)
 	leave_handler(sig, info, context);
 }
 
+/*
+ * The stack pointer is on the alternate stack, in its last bytes. Without SA_ONSTACK the frame would lie below it; with SA_ONSTACK Linux looks at
+ * the pointer without the red zone, which has left the stack, and begins at its top again: so the handler of the fault can run.
+ */
+TEST(a_frame_that_does_not_fit_the_alternate_stack_is_a_segmentation_fault)
+{
+	char *area = map_anon(16, PROT_READ | PROT_WRITE), *base = area + 8 * PAGE;
+	stack_t ss = { .ss_sp = base, .ss_size = 8 * PAGE }, old;
+
+	memset(area, 0x5a, 8 * PAGE);
+	CHECK_OK(sigaltstack(&ss, &old));
+	handle(SIGSEGV, leave_overflow, SA_ONSTACK);
+	handle(SIGUSR2, leave_handler, 0);
+	ran = 0;
+	if (!sigsetjmp(out_of_handler, 1))
+		raise_at(base + 64, SIGUSR2);
+	CHECK_EQ(ran, SIGSEGV);
+	CHECK_EQ(overflow_info.si_code, SI_KERNEL);
+	CHECK(overflow_info.si_addr == NULL);
+	CHECK(overflow_stack > base + 2 * PAGE && overflow_stack < base + 8 * PAGE);
+	for (size_t i = 0; i < 8 * PAGE; i++)
+		CHECK(area[i] == 0x5a);
+	/* One that fits is written there, though the handler asked for no stack. */
+	ran = 0;
+	if (!sigsetjmp(out_of_handler, 1))
+		raise_at(base + 8 * PAGE, SIGUSR2);
+	CHECK_EQ(ran, SIGUSR2);
+	CHECK_OK(sigaltstack(&old, NULL));
+	munmap(area, 16 * PAGE);
+}
+
 TEST(a_frame_that_cannot_be_written_is_a_segmentation_fault)
 {
 	char *guard = map_anon(2, PROT_NONE);

@@ -33,11 +33,16 @@ struct frame {
 
 int fpu_try_xrstor(void *area);
 
+static bool on_stack(const struct signal_state *s, uaddr_t sp)
+{
+	return s->alt_size && sp > s->alt_base && sp - s->alt_base <= s->alt_size;
+}
+
 bool sigstack_active(const struct signal_state *s, uaddr_t sp)
 {
 	if (s->alt_flags & SS_AUTODISARM) /* never "on" it */
 		return false;
-	return s->alt_size && sp > s->alt_base && sp - s->alt_base <= s->alt_size;
+	return on_stack(s, sp);
 }
 
 static uint32_t fp_frame_bytes(void)
@@ -84,17 +89,24 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 {
 	struct signal_state *s = current->signals;
 	uaddr_t sp = r->rsp - RED_ZONE;
+	bool on_alt = sigstack_active(s, r->rsp);
 	struct frame fr;
 
 	memset(&fr, 0, sizeof(fr));
 	fr.uc.uc_stack.ss_sp = (void *)s->alt_base;
 	fr.uc.uc_stack.ss_size = s->alt_size;
 	fr.uc.uc_stack.ss_flags = (int)s->alt_flags;
-	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, r->rsp))
+	/* Below the red zone, as on Linux: who has come that near to the end of the alternate stack begins at its top again. */
+	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, sp)) {
 		sp = s->alt_base + s->alt_size;
+		on_alt = true;
+	}
 	uaddr_t fp = ALIGN_DOWN(sp - fp_frame_bytes(), 64);
 	uaddr_t at = ALIGN_DOWN(fp - sizeof(struct frame), 16) - 8;
 	if (at > sp || !uaddr_ok(at, sp - at))
+		return -EFAULT;
+	/* What lies below the alternate stack is not ours. */
+	if (on_alt && !on_stack(s, at))
 		return -EFAULT;
 
 	if (!(act->flags & 0x04000000)) /* SA_RESTORER: x86-64 has no other way back */
