@@ -696,6 +696,50 @@ TEST(a_page_of_code_may_be_dropped_and_read_again)
 	munmap(at, PAGE);
 }
 
+/* Two pages of code from a file, whose call lies across their border; behind it padding, and a function that answers 0. */
+static long (*code_across(const char *name, unsigned before, const char *bytes, size_t n))(long, long)
+{
+	uint8_t code[2 * PAGE];
+
+	memset(code, 0x90, PAGE + 16);
+	memset(code + PAGE + 16, 0xcc, PAGE - 16);
+	memcpy(code + PAGE - before, bytes, n);
+	memcpy(code + PAGE + 16, "\x31\xc0\xc3", 3);
+	int fd = scratch_file(name, code, sizeof(code));
+	char *p = mmap(NULL, sizeof(code), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	close(fd);
+	return (long (*)(long, long))(uintptr_t)(p + PAGE - before);
+}
+
+TEST(one_of_two_pages_that_hold_a_call_may_be_dropped)
+{
+	static const struct {
+		const char *name, *bytes;
+		unsigned before, n;
+	} cases[] = {
+		{ "the instruction before it is across", "\xb8\x03\x00\x00\x00\x0f\x05\xc3", 3, 8 },
+		{ "it is across", "\xb8\x03\x00\x00\x00\x0f\x05\xc3", 6, 8 },
+		{ "the padding is in the other page", "\x48\x89\xf0\x0f\x05\xc3", 6, 6 },
+		{ "the padding is across", "\x48\x89\xf0\x0f\x05\xc3", 9, 6 },
+	};
+
+	for (unsigned c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		long (*call)(long, long) = code_across("across", cases[c].before, cases[c].bytes, cases[c].n);
+		char *at = (char *)((uintptr_t)call & ~(PAGE - 1));
+
+		for (int round = 0; round < 4; round++) {
+			for (int i = 0; i < 3 * WARM; i++) {
+				long r = call(-1, SYS_close);
+
+				CHECK_MSG(r == -EBADF, "%s: answers %ld in round %d", cases[c].name, r, round);
+			}
+			CHECK_OK(madvise(at + (round % 2 ? 0 : PAGE), PAGE, MADV_DONTNEED));
+		}
+		munmap(at, 2 * PAGE);
+	}
+}
+
 TEST(code_that_is_written_by_its_program_works)
 {
 	uint8_t *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
