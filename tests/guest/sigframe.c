@@ -250,6 +250,62 @@ TEST(a_frame_that_cannot_be_written_keeps_the_mask_to_be_restored)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static stack_t stack_to_take;
+
+static void take_stack(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info;
+	((ucontext_t *)context)->uc_stack = stack_to_take;
+	hits++;
+}
+
+static stack_t stack_after(void)
+{
+	stack_t now;
+
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_OK(sigaltstack(NULL, &now));
+	return now;
+}
+
+static void take_while_active(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info, (void)context;
+	stack_inside = stack_after();
+}
+
+TEST(sigreturn_takes_an_alternate_stack_that_sigaltstack_would_take)
+{
+	stack_t one = { .ss_sp = malloc(65536), .ss_size = 65536 }, other = { .ss_sp = malloc(65536), .ss_size = 65536 }, old, now;
+
+	CHECK_OK(sigaltstack(&one, &old));
+	handle(SIGUSR1, take_stack, 0);
+	stack_to_take = (stack_t){ .ss_sp = other.ss_sp, .ss_size = 100 };
+	now = stack_after();
+	CHECK(now.ss_sp == one.ss_sp && now.ss_size == 65536 && now.ss_flags == 0);
+	stack_to_take = (stack_t){ .ss_sp = other.ss_sp, .ss_size = 65536, .ss_flags = 77 };
+	now = stack_after();
+	CHECK(now.ss_sp == one.ss_sp && now.ss_size == 65536 && now.ss_flags == 0);
+	stack_to_take = other;
+	now = stack_after();
+	CHECK(now.ss_sp == other.ss_sp && now.ss_size == 65536 && now.ss_flags == 0);
+	stack_to_take = (stack_t){ .ss_sp = one.ss_sp, .ss_size = 5, .ss_flags = SS_DISABLE };
+	now = stack_after();
+	CHECK_EQ(now.ss_flags, SS_DISABLE);
+	CHECK(!now.ss_sp && !now.ss_size);
+	/* What was interrupted runs on the stack that would be changed. */
+	CHECK_OK(sigaltstack(&one, NULL));
+	handle(SIGUSR2, take_while_active, SA_ONSTACK);
+	stack_to_take = other;
+	CHECK_EQ(raise(SIGUSR2), 0);
+	CHECK(stack_inside.ss_sp == one.ss_sp && stack_inside.ss_flags == SS_ONSTACK);
+	CHECK_OK(sigaltstack(NULL, &now));
+	CHECK(now.ss_sp == one.ss_sp && now.ss_size == 65536);
+	CHECK_OK(sigaltstack(&old, NULL));
+	free(one.ss_sp);
+	free(other.ss_sp);
+}
+
 /* The frame */
 
 static ucontext_t seen_context;

@@ -229,9 +229,7 @@ int sigframe_pop(struct regs *r)
 		return -EFAULT;
 	signal_set_blocked(fr.uc.uc_sigmask);
 	s->restart.fn = NULL; /* a call that was about to go on ends now; what the handler did is none of its business */
-	s->alt_base = (uaddr_t)fr.uc.uc_stack.ss_sp;
-	s->alt_size = fr.uc.uc_stack.ss_flags & SS_DISABLE ? 0 : fr.uc.uc_stack.ss_size;
-	s->alt_flags = (uint32_t)fr.uc.uc_stack.ss_flags;
+	sigstack_set(s, &fr.uc.uc_stack, c->rsp); /* what it refuses is ignored */
 	r->r8 = c->r8;
 	r->r9 = c->r9;
 	r->r10 = c->r10;
