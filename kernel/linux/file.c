@@ -58,9 +58,10 @@ static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, si
 
 	if (unlikely(!io))
 		return inode_is_dir(f->inode) ? -EISDIR : -EINVAL;
-	len = MIN(len, RW_MAX);
+	/* All of it, though less is moved. */
 	if (unlikely(!uaddr_ok(buf, len)))
 		return -EFAULT;
+	len = MIN(len, RW_MAX);
 	r = io(f, buf, len, pos);
 	if (unlikely(r == -EINTR || plain_watched()))
 		return io_done(f, write, r);

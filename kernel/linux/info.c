@@ -18,6 +18,7 @@
 #include "linux/version.h"
 #include "mm/mm.h"
 #include <asm/mman.h>
+#include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
@@ -372,27 +373,40 @@ static void barrier_on_cpu(void *arg) { atomic_thread_fence(memory_order_seq_cst
 
 long sys_membarrier(int cmd, unsigned flags, int cpu)
 {
+	struct process *p = current->process;
+	uint32_t registered = atomic_load_explicit(&p->barriers, memory_order_relaxed);
+
 	/* The command for restartable sequences may name a CPU; all of them do its work as well. */
-	if (flags && (cmd != 128 || flags != 1))
+	if (flags && (cmd != MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ || flags != MEMBARRIER_CMD_FLAG_CPU))
 		return -EINVAL;
 	switch (cmd) {
-	case 0: /* QUERY */
-		return 1 | 2 | 4 | 8 | 16 | 128 | 256;
-	case 1:  /* GLOBAL */
-	case 2:  /* GLOBAL_EXPEDITED */
-	case 8:  /* PRIVATE_EXPEDITED */
-		atomic_thread_fence(memory_order_seq_cst);
-		smp_call_others(barrier_on_cpu, NULL, false);
+	case MEMBARRIER_CMD_QUERY:
+		return MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
+		       MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |
+		       MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ;
+	case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
+	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
+	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ:
+		atomic_fetch_or(&p->barriers, (uint32_t)cmd);
 		return 0;
-	case 128: /* PRIVATE_EXPEDITED_RSEQ */
+	case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
+		if (!(registered & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+			return -EPERM;
+		break;
+	case MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ:
+		if (!(registered & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ))
+			return -EPERM;
 		rseq_restart_others();
 		return 0;
-	case 4:
-	case 16:
-	case 256: /* registrations */
-		return 0;
+	case MEMBARRIER_CMD_GLOBAL:
+	case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
+		break;
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
+	atomic_thread_fence(memory_order_seq_cst);
+	smp_call_others(barrier_on_cpu, NULL, false);
+	return 0;
 }
 
 long sys_wait4(int pid, uaddr_t status, int options, uaddr_t rusage) { return -ECHILD; }

@@ -42,7 +42,7 @@ PLAIN long plain_seek(struct file *f, long offset, int whence)
 /* A write to what swallows everything. -ENOSYS: not this way. */
 PLAIN long plain_swallow(const struct file *f, uaddr_t buf, size_t count)
 {
-	if (!f->ops->swallows || !plain_allowed(f, true) || plain_watched() || !uaddr_ok(buf, MIN(count, RW_MAX)))
+	if (!f->ops->swallows || !plain_allowed(f, true) || plain_watched() || !uaddr_ok(buf, count))
 		return -ENOSYS;
 	return (long)MIN(count, RW_MAX);
 }

@@ -44,6 +44,7 @@ struct process {
 	uint64_t dead_run_ns, dead_sys_ns;  /* CPU time of ended threads */
 	uint64_t dead_minor_faults, dead_major_faults, dead_switches_v, dead_switches_f;
 	_Atomic uint64_t oom_score_adj;
+	_Atomic uint32_t barriers; /* what membarrier(2) was asked to register: MEMBARRIER_CMD_REGISTER_ bits */
 	uint32_t personality;
 	uint64_t coredump_filter;
 	int dumpable;

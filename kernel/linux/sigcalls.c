@@ -227,34 +227,43 @@ long sys_rt_tgsigqueueinfo(int pid, int tid, int sig, uaddr_t uinfo)
 	return r ? r : send_thread(pid, tid, sig, &info);
 }
 
+int sigstack_set(struct signal_state *s, const stack_t *new, uaddr_t sp)
+{
+	int mode = new->ss_flags & ~(int)SS_AUTODISARM;
+
+	if (sigstack_active(s, sp))
+		return -EPERM;
+	if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
+		return -EINVAL;
+	if (mode != SS_DISABLE && new->ss_size < MINSIGSTKSZ)
+		return -ENOMEM;
+	s->alt_base = mode == SS_DISABLE ? 0 : (uaddr_t)new->ss_sp;
+	s->alt_size = mode == SS_DISABLE ? 0 : new->ss_size;
+	s->alt_flags = (uint32_t)new->ss_flags;
+	return 0;
+}
+
 long sys_sigaltstack(uaddr_t ss, uaddr_t old)
 {
 	struct signal_state *s = current->signals;
-	struct {
-		uaddr_t sp;
-		int flags, pad;
-		uint64_t size;
-	} new, prev = { s->alt_base, 0, 0, s->alt_size };
-	bool active = sigstack_active(s, current->regs->rsp);
+	uaddr_t sp = current->regs->rsp;
+	stack_t new, prev;
+	int r;
 
-	prev.flags = (int)(s->alt_flags & SS_AUTODISARM);
+	memset(&prev, 0, sizeof(prev));
+	prev.ss_sp = (void *)s->alt_base;
+	prev.ss_size = s->alt_size;
+	prev.ss_flags = (int)(s->alt_flags & SS_AUTODISARM);
 	if (!s->alt_size)
-		prev.flags |= SS_DISABLE;
-	else if (active)
-		prev.flags |= SS_ONSTACK;
+		prev.ss_flags |= SS_DISABLE;
+	else if (sigstack_active(s, sp))
+		prev.ss_flags |= SS_ONSTACK;
 	if (ss) {
 		if (get_user(new, ss))
 			return -EFAULT;
-		if (active)
-			return -EPERM;
-		int mode = new.flags & 0x7fffffff;
-		if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
-			return -EINVAL;
-		if (mode != SS_DISABLE && new.size < 2048)
-			return -ENOMEM;
-		s->alt_base = mode == SS_DISABLE ? 0 : new.sp;
-		s->alt_size = mode == SS_DISABLE ? 0 : new.size;
-		s->alt_flags = (uint32_t)new.flags;
+		r = sigstack_set(s, &new, sp);
+		if (r)
+			return r;
 	}
 	return old && put_user(old, prev) ? -EFAULT : 0;
 }

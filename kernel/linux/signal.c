@@ -504,10 +504,27 @@ _Noreturn static void die(int sig)
 	thread_exit_app(sig);
 }
 
-void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trapno, uint64_t error)
+/* A signal of the current thread that cannot wait: blocked or ignored, it kills. */
+static void force(const siginfo_t *info)
 {
 	struct thread *t = current;
 	struct signal_actions *a = t->process->actions;
+	int sig = info->si_signo;
+
+	mutex_lock(&a->lock);
+	if ((atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)) || a->act[sig - 1].handler == SIG_IGN_ADDR) {
+		a->act[sig - 1].handler = SIG_DFL_ADDR;
+		atomic_fetch_and(&t->signals->blocked, ~SIGSET_BIT(sig));
+	}
+	int r = queue_add(&t->signals->queue, sig, info);
+	(void)r; /* a standard signal is always recorded */
+	atomic_fetch_or(&t->work, WORK_SIGNAL);
+	mutex_unlock(&a->lock);
+}
+
+void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trapno, uint64_t error)
+{
+	struct thread *t = current;
 	siginfo_t info;
 
 	bool off = !irqs_enabled();
@@ -519,16 +536,7 @@ void signal_fault(struct regs *r, int sig, int code, uaddr_t addr, unsigned trap
 	t->signals->fault_error = error;
 	if (trapno == 14)
 		t->signals->fault_address = addr;
-	mutex_lock(&a->lock);
-	if ((atomic_load(&t->signals->blocked) & SIGSET_BIT(sig)) || a->act[sig - 1].handler == SIG_IGN_ADDR) {
-		/* A fault cannot wait: blocked or ignored, it kills. */
-		a->act[sig - 1].handler = SIG_DFL_ADDR;
-		atomic_fetch_and(&t->signals->blocked, ~SIGSET_BIT(sig));
-	}
-	int r2 = queue_add(&t->signals->queue, sig, &info);
-	(void)r2; /* a standard signal is always recorded */
-	atomic_fetch_or(&t->work, WORK_SIGNAL);
-	mutex_unlock(&a->lock);
+	force(&info);
 	if (off)
 		irq_disable();
 }
@@ -616,15 +624,19 @@ void signal_deliver(struct regs *r, bool from_syscall)
 			die(sig);
 		}
 		resolve_restart(r, true, act.flags);
-		uint64_t mask = atomic_load(&s->blocked);
-		if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)
-			mask = s->saved_mask;
+		uint64_t mask = atomic_load(&t->work) & WORK_RESTORE_MASK ? s->saved_mask : atomic_load(&s->blocked);
 		r->vector = 0;
 		rseq_signal(r, sig);
 		if (sigframe_push(r, sig, &act, &info, mask) != 0) {
 			log_info("thread %d: no room on the stack (%#lx) for the handler of signal %d", t->tid, r->rsp, sig);
-			die(SIGSEGV);
+			if (sig == SIGSEGV)
+				die(SIGSEGV);
+			/* Its handler may have a stack of its own. It finds the mask that this one would have found. */
+			signal_info(&info, SIGSEGV, SI_KERNEL);
+			force(&info);
+			continue;
 		}
+		atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK);
 		r->orig_rax = (uint64_t)-1; /* nothing to restart below this frame any more */
 		mask = atomic_load(&s->blocked) | act.mask;
 		if (!(act.flags & SA_NODEFER))

@@ -80,6 +80,8 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 int sigframe_pop(struct regs *r);
 /* Is the application's stack pointer on the alternate stack? */
 bool sigstack_active(const struct signal_state *s, uaddr_t sp);
+/* Sets the current thread's alternate stack, for code whose stack pointer is sp. -EPERM: it runs there; -EINVAL, -ENOMEM: as sigaltstack(2). */
+int sigstack_set(struct signal_state *s, const stack_t *new, uaddr_t sp);
 void signal_set_blocked(uint64_t mask);
 /* rt_sigaction: replaces the action; signals that wait go if it ignores them. Holds nothing. */
 void signal_set_action(int sig, const struct kernel_sigaction *act, struct kernel_sigaction *old);

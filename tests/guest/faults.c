@@ -25,6 +25,10 @@ INSTRUCTION(hlt, "hlt" ::: "memory");
 INSTRUCTION(cli, "cli; movb $1, (%%rax)" ::"a"(fresh_page) : "memory");
 INSTRUCTION(int_80_free, "int $0x99" ::: "memory");
 INSTRUCTION(int_0, "int $0" ::: "memory");
+INSTRUCTION(int_1, "int $1" ::: "memory");
+INSTRUCTION(int_2, "int $2" ::: "memory");
+INSTRUCTION(int_4, "int $4" ::: "memory");
+INSTRUCTION(int_18, "int $18" ::: "memory");
 INSTRUCTION(int_8, "int $8" ::: "memory");
 INSTRUCTION(int_13, "int $13" ::: "memory");
 INSTRUCTION(int_14, "int $14" ::: "memory");
@@ -109,12 +113,23 @@ TEST(cli_is_a_segmentation_fault)
 
 PRIVILEGED(int_80_free)
 PRIVILEGED(int_0)
+PRIVILEGED(int_1)
+PRIVILEGED(int_2)
+PRIVILEGED(int_18)
 PRIVILEGED(int_8)
 PRIVILEGED(int_13)
 PRIVILEGED(int_14)
 PRIVILEGED(int_32)
 PRIVILEGED(int_255)
 PRIVILEGED(ds_bad)
+
+TEST(int_4_is_an_overflow_behind_the_instruction)
+{
+	struct fault f = CHECK_FAULT(do_int_4, NULL, SIGSEGV, SI_KERNEL);
+
+	CHECK_EQ(f.rip, (uintptr_t)fault_at_int_4 + 2);
+	CHECK_EQ(f.trapno, 4);
+}
 
 TEST(a_bad_selector_in_an_error_code_is_reported)
 {
@@ -318,6 +333,25 @@ static void single_step(void *arg)
 	(void)arg;
 	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop; nop; pushfq; andl $~0x100, (%%rsp); popfq"
 			 ::: "memory", "cc");
+}
+
+/* The instruction that is stepped over ends with the bytes of `int $1`. */
+static void step_over_a_number(void *arg)
+{
+	(void)arg;
+	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; mov $0x01cd0000, %%eax; .globl fault_behind_number\nfault_behind_number: "
+			 "nop; pushfq; andl $~0x100, (%%rsp); popfq" ::: "memory", "cc", "rax");
+}
+extern char fault_behind_number[];
+
+TEST(a_step_over_an_instruction_that_ends_like_int_1_is_sigtrap)
+{
+	for (int i = 0; i < 3; i++) {
+		struct fault f = CHECK_FAULT(step_over_a_number, NULL, SIGTRAP, TRAP_TRACE);
+
+		CHECK_EQ(f.rip, (uintptr_t)fault_behind_number);
+		privileged(do_int_1, fault_at_int_1);
+	}
 }
 
 TEST(the_trap_flag_is_sigtrap)

@@ -209,6 +209,41 @@ TEST(reads_and_writes_with_bad_pointers_are_efault)
 	CHECK_EQ(sys(SYS_write, fd, none, 0), 0);
 }
 
+TEST(lengths_beyond_the_address_space_are_efault)
+{
+	static const size_t lengths[] = { SIZE_MAX, SIZE_MAX / 2, 1ul << 62, 1ul << 47 };
+	int file = scratch_file("lengths", "0123456789", 10), zero = open("/dev/zero", O_RDWR), null = open("/dev/null", O_RDWR);
+	int ends[2];
+	char c = 'x';
+
+	CHECK_OK(pipe(ends));
+	CHECK_EQ(write(ends[1], &c, 1), 1);
+	for (int round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+			CHECK_EQ(sys(SYS_pread64, file, &c, lengths[i], 9), -EFAULT);
+			CHECK_EQ(sys(SYS_pwrite64, file, &c, lengths[i], 10), -EFAULT);
+			CHECK_EQ(sys(SYS_read, file, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_write, file, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_read, zero, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_read, null, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_write, null, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_write, zero, &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_read, ends[0], &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_write, ends[1], &c, lengths[i]), -EFAULT);
+			CHECK_EQ(sys(SYS_read, -1, &c, lengths[i]), -EBADF);
+		}
+		/* More than a call moves, yet within it. */
+		CHECK_EQ(sys(SYS_write, null, (void *)PAGE, 1ul << 40), 0x7ffff000);
+	}
+	CHECK_EQ(c, 'x');
+	CHECK_EQ(lseek(file, 0, SEEK_END), 10);
+	close(file);
+	close(zero);
+	close(null);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 TEST(a_large_file_reads_back_as_written)
 {
 	enum { SIZE = 8 << 20, CHUNK = 70001 };

@@ -203,6 +203,57 @@ TEST(flags_that_no_function_call_is_made_with_are_what_they_were)
 	}
 }
 
+static int nested_file, nested_null;
+static _Atomic bool nested_over;
+static _Atomic unsigned nested_signals;
+
+static void count_nested(int sig) { (void)sig, nested_signals++; }
+
+static void *nested_thread(void *arg)
+{
+	cpu_set_t set;
+	char c;
+
+	(void)arg;
+	while (!nested_over) {
+		c = 0;
+		CHECK(site_nested(nested_file, (long)&c, 1, 1, 0, SYS_pread64) & 0x4000);
+		CHECK_EQ(c, 'E');
+		CHECK(site_nested(nested_null, (long)&c, 1, 0, 0, SYS_write) & 0x4000);
+		CHECK(site_nested(nested_file, 0, SEEK_CUR, 0, 0, SYS_lseek) & 0x4000);
+		CHECK(site_nested(nested_file, 7, SEEK_SET, 0, 0, SYS_lseek) & 0x4000);
+		CHECK(site_nested(0, sizeof(set), (long)&set, 0, 0, SYS_sched_getaffinity) & 0x4000);
+		CHECK(site_nested(nested_file, F_GETFL, 0, 0, 0, SYS_fcntl) & 0x4000);
+	}
+	return NULL;
+}
+
+/* Signals and other threads come in the middle of calls that are made with NT set; more threads than CPUs. */
+TEST_SLOW(a_nested_task_flag_survives_what_comes_in_the_middle_of_a_call, 60)
+{
+	pthread_t threads[6];
+
+	nested_file = open("/proc/self/exe", O_RDONLY);
+	nested_null = open("/dev/null", O_WRONLY);
+	CHECK(nested_file >= 0 && nested_null >= 0);
+	nested_over = false;
+	nested_signals = 0;
+	signal(SIGUSR1, count_nested);
+	for (unsigned i = 0; i < 6; i++)
+		threads[i] = thread_start(nested_thread, NULL);
+	for (int64_t end = now_ns() + 3000000000ll; now_ns() < end;) {
+		for (unsigned i = 0; i < 6; i++)
+			CHECK_EQ(pthread_kill(threads[i], SIGUSR1), 0);
+		usleep(100);
+	}
+	nested_over = true;
+	for (unsigned i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+	CHECK(nested_signals > 0);
+	close(nested_file);
+	close(nested_null);
+}
+
 /* --- many sites, many threads ---------------------------------------------------------------------------- */
 #define MANY 256
 __asm__(".pushsection .text\n.balign 64\nmany_sites:\n"
@@ -643,6 +694,50 @@ TEST(a_page_of_code_may_be_dropped_and_read_again)
 		CHECK_OK(madvise(at, PAGE, MADV_DONTNEED));
 	}
 	munmap(at, PAGE);
+}
+
+/* Two pages of code from a file, whose call lies across their border; behind it padding, and a function that answers 0. */
+static long (*code_across(const char *name, unsigned before, const char *bytes, size_t n))(long, long)
+{
+	uint8_t code[2 * PAGE];
+
+	memset(code, 0x90, PAGE + 16);
+	memset(code + PAGE + 16, 0xcc, PAGE - 16);
+	memcpy(code + PAGE - before, bytes, n);
+	memcpy(code + PAGE + 16, "\x31\xc0\xc3", 3);
+	int fd = scratch_file(name, code, sizeof(code));
+	char *p = mmap(NULL, sizeof(code), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	close(fd);
+	return (long (*)(long, long))(uintptr_t)(p + PAGE - before);
+}
+
+TEST(one_of_two_pages_that_hold_a_call_may_be_dropped)
+{
+	static const struct {
+		const char *name, *bytes;
+		unsigned before, n;
+	} cases[] = {
+		{ "the instruction before it is across", "\xb8\x03\x00\x00\x00\x0f\x05\xc3", 3, 8 },
+		{ "it is across", "\xb8\x03\x00\x00\x00\x0f\x05\xc3", 6, 8 },
+		{ "the padding is in the other page", "\x48\x89\xf0\x0f\x05\xc3", 6, 6 },
+		{ "the padding is across", "\x48\x89\xf0\x0f\x05\xc3", 9, 6 },
+	};
+
+	for (unsigned c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		long (*call)(long, long) = code_across("across", cases[c].before, cases[c].bytes, cases[c].n);
+		char *at = (char *)((uintptr_t)call & ~(PAGE - 1));
+
+		for (int round = 0; round < 4; round++) {
+			for (int i = 0; i < 3 * WARM; i++) {
+				long r = call(-1, SYS_close);
+
+				CHECK_MSG(r == -EBADF, "%s: answers %ld in round %d", cases[c].name, r, round);
+			}
+			CHECK_OK(madvise(at + (round % 2 ? 0 : PAGE), PAGE, MADV_DONTNEED));
+		}
+		munmap(at, 2 * PAGE);
+	}
 }
 
 TEST(code_that_is_written_by_its_program_works)

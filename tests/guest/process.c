@@ -298,8 +298,18 @@ TEST(membarrier_offers_the_expedited_commands_or_enosys)
 
 	CHECK(commands >= 0 || commands == -ENOSYS);
 	if (commands & 8 /* PRIVATE_EXPEDITED */) {
+		/* Who wants it must have said so. */
+		CHECK_EQ(sys(324, 8, 0, 0), -EPERM);
+		if (commands & 128 /* RSEQ */)
+			CHECK_EQ(sys(324, 128, 0, 0), -EPERM);
+		CHECK_EQ(sys(324, 2 /* GLOBAL_EXPEDITED */, 0, 0), 0);
 		CHECK_EQ(sys(324, 16 /* register */, 0, 0), 0);
 		CHECK_EQ(sys(324, 8, 0, 0), 0);
+		if (commands & 128) {
+			CHECK_EQ(sys(324, 128, 0, 0), -EPERM);
+			CHECK_EQ(sys(324, 256 /* register */, 0, 0), 0);
+			CHECK_EQ(sys(324, 128, 0, 0), 0);
+		}
 		CHECK_EQ(sys(324, 1 << 30, 0, 0), -EINVAL);
 	}
 }

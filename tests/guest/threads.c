@@ -137,6 +137,24 @@ TEST(raw_clone_writes_and_clears_the_thread_id)
 	CHECK_EQ(clone_word, 99);
 }
 
+TEST(clone_makes_the_thread_though_its_id_cannot_be_told)
+{
+	void *const nowhere[] = { BAD_PTR, HIGH_PTR };
+
+	for (int i = 0; i < 2; i++) {
+		char *stack = map_anon(16, PROT_READ | PROT_WRITE);
+
+		cleared_tid = -1;
+		clone_word = 0;
+		CHECK(clone(clone_body, stack + 16 * PAGE,
+			    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+				    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+			    &clone_word, nowhere[i], NULL, &cleared_tid) > 0);
+		CHECK(EVENTUALLY(!cleared_tid));
+		CHECK_EQ(clone_word, 99);
+	}
+}
+
 TEST(clone_refuses_contradicting_flags)
 {
 	CHECK_EQ(sys(SYS_clone, CLONE_THREAD | CLONE_VM, 0, 0, 0, 0), -EINVAL);
@@ -164,6 +182,12 @@ TEST(clone3_checks_its_arguments)
 	CHECK_EQ(sys(SYS_clone3, &args, sizeof(args)), -EINVAL);
 	args = (struct clone_args){ .flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD,
 				    .stack = 0x1000000 };
+	CHECK_EQ(sys(SYS_clone3, &args, sizeof(args)), -EINVAL);
+	args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+	args.stack_size = 0ul - args.stack + 0x10000; /* beyond the end of all addresses, to some that look good */
+	CHECK_EQ(sys(SYS_clone3, &args, sizeof(args)), -EINVAL);
+	args.stack = (uintptr_t)HIGH_PTR;
+	args.stack_size = PAGE;
 	CHECK_EQ(sys(SYS_clone3, &args, sizeof(args)), -EINVAL);
 }
 

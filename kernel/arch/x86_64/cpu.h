@@ -117,6 +117,8 @@
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_PAT 0x277
 
+#define DR6_CAUSES 0xe00f /* breakpoints 0 to 3, an access to debug registers, a single step, a task switch */
+#define DR6_IDLE 0xffff0ff0ull
 #define RFLAGS_CF 0x1
 #define RFLAGS_FIXED 0x2
 #define RFLAGS_TF 0x100
@@ -261,6 +263,8 @@ static inline bool irqs_enabled(void)
 static inline uint64_t read_cr2(void) { uint64_t v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
 static inline uint64_t read_cr3(void) { uint64_t v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 static inline void write_cr3(uint64_t v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
+static inline uint64_t read_dr6(void) { uint64_t v; __asm__ volatile("mov %%dr6, %0" : "=r"(v)); return v; }
+static inline void write_dr6(uint64_t v) { __asm__ volatile("mov %0, %%dr6" : : "r"(v)); }
 static inline uint64_t read_cr4(void) { uint64_t v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
 static inline void write_cr4(uint64_t v) { __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
 static inline uint64_t read_cr0(void) { uint64_t v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); return v; }

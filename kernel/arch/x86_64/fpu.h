@@ -23,7 +23,7 @@ struct thread;
  * must be the current thread). 0 or -ENOMEM. */
 int fpu_alloc(struct thread *t, struct thread *from);
 void fpu_free(struct thread *t);
-/* Resets the current thread's state (execve). */
+/* The current thread's state becomes the initial one (execve, handlers of signals). */
 void fpu_reset(void);
 
 #endif

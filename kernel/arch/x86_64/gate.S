@@ -297,7 +297,12 @@ short_refused:
 	lea -(REGS_BYTES - 16)(%rsp), %rsp
 	jmp gate_entered
 
-	/* The frame that a call by gate_entry would have by now; C code expects DF clear. */
+	/*
+	 * The frame that a call by gate_entry would have by now, and the flags that C code expects. A short call runs under the application's own
+	 * flags, since nothing in it minds: the CPU clears NT for whoever interrupts it, DF and AC mean nothing to its instructions, and TF
+	 * is put off. So the usual way out pays nothing for them. They matter where a call leaves that way, which is here: the iretq of
+	 * syscall_exit faults when NT is set, as does that of a thread which is switched to, and string instructions go by DF.
+	 */
 	.macro SHORT_FRAME
 	mov (%rsp), %rcx
 	mov 8(%rsp), %r11
@@ -312,7 +317,10 @@ short_refused:
 	pop %rcx
 	.cfi_adjust_cfa_offset -8
 	mov %rcx, REGS_RFLAGS(%rsp)
-	cld
+	pushq $RFLAGS_FIXED | RFLAGS_IF
+	.cfi_adjust_cfa_offset 8
+	popfq
+	.cfi_adjust_cfa_offset -8
 	mov %rax, REGS_RAX(%rsp)
 	movq $-1, REGS_ORIG_RAX(%rsp)
 	STORE_ARGUMENTS

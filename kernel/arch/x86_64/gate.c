@@ -430,6 +430,21 @@ static bool window_read(struct window *w, uaddr_t site)
 	return true;
 }
 
+/*
+ * Do all bytes that a plan replaces lie in one page? A page of code may be dropped (MADV_DONTNEED) or mapped anew, and what was written to
+ * it is gone then: a jump must not lose a part of itself, nor the padding that it leads to.
+ */
+static bool in_one_page(const struct window *w, const struct site_plan *plan)
+{
+	unsigned from = w->at - SITE_JUMP_BYTES, to = w->at - 1;
+
+	if (plan->shape == SITE_NEAR) {
+		from = MIN(w->at, plan->hole);
+		to = MAX(w->at + SITE_SYSCALL_BYTES, plan->hole_end) - 1;
+	}
+	return ALIGN_DOWN(w->base + from, PAGE_SIZE) == ALIGN_DOWN(w->base + to, PAGE_SIZE);
+}
+
 static const char *refusal(int error)
 {
 	return error == -EACCES ? "it is not in a private, unwritable mapping of a file" : error == -ENOMEM ? "no memory for a copy of its page" :
@@ -457,6 +472,8 @@ static const char *open_locked(struct mm *mm, struct gate *g, struct site *s, ui
 	plan = site_judge(judged.code, judged.n, judged.at, judged.base, number);
 	if (plan.shape == SITE_NONE)
 		return plan.why;
+	if (!in_one_page(&judged, &plan))
+		return "what would be replaced lies in two pages";
 	pool = pool_for(mm, g, s->addr, &why);
 	if (!pool)
 		return why;

@@ -22,7 +22,7 @@
 
 #define RED_ZONE 128
 #define UC_FLAGS (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
-/* Flags that sigreturn may set: AC OF DF TF SF ZF AF PF CF, RF. */
+/* Flags that sigreturn sets and clears: AC OF DF TF SF ZF AF PF CF, RF. NT stays what it was in the handler. */
 #define RFLAGS_RESTORABLE 0x50dd5ull
 
 struct frame {
@@ -33,11 +33,16 @@ struct frame {
 
 int fpu_try_xrstor(void *area);
 
+static bool on_stack(const struct signal_state *s, uaddr_t sp)
+{
+	return s->alt_size && sp > s->alt_base && sp - s->alt_base <= s->alt_size;
+}
+
 bool sigstack_active(const struct signal_state *s, uaddr_t sp)
 {
 	if (s->alt_flags & SS_AUTODISARM) /* never "on" it */
 		return false;
-	return s->alt_size && sp > s->alt_base && sp - s->alt_base <= s->alt_size;
+	return on_stack(s, sp);
 }
 
 static uint32_t fp_frame_bytes(void)
@@ -84,17 +89,24 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 {
 	struct signal_state *s = current->signals;
 	uaddr_t sp = r->rsp - RED_ZONE;
+	bool on_alt = sigstack_active(s, r->rsp);
 	struct frame fr;
 
 	memset(&fr, 0, sizeof(fr));
 	fr.uc.uc_stack.ss_sp = (void *)s->alt_base;
 	fr.uc.uc_stack.ss_size = s->alt_size;
 	fr.uc.uc_stack.ss_flags = (int)s->alt_flags;
-	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, r->rsp))
+	/* Below the red zone, as on Linux: who has come that near to the end of the alternate stack begins at its top again. */
+	if ((act->flags & SA_ONSTACK) && s->alt_size && !sigstack_active(s, sp)) {
 		sp = s->alt_base + s->alt_size;
+		on_alt = true;
+	}
 	uaddr_t fp = ALIGN_DOWN(sp - fp_frame_bytes(), 64);
 	uaddr_t at = ALIGN_DOWN(fp - sizeof(struct frame), 16) - 8;
 	if (at > sp || !uaddr_ok(at, sp - at))
+		return -EFAULT;
+	/* What lies below the alternate stack is not ours. */
+	if (on_alt && !on_stack(s, at))
 		return -EFAULT;
 
 	if (!(act->flags & 0x04000000)) /* SA_RESTORER: x86-64 has no other way back */
@@ -132,6 +144,8 @@ int sigframe_push(struct regs *r, int sig, const struct kernel_sigaction *act, c
 
 	if (push_fpu(fp) || copy_to_user(at, &fr, sizeof(fr)))
 		return -EFAULT;
+	/* The handler's own: else an unmasked exception would be raised again in its handler, and the rounding of what was interrupted count there. */
+	fpu_reset();
 	/* Also for a handler that does not run on it. */
 	if (s->alt_flags & SS_AUTODISARM) {
 		s->alt_base = s->alt_size = 0;
@@ -215,9 +229,7 @@ int sigframe_pop(struct regs *r)
 		return -EFAULT;
 	signal_set_blocked(fr.uc.uc_sigmask);
 	s->restart.fn = NULL; /* a call that was about to go on ends now; what the handler did is none of its business */
-	s->alt_base = (uaddr_t)fr.uc.uc_stack.ss_sp;
-	s->alt_size = fr.uc.uc_stack.ss_flags & SS_DISABLE ? 0 : fr.uc.uc_stack.ss_size;
-	s->alt_flags = (uint32_t)fr.uc.uc_stack.ss_flags;
+	sigstack_set(s, &fr.uc.uc_stack, c->rsp); /* what it refuses is ignored */
 	r->r8 = c->r8;
 	r->r9 = c->r9;
 	r->r10 = c->r10;
@@ -235,7 +247,7 @@ int sigframe_pop(struct regs *r)
 	r->rcx = c->rcx;
 	r->rsp = c->rsp;
 	r->rip = c->rip;
-	r->rflags = (c->eflags & RFLAGS_RESTORABLE) | RFLAGS_IF | 2;
+	r->rflags = (c->eflags & RFLAGS_RESTORABLE) | (r->rflags & RFLAGS_NT) | RFLAGS_IF | RFLAGS_FIXED;
 	r->cs = SEL_CODE;
 	r->ss = SEL_DATA;
 	r->orig_rax = (uint64_t)-1;
