@@ -151,7 +151,8 @@ static int udp_sock_shutdown(struct socket *s, int how)
 		r = -ENOTCONN;
 	u->inet.rx_shut |= how != SHUT_WR;
 	u->inet.tx_shut |= how != SHUT_RD;
-	waitq_wake_all(&u->inet.readers, EVENTS_IN | EPOLLRDHUP);
+	/* Linux wakes whoever waits, whatever for. */
+	waitq_wake_all(&u->inet.readers, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP);
 	mutex_unlock(&u->inet.lock);
 	return r;
 }
