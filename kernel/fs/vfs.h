@@ -167,8 +167,8 @@ int fd_table_install(struct fd_table *t, struct file *f, int min, bool cloexec);
 struct fd_table *fd_table_copy(struct fd_table *t); /* or NULL */
 /* Closes first..last, or only marks them close-on-exec. */
 void fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool only_mark);
-/* Calls emit(fd, file, arg) for every open descriptor of t in order. */
-int fd_each(struct fd_table *t, int (*emit)(int fd, struct file *f, void *arg), void *arg);
+/* The lowest open descriptor of t from `from` on, or -1. Those that are opened or closed meanwhile are found or not. */
+int fd_table_next(struct fd_table *t, int from);
 
 /* --- file systems ------------------------------------------------------------------------------ */
 struct fs_context; /* working directory, root, umask: of a process */
