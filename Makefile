@@ -160,9 +160,11 @@ bench:
 	@bench/run $(SUITE)
 
 # Two links: the first gives the addresses, from which the table of symbols for backtraces is made; the
-# table lies behind all code, so that the second link does not move a function. Segments come to kernel/net/tcp_conn.c before lwIP's tcp_input().
+# table lies behind all code, so that the second link does not move a function. WRAPPED: functions of lwIP before which the kernel puts its own
+# (kernel/net/tcp_conn.c, path_mtu.c, icmp_rate.c).
+WRAPPED := tcp_input tcp_split_unsent_seg icmp_dest_unreach icmp_time_exceeded icmp6_dest_unreach icmp6_time_exceeded_with_addrs icmp6_param_problem
 LINK := $(CC) -nostdlib -static -no-pie -Wl,-T,$(KERNEL_LDS) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--wrap=tcp_input -Wl,--wrap=tcp_split_unsent_seg
+	-Wl,--gc-sections -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments $(WRAPPED:%=-Wl,--wrap=%)
 
 $(BUILD)/kernel/stage1.elf: $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) $(KERNEL_LDS)
 	$(Q)$(LINK) $(KERNEL_OBJS) $(KERNEL_THIRD_PARTY) -o $@

@@ -267,6 +267,26 @@ struct page *pagecache_get(struct pagecache *c, uint64_t index, unsigned flags)
 	return flags & PAGECACHE_CREATE ? create(c, index, flags) : ERR_PTR(-ENODATA);
 }
 
+uint64_t pagecache_seek(struct pagecache *c, uint64_t index, uint64_t end, bool hole)
+{
+	bool there;
+
+	if (!hole) {
+		mutex_lock(&c->lock);
+		there = radix_next(&c->root, &index);
+		mutex_unlock(&c->lock);
+		return there ? MIN(index, end) : end;
+	}
+	for (; index < end; index++) {
+		rcu_read_lock();
+		there = radix_find(&c->root, index);
+		rcu_read_unlock();
+		if (!there)
+			break;
+	}
+	return index;
+}
+
 /* Takes the pages of [first, end) out of cache and page tables and frees them. Lock held. */
 static void remove_pages(struct pagecache *c, uint64_t first, uint64_t end)
 {

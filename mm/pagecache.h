@@ -58,6 +58,11 @@ void pagecache_destroy(struct pagecache *c);
 /* The page at index, up to date, with a reference, or an encoded error. A hole of a tmpfs file
  * without PAGECACHE_CREATE is -ENODATA. */
 struct page *pagecache_get(struct pagecache *c, uint64_t index, unsigned flags);
+/*
+ * The number of the first page in [index, end) that is there or, for a hole, that is not; `end`: there is none. Of a file without a backing store, whose
+ * pages are its data. The search for data goes over holes of any size at once; that for a hole takes as long as there are pages in memory before it.
+ */
+uint64_t pagecache_seek(struct pagecache *c, uint64_t index, uint64_t end, bool hole);
 /* Sets the size; drops pages (and their mappings) behind it, zeroes the tail of the last page. */
 int pagecache_truncate(struct pagecache *c, uint64_t size_bytes);
 /* Drops the pages of [start, end) bytes (punch hole); partial pages are zeroed. */

@@ -385,22 +385,28 @@ void fd_close_on_exec(struct fd_table *t)
 	}
 }
 
-int fd_each(struct fd_table *t, int (*emit)(int fd, struct file *f, void *arg), void *arg)
+int fd_table_next(struct fd_table *t, int from)
 {
-	int r = 0;
+	unsigned fd = (unsigned)from;
+	int found = -1;
+	struct fd_array *a;
 
-	for (unsigned fd = 0; !r; fd++) {
-		struct file *f;
+	rcu_read_lock();
+	a = table_array(t);
+	while (found < 0 && fd < a->size) {
+		uint64_t used = *(const volatile uint64_t *)&a->used[fd / 64] >> (fd % 64);
 
-		if (fd >= fd_table_size(t))
-			break;
-		f = table_get(t, fd);
-		if (!f)
+		if (!used) {
+			fd = (fd / 64 + 1) * 64;
 			continue;
-		r = emit(fd, f, arg);
-		file_put(f);
+		}
+		fd += (unsigned)__builtin_ctzll(used);
+		if (rcu_dereference(a->slots[fd]))
+			found = (int)fd;
+		fd++;
 	}
-	return r;
+	rcu_read_unlock();
+	return found;
 }
 
 struct fd_table *fd_table_copy(struct fd_table *from)

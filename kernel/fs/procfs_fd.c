@@ -185,33 +185,16 @@ static const struct gen_entry fd_entry = {
 };
 static const struct gen_entry fdinfo_entry = { .name = "", .mode = S_IFREG | 0444, .show = fdinfo_show };
 
-struct fd_above { /* the lowest descriptor above `after`, or -1 */
-	int after, best;
-};
-
-static int fd_number_emit(int fd, struct file *f, void *arg)
-{
-	struct fd_above *n = arg;
-
-	if (fd > n->after) {
-		n->best = fd;
-		return 1;
-	}
-	return 0;
-}
-
 static bool fd_number_next(const struct gen_ref *dir, int after, int *number, char name[32])
 {
 	struct fd_table *t = table_of(dir->pid);
-	struct fd_above n = { .after = after, .best = -1 };
 
 	if (!t)
 		return false;
-	fd_each(t, fd_number_emit, &n);
+	*number = fd_table_next(t, after + 1);
 	fd_table_put(t);
-	*number = n.best;
-	snprintf(name, 32, "%d", n.best);
-	return n.best >= 0;
+	snprintf(name, 32, "%d", *number);
+	return *number >= 0;
 }
 
 const struct gen_entry *proc_fd_next(const struct gen_ref *dir, int after, int *number, char name[32])

@@ -134,24 +134,16 @@ out:
 /* First byte at or behind off that is data (or a hole), or -ENXIO behind the end. */
 static int64_t seek_data(struct pagecache *c, uint64_t off, bool hole)
 {
-	uint64_t size = atomic_load(&c->size_bytes);
+	uint64_t size = atomic_load(&c->size_bytes), first;
 
 	if (off >= size)
 		return -ENXIO;
 	if (c->ops->fill)
 		return hole ? size : off;
-	for (uint64_t at = off; at < size; at = ALIGN_DOWN(at, PAGE_SIZE) + PAGE_SIZE) {
-		struct page *p = pagecache_get(c, at / PAGE_SIZE, PAGECACHE_FIND);
-		bool there = !IS_ERR(p);
-
-		if (there)
-			page_put(p);
-		else if (PTR_ERR(p) != -ENODATA)
-			return PTR_ERR(p);
-		if (there != hole)
-			return at;
-	}
-	return hole ? (int64_t)size : -ENXIO;
+	first = pagecache_seek(c, off / PAGE_SIZE, (size - 1) / PAGE_SIZE + 1, hole) * PAGE_SIZE;
+	if (first >= size)
+		return hole ? (int64_t)size : -ENXIO;
+	return MAX(off, first);
 }
 
 static int64_t regular_lseek(struct file *f, int64_t off, int whence)

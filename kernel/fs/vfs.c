@@ -283,9 +283,10 @@ ssize_t file_read_kernel(struct file *f, void *buf, size_t len, uint64_t pos)
 	return pagecache_read_kernel(cache, pos, buf, len);
 }
 
-int vfs_write_file(const char *path, const void *data, size_t len)
+/* Makes a file with that content. */
+static int make_file(const char *path, unsigned mode, const void *data, size_t len)
 {
-	struct file *f = vfs_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	struct file *f = vfs_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
 	struct pagecache *cache;
 	ssize_t r;
 
@@ -295,6 +296,38 @@ int vfs_write_file(const char *path, const void *data, size_t len)
 	r = cache ? pagecache_write_kernel(cache, 0, data, len) : -EINVAL;
 	file_put(f);
 	return r < 0 ? (int)r : (size_t)r < len ? -ENOSPC : 0;
+}
+
+int vfs_replace_file(const char *path, const void *data, size_t len)
+{
+	char *names = kmalloc(2 * PATH_MAX), *to = names, *beside = names + PATH_MAX, *last;
+	struct file *old = vfs_open(path, O_RDONLY, 0);
+	struct kstat st = { .mode = 0644 };
+	ssize_t n = 0;
+	int r = -ENOMEM;
+
+	if (!names)
+		goto out;
+	strlcpy(to, path, PATH_MAX);
+	if (!IS_ERR(old)) {
+		n = file_path(old, to, PATH_MAX); /* behind symbolic links */
+		file_stat(old, &st);
+	}
+	last = strrchr(to, '/') + 1;
+	r = n < 0 ? (int)n : strlen(to) + sizeof("..new") > PATH_MAX ? -ENAMETOOLONG : 0;
+	if (r)
+		goto out;
+	snprintf(beside, PATH_MAX, "%.*s.%s.new", (int)(last - to), to, last);
+	r = make_file(beside, st.mode & 07777, data, len);
+	if (!r)
+		r = path_rename(root_dentry, beside, root_dentry, to, 0);
+	if (r)
+		path_remove(root_dentry, beside, false);
+out:
+	if (!IS_ERR(old))
+		file_put(old);
+	kfree(names);
+	return r;
 }
 
 int file_stat(struct file *f, struct kstat *st)

@@ -170,8 +170,8 @@ struct fd_table *fd_table_copy(struct fd_table *t); /* or NULL */
 unsigned fd_table_size(struct fd_table *t);
 /* Closes first..last, or only marks them close-on-exec. */
 void fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool only_mark);
-/* Calls emit(fd, file, arg) for every open descriptor of t in order. */
-int fd_each(struct fd_table *t, int (*emit)(int fd, struct file *f, void *arg), void *arg);
+/* The lowest open descriptor of t from `from` on, or -1. Those that are opened or closed meanwhile are found or not. */
+int fd_table_next(struct fd_table *t, int from);
 
 /* --- file systems ------------------------------------------------------------------------------ */
 struct fs_context; /* working directory, root, umask: of a process */
@@ -190,8 +190,9 @@ void setting_each(const char *key, void (*emit)(const char *value, void *arg), v
 /* Kernel-side convenience, paths are absolute. Encoded errors. */
 struct file *vfs_open(const char *path, int flags, unsigned mode);
 ssize_t file_read_kernel(struct file *f, void *buf, size_t len, uint64_t pos);
-/* Makes the file, or replaces its content, mode 0644. 0 or -errno; what was there may be lost then. */
-int vfs_write_file(const char *path, const void *data, size_t len);
+/* Makes the file, mode 0644, or another one in place of what was there, with the same mode. Who reads finds the old content or the new one, whole. It is
+ * written beside, as ".NAME.new", and renamed. May sleep. 0 or -errno; then what was there is as it was. */
+int vfs_replace_file(const char *path, const void *data, size_t len);
 /* Absolute path of an open file as the process sees it ("/a/b (deleted)" as Linux). Length or -errno. */
 ssize_t file_path(struct file *f, char *buf, size_t size);
 int file_stat(struct file *f, struct kstat *st);

@@ -32,6 +32,7 @@
 
 #define WAIT_NS (4 * NSEC_PER_SEC)
 #define WAIT_STEP_NS 500000
+#define FILES_PAUSE_NS (NSEC_PER_SEC / 4) /* after files have been written, until they are again */
 #define RA_BYTES 1500
 #define NEXT_ICMP6 58
 
@@ -58,6 +59,8 @@ static void files_main(void *arg)
 	do {
 		seen = atomic_load(&files_wanted);
 		etc_files_write();
+		/* A router that says something else all the time shall not have it written all the time. */
+		sleep_ns(FILES_PAUSE_NS);
 	} while (!atomic_compare_exchange_strong(&files_wanted, &seen, 0));
 }
 

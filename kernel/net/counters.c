@@ -13,6 +13,7 @@
  *              neighbours   the guard of their tables (neighbour.c): what was not believed, and who was not asked for
  *              connections  TCP's table (tcp_conn.h): SYN cookies, TIME_WAIT, what was refused for want of memory
  *              paths        messages about packets that are too long for a path (path_mtu.h), connections that keep to it, messages that were not believed
+ *              errors       ICMP errors that were not sent, for they would have been too many (icmp_rate.h)
  *              sockets      how many are open, and TCP's by state
  *
  *            trace=net prints the same lines, behind "net: ", every ten seconds if there was anything to tell and at the end of the machine; layers
@@ -23,6 +24,7 @@
  */
 #include "net/counters.h"
 #include "net/config.h"
+#include "net/icmp_rate.h"
 #include "net/interface.h"
 #include "net/memory.h"
 #include "net/net.h"
@@ -59,6 +61,7 @@ struct copy {
 	struct tcp_recover_counters recovery;
 	struct neighbour_counters neighbours;
 	struct path_mtu_counters paths;
+	struct icmp_rate_counters errors;
 };
 
 static struct copy *copy_make(void)
@@ -76,6 +79,7 @@ static struct copy *copy_make(void)
 	c->recovery = tcp_recover_counters;
 	c->neighbours = neighbour_counters;
 	c->paths = path_mtu_counters;
+	c->errors = icmp_rate_counters;
 	net_unlock();
 	return c;
 }
@@ -220,6 +224,7 @@ static int counters_print(struct text *t, bool all)
 	connections(t, &c->connections);
 	recovery(t, &c->recovery);
 	paths(t, &c->paths);
+	text_printf(t, "errors withheld=%lu withheld6=%lu\n", c->errors.withheld, c->errors.withheld6);
 	sockets(t);
 	kfree(c);
 	return 0;

@@ -2,7 +2,7 @@
  * kernel/net/etc_files.c - /etc/resolv.conf, /etc/hosts, /etc/hostname and the host name, from what the network says.
  *
  * Theory:    resolv.conf and hostname are ours unless the image brings them. In the table of hosts one line is ours: the one for 127.0.1.1 that the image
- *            has for the machine's name, which gets the real address when there is one. A file is written only when it would change.
+ *            has for the machine's name, which gets the real address when there is one. A file is replaced, whole, and only when it would change.
  *            A host name that was given by hand (net.ip, or --name) goes before that of a lease.
  * Interface: etc_files_write() (config.h).
  * Locking:   files_lock, a writer at a time. The core lock is not held while files are read or written.
@@ -36,7 +36,7 @@ static bool exists(const char *path)
 
 static void write(const char *path, const char *text)
 {
-	if (vfs_write_file(path, text, strlen(text)) < 0)
+	if (vfs_replace_file(path, text, strlen(text)) < 0)
 		log_err("network: %s cannot be written", path);
 }
 

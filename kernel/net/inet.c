@@ -81,26 +81,30 @@ uint8_t inet_ip_type(const struct inet_sock *i)
 	return i->v6only ? IPADDR_TYPE_V6 : IPADDR_TYPE_ANY;
 }
 
-int inet_end_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end)
+void inet_end_v4(const struct socket_addr *a, struct inet_end *end)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a->bytes;
+
+	end->port = lwip_ntohs(v4->sin_port);
+	ip_addr_set_ip4_u32(&end->ip, v4->sin_addr.s_addr);
+}
+
+int inet_end_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end)
+{
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a->bytes;
 
-	if (a->len < sizeof(a->family))
-		return -EINVAL;
 	if (i->base.domain == AF_INET) {
-		if (a->len < sizeof(*v4))
+		if (a->len < sizeof(struct sockaddr_in))
 			return -EINVAL;
 		if (a->family != AF_INET)
 			return -EAFNOSUPPORT;
-		end->port = lwip_ntohs(v4->sin_port);
-		ip_addr_set_ip4_u32(&end->ip, v4->sin_addr.s_addr);
+		inet_end_v4(a, end);
 		return 0;
 	}
-	if (a->family != AF_INET6)
-		return a->family == AF_INET && a->len < sizeof(*v6) ? -EINVAL : -EAFNOSUPPORT;
 	if (a->len < offsetof(struct sockaddr_in6, sin6_scope_id))
 		return -EINVAL;
+	if (a->family != AF_INET6)
+		return -EAFNOSUPPORT;
 	end->port = lwip_ntohs(v6->sin6_port);
 	memcpy(ip_2_ip6(&end->ip)->addr, &v6->sin6_addr, sizeof(v6->sin6_addr));
 	IP_SET_TYPE_VAL(end->ip, IPADDR_TYPE_V6);
@@ -114,6 +118,18 @@ int inet_end_parse(const struct inet_sock *i, const struct socket_addr *a, struc
 		ip6_addr_set_zone(ip_2_ip6(&end->ip), (uint8_t)v6->sin6_scope_id);
 	}
 	return 0;
+}
+
+int inet_bind_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a->bytes;
+
+	/* Programs that clear a name and leave it so mean any address. */
+	if (i->base.domain == AF_INET && a->len >= sizeof(*v4) && a->family == AF_UNSPEC && !v4->sin_addr.s_addr) {
+		inet_end_v4(a, end);
+		return 0;
+	}
+	return inet_end_parse(i, a, end);
 }
 
 void inet_end_format(const struct inet_sock *i, const struct inet_end *end, struct socket_addr *a)

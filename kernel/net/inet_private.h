@@ -75,6 +75,10 @@ static inline bool inet_put(struct inet_sock *i) { return atomic_fetch_sub_expli
 
 /* An address of the application as lwIP's; an IPv4 address in IPv6 form becomes IPv4. 0, -EINVAL, -EAFNOSUPPORT. */
 int inet_end_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end);
+/* The same for bind(), where an IPv4 name of any address may lack its family. */
+int inet_bind_parse(const struct inet_sock *i, const struct socket_addr *a, struct inet_end *end);
+/* What a struct sockaddr_in says, whatever its family; it is whole. */
+void inet_end_v4(const struct socket_addr *a, struct inet_end *end);
 /* And back, in the socket's family. */
 void inet_end_format(const struct inet_sock *i, const struct inet_end *end, struct socket_addr *a);
 /* The type of lwIP's control block for a socket that may meet both kinds of addresses. */

@@ -299,7 +299,7 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct tcp_sock *t = tcp_sock(s);
 	struct inet_end end;
-	int r = inet_end_parse(&t->inet, addr, &end);
+	int r = inet_bind_parse(&t->inet, addr, &end);
 
 	if (r)
 		return r;

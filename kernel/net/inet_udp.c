@@ -23,16 +23,14 @@ static const struct socket_ops udp_ops;
 
 int udp_end_parse(const struct udp_sock *u, const struct socket_addr *a, struct inet_end *end)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a->bytes;
+	bool v6 = u->inet.base.domain == AF_INET6;
 
-	if (u->inet.base.domain == AF_INET6 && a->len >= sizeof(*v4) && a->family == AF_INET) {
-		if (u->inet.v6only)
-			return -ENETUNREACH;
-		end->port = lwip_ntohs(v4->sin_port);
-		ip_addr_set_ip4_u32(&end->ip, v4->sin_addr.s_addr);
-		return 0;
-	}
-	return inet_end_parse(&u->inet, a, end);
+	if (a->len < sizeof(struct sockaddr_in) || a->family != (v6 ? AF_INET : AF_UNSPEC))
+		return inet_end_parse(&u->inet, a, end);
+	if (v6 && u->inet.v6only)
+		return -ENETUNREACH;
+	inet_end_v4(a, end);
+	return 0;
 }
 
 /* Gives the socket a local port. Core lock held. */
@@ -63,7 +61,7 @@ static int udp_sock_bind(struct socket *s, const struct socket_addr *addr)
 {
 	struct udp_sock *u = udp_sock(s);
 	struct inet_end end;
-	int r = inet_end_parse(&u->inet, addr, &end);
+	int r = inet_bind_parse(&u->inet, addr, &end);
 
 	if (r)
 		return r;
@@ -151,7 +149,8 @@ static int udp_sock_shutdown(struct socket *s, int how)
 		r = -ENOTCONN;
 	u->inet.rx_shut |= how != SHUT_WR;
 	u->inet.tx_shut |= how != SHUT_RD;
-	waitq_wake_all(&u->inet.readers, EVENTS_IN | EPOLLRDHUP);
+	/* Linux wakes whoever waits, whatever for. */
+	waitq_wake_all(&u->inet.readers, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP);
 	mutex_unlock(&u->inet.lock);
 	return r;
 }

@@ -14,6 +14,8 @@
  *              An address that moves to another machine is so found about a second later than it could be.
  *            In IPv6 only the first rule is kept: lwIP lets those go first with whom there is nothing in progress. But lwIP gives an address up
  *            whenever somebody says that it is his; as on Linux, he is heard only while the address is being tried (RFC 4862, section 5.4).
+ *            And what waits for an IPv6 neighbour's address is counted here; of more than WAITING6_MAX packets the oldest go. lwIP's own count of them
+ *            cannot be relied on (lwipopts.h).
  * Locking:   core lock.
  * Errors:    a packet that is dropped is counted; its sender repeats it or not, as with any loss.
  * Sources:   RFC 826, 5227 (section 2.4), 4861, 6583 (the attack, and limits like these).
@@ -24,6 +26,7 @@
 #include "lib/string.h"
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
+#include "lwip/memp.h"
 #include "lwip/pbuf.h"
 #include "lwip/priv/nd6_priv.h"
 #include "lwip/prot/icmp6.h"
@@ -33,6 +36,7 @@
 #define KNOWN_MAX (ARP_TABLE_SIZE - ASKED_MAX)
 #define ASKED_NS (6 * NSEC_PER_SEC)    /* lwIP gives up after 5 s */
 #define ASKED6_MAX (LWIP_ND6_NUM_NEIGHBORS / 3)
+#define WAITING6_MAX ARP_QUEUE_LEN     /* packets, for each neighbour that is asked for */
 #define SERVED 256                     /* a power of two */
 #define SERVED_NS (300 * NSEC_PER_SEC) /* as long as lwIP knows a neighbour */
 #define SERVED_KEPT_NS (10 * NSEC_PER_SEC) /* no other takes the place of one that was sent to in that time */
@@ -416,17 +420,41 @@ static bool is_here6(const struct netif *netif, const ip6_addr_t *to)
 	return false;
 }
 
+/* Makes room for one more packet behind those that wait for the neighbour, if any do. */
+static void waiting_trim(struct nd6_neighbor_cache_entry *n)
+{
+	unsigned count = 0;
+
+	for (struct nd6_q_entry *e = n->q; e; e = e->next)
+		count++;
+	for (; count >= WAITING6_MAX; count--) {
+		struct nd6_q_entry *oldest = n->q;
+
+		n->q = oldest->next;
+		pbuf_free(oldest->p);
+		memp_free(MEMP_ND6_QUEUE, oldest);
+	}
+}
+
 err_t neighbour_output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
 {
 	unsigned waiting = 0;
-	bool found = ip6_addr_ismulticast(to) || !is_here6(netif, to);
+	bool found = ip6_addr_ismulticast(to);
 
+	if (!found && !is_here6(netif, to)) {
+		for (unsigned i = 0; i < LWIP_ND6_NUM_ROUTERS; i++)
+			if (default_router_list[i].neighbor_entry)
+				waiting_trim(default_router_list[i].neighbor_entry);
+		found = true;
+	}
 	for (unsigned i = 0; !found && i < LWIP_ND6_NUM_NEIGHBORS; i++) {
-		const struct nd6_neighbor_cache_entry *n = &neighbor_cache[i];
+		struct nd6_neighbor_cache_entry *n = &neighbor_cache[i];
 
 		if (n->state == ND6_NO_ENTRY)
 			continue;
 		found = n->netif == netif && ip6_addr_eq(&n->next_hop_address, to);
+		if (found)
+			waiting_trim(n);
 		waiting += n->state == ND6_INCOMPLETE;
 	}
 	if (!found && waiting >= ASKED6_MAX) {

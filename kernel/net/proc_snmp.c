@@ -6,6 +6,7 @@
  * Locking:   the core lock while lwIP's counters are copied.
  * Errors:    -ENOMEM.
  */
+#include "net/icmp_rate.h"
 #include "net/proc.h"
 #include "net/net.h"
 #include "net/path_mtu.h"
@@ -83,7 +84,7 @@ int proc_net_snmp_show(struct text *t, const struct gen_ref *ref)
 		{ "InRedirects", COUNT(mib2.icmpinredirects) }, { "InEchos", COUNT(mib2.icmpinechos) }, { "InEchoReps", COUNT(mib2.icmpinechoreps) },
 		{ "InTimestamps", COUNT(mib2.icmpintimestamps) }, { "InTimestampReps", COUNT(mib2.icmpintimestampreps) },
 		{ "InAddrMasks", COUNT(mib2.icmpinaddrmasks) }, { "InAddrMaskReps", COUNT(mib2.icmpinaddrmaskreps) }, { "OutMsgs", COUNT(mib2.icmpoutmsgs) },
-		{ "OutErrors", COUNT(mib2.icmpouterrors) }, { "OutRateLimitGlobal", 0 }, { "OutRateLimitHost", 0 },
+		{ "OutErrors", COUNT(mib2.icmpouterrors) }, { "OutRateLimitGlobal", (int64_t)icmp_rate_counters.withheld }, { "OutRateLimitHost", 0 },
 		{ "OutDestUnreachs", COUNT(mib2.icmpoutdestunreachs) }, { "OutTimeExcds", COUNT(mib2.icmpouttimeexcds) }, { "OutParmProbs", 0 },
 		{ "OutSrcQuenchs", 0 }, { "OutRedirects", 0 }, { "OutEchos", COUNT(mib2.icmpoutechos) }, { "OutEchoReps", COUNT(mib2.icmpoutechoreps) },
 		{ "OutTimestamps", 0 }, { "OutTimestampReps", 0 }, { "OutAddrMasks", 0 }, { "OutAddrMaskReps", 0 },

@@ -61,7 +61,7 @@ static inline struct udp_sock *udp_sock(struct socket *s) { return udp_of(inet_o
 /* --- inet_udp.c -------------------------------------------------------------------------------------------- */
 /* Gives the socket a local port if it has none. Core lock held. */
 int udp_autobind(struct udp_sock *u);
-/* inet_end_parse(), and what UDP takes besides: an AF_INET name for an AF_INET6 socket. */
+/* inet_end_parse() for a peer, and what UDP takes besides: an AF_INET name for an AF_INET6 socket, and for an AF_INET one a name without a family. */
 int udp_end_parse(const struct udp_sock *u, const struct socket_addr *a, struct inet_end *end);
 
 /* --- udp_send.c -------------------------------------------------------------------------------------------- */

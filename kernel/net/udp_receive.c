@@ -5,7 +5,7 @@
  *            equals the one that came last, or, if they share the port by SO_REUSEPORT, one that a hash of the addresses picks. A datagram to a
  *            group or to all goes to every socket that matches, by reference.
  *            What cards receive comes through a raw control block of lwIP, whole: fragments have been put together. What no socket wants
- *            is left to lwIP, by which the DHCP client (net/dhcp.c) has it; else lwIP answers with "port unreachable".
+ *            is left to lwIP, by which the DHCP client (net/dhcp.c) has it; else lwIP answers with "port unreachable", not too often (icmp_rate.c).
  * Interface: udp_private.h, udp_unreachable() of inet_private.h.
  * Locking:   inet_private.h. pbufs from cards are freed under the core lock, so what has been read gathers in `read` until the next
  *            call takes it (READ_MAX of them at most). What was sent here is freed by the reader.

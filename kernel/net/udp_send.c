@@ -282,7 +282,10 @@ static int destination(struct udp_sock *u, const struct socket_msg *m, struct in
 
 	if (m->addr && m->addr->len && !(u->inet.base.domain == AF_INET6 && m->addr->len >= sizeof(m->addr->family) && m->addr->family == AF_UNSPEC)) {
 		r = udp_end_parse(u, m->addr, to);
-		return r ? r : to->port ? 0 : -EINVAL;
+		if (!r && to->port)
+			return 0;
+		/* Of an AF_INET6 socket, Linux says no more than this of any wrong name. */
+		return r && !(r == -EAFNOSUPPORT && u->inet.base.domain == AF_INET6) ? r : -EINVAL;
 	}
 	mutex_lock(&u->inet.lock);
 	*to = u->inet.remote;

@@ -99,6 +99,79 @@ check trace-of-the-exchange grep -q 'net: dhcp: renewing, try 1' "$T/log"
 check trace-of-ipv6 grep -q 'net: ipv6: address 2001:db8::.* is preferred' "$T/log"
 check trace-counts grep -q 'net: device eth0 link=up mtu=1400 received=[1-9]' "$T/log"
 
+# A router that changes its mind all the time. Who reads /etc/resolv.conf meanwhile, at once or bit by bit, finds what is whole; and it is not written all the time.
+cat > "$T/read.c" <<'END'
+/* Reads for five seconds; tells how often, how often the content was not whole, how many contents there were, and what is in /etc by a name of the kernel's at the end. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static size_t read_by(char *text, size_t size, size_t part)
+{
+	int fd = open("/etc/resolv.conf", O_RDONLY);
+	size_t n = 0;
+	ssize_t r;
+
+	while (fd >= 0 && n < size - 1 && (r = read(fd, text + n, part < size - 1 - n ? part : size - 1 - n)) > 0) {
+		n += (size_t)r;
+		if (part < size)
+			sched_yield();
+	}
+	close(fd);
+	text[n] = 0;
+	return n;
+}
+
+int main(void)
+{
+	static const char first[] = "search example.org lab.example.org six.example\nnameserver 10.9.0.53\nnameserver 10.9.0.54\nnameserver 2001:db8::";
+	char text[1000], last[1000] = "";
+	unsigned reads = 0, broken = 0, contents = 0, left = 0;
+	time_t start = time(NULL);
+	struct dirent *e;
+	DIR *d;
+
+	/* The first word of the router. */
+	while (time(NULL) - start < 10 && (read_by(text, sizeof(text), sizeof(text)), !strstr(text, "2001:db8::")))
+		usleep(1000);
+	for (start = time(NULL); time(NULL) - start < 5; reads++) {
+		size_t n = read_by(text, sizeof(text), reads % 2 ? 10 : sizeof(text));
+
+		if (n <= sizeof(first) || strncmp(text, first, sizeof(first) - 1) || strchr(text + sizeof(first) - 1, '\n') != text + n - 1) {
+			if (!broken++)
+				printf("broken: %s\n", text);
+		}
+		contents += strcmp(text, last) != 0;
+		strcpy(last, text);
+	}
+	for (start = time(NULL); time(NULL) - start < 20 && (read_by(text, sizeof(text), sizeof(text)), !strstr(text, "2001:db8::7d0"));)
+		usleep(10000);
+	for (d = opendir("/etc"); d && (e = readdir(d));)
+		left += strstr(e->d_name, ".new") != NULL;
+	read_by(text, sizeof(text), sizeof(text));
+	printf("reads %u broken %u contents %u left %u last %s\n", reads, broken, contents, left, strstr(text, "2001:db8::"));
+	return 0;
+}
+END
+gcc -O1 -Wall -Wextra -o "$T/read" "$T/read.c" || exit 1
+rm -f "$T/link"
+"$T/leases" "$T/link" fickle > "$T/server" 2>&1 &
+server=$!
+for _ in $(seq 100); do [ -S "$T/link" ] && break; sleep 0.05; done
+run_ibrik run --accel tcg -m 128M --network "socket:$T/link" --exec "$T/read"
+kill $server 2>/dev/null
+wait $server 2>/dev/null
+cat "$T/out"
+check name-servers-are-always-whole grep -q '^reads [1-9][0-9]* broken 0 ' "$T/out"
+contents=$(sed -n 's/.* contents \([0-9]*\) .*/\1/p' "$T/out")
+check name-servers-are-not-written-all-the-time [ "${contents:-0}" -ge 5 -a "${contents:-1000}" -le 30 ]
+check nothing-is-left-beside grep -q ' left 0 ' "$T/out"
+check the-last-name-server-holds grep -q 'last 2001:db8::7d0$' "$T/out"
+
 # All of it by hand; and by QEMU's own server.
 run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24,gw=10.0.2.2,dns=10.0.2.9,dns=fec0::3,domain=a.example,domain=b.example,hostname=hand,mtu=1300,ntp=10.0.2.5 \
 	--run "/bin/cat /etc/resolv.conf /etc/hosts /etc/hostname /sys/class/net/eth0/mtu /proc/sys/kernel/hostname /proc/ibrik/net"

@@ -132,6 +132,45 @@ TEST(lseek_knows_set_cur_end_data_and_hole)
 	CHECK_ERR(lseek(999, 0, SEEK_SET), EBADF);
 }
 
+/* Of a file with the size, whose pages at[] are written. */
+static void check_seeks(int fd, off_t size, const off_t *at, unsigned n)
+{
+	const off_t page = 4096;
+
+	CHECK_OK(ftruncate(fd, size));
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(CHECK_OK(pwrite(fd, "x", 1, at[i] * page + 5)), 1);
+	for (unsigned i = 0; i < n; i++) {
+		off_t here = at[i] * page, before = i ? (at[i - 1] + 1) * page : 0, data = i ? at[i - 1] : -1, end = at[i];
+
+		if (data + 1 < at[i]) {
+			CHECK_EQ(lseek(fd, before, SEEK_DATA), here);
+			CHECK_EQ(lseek(fd, before + 77, SEEK_DATA), here);
+			CHECK_EQ(lseek(fd, before + 77, SEEK_HOLE), before + 77);
+		}
+		for (unsigned k = i; k < n && at[k] == end; k++)
+			end++;
+		CHECK_EQ(lseek(fd, here, SEEK_DATA), here);
+		CHECK_EQ(lseek(fd, here + 4095, SEEK_DATA), here + 4095);
+		CHECK_EQ(lseek(fd, here + 77, SEEK_HOLE), end * page < size ? end * page : size);
+	}
+	CHECK_ERR(lseek(fd, (at[n - 1] + 1) * page, SEEK_DATA), ENXIO);
+	CHECK_ERR(lseek(fd, size, SEEK_HOLE), ENXIO);
+	CHECK_EQ(lseek(fd, size - 1, SEEK_HOLE), size - 1);
+}
+
+TEST(lseek_finds_the_data_of_files_that_are_nearly_all_hole)
+{
+	static const off_t few[] = { 1, 2, 3, 63, 64, 65, 4095, 4096, 100000, 1ll << 24 }, far[] = { 7, 1ll << 20, (1ll << 30) + 1, 1ll << 37, (1ll << 49) + 64 };
+	int fd = CHECK_OK(memfd_create("holes", MFD_CLOEXEC));
+
+	check_seeks(fd, (1ll << 50) * 4096 + 100, far, 5);
+	CHECK_OK(ftruncate(fd, 0));
+	check_seeks(fd, (1ll << 31) * 4096, far, 3);
+	check_seeks(scratch_file("holes", "", 0), 1ll << 40, few, 10);
+	close(fd);
+}
+
 TEST(a_write_behind_the_end_leaves_zeroes)
 {
 	char data[8192 + 3];

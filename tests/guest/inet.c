@@ -397,6 +397,60 @@ TEST(an_address_that_is_not_ours)
 	close(fd);
 }
 
+TEST(bind_takes_a_name_without_a_family)
+{
+	for (int k = 0; k < 2; k++) {
+		int type = k ? SOCK_DGRAM : SOCK_STREAM, fd = CHECK_OK(socket(AF_INET, type, 0)), port;
+		struct sockaddr_storage a;
+		socklen_t n = name_of(&a, AF_INET, "127.0.0.1", 0);
+
+		/* Only the address of all is meant. */
+		a.ss_family = AF_UNSPEC;
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, n), EAFNOSUPPORT);
+		memset(&a, 0, sizeof(a));
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, n - 1), EINVAL);
+		CHECK_OK(bind(fd, (struct sockaddr *)&a, n));
+		port = port_of(fd);
+		CHECK(port != 0);
+		n = sizeof(a);
+		CHECK_OK(getsockname(fd, (struct sockaddr *)&a, &n));
+		CHECK_EQ(a.ss_family, AF_INET);
+		CHECK_EQ(((struct sockaddr_in *)&a)->sin_addr.s_addr, INADDR_ANY);
+		close(fd);
+		/* With a port. */
+		fd = CHECK_OK(socket(AF_INET, type, 0));
+		name_of(&a, AF_INET, "0.0.0.0", port);
+		a.ss_family = AF_UNSPEC;
+		CHECK_OK(bind(fd, (struct sockaddr *)&a, sizeof(struct sockaddr_in)));
+		CHECK_EQ(port_of(fd), port);
+		close(fd);
+	}
+}
+
+/* Before the family: a name has at least the 24 bytes that it had in RFC 2133. */
+TEST(ipv6_names_are_measured_first)
+{
+	for (int k = 0; k < 2; k++) {
+		int fd = CHECK_OK(socket(AF_INET6, k ? SOCK_DGRAM : SOCK_STREAM, 0));
+		struct sockaddr_storage a = { 0 };
+
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 23), EINVAL);
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 24), EAFNOSUPPORT);
+		a.ss_family = AF_INET;
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 16), EINVAL);
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 24), EAFNOSUPPORT);
+		a.ss_family = AF_UNIX;
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 16), EINVAL);
+		a.ss_family = AF_INET6;
+		CHECK_ERR(bind(fd, (struct sockaddr *)&a, 23), EINVAL);
+		CHECK_OK(bind(fd, (struct sockaddr *)&a, 24));
+		a.ss_family = AF_UNIX;
+		CHECK_ERR(connect(fd, (struct sockaddr *)&a, 16), EINVAL);
+		CHECK_ERR(connect(fd, (struct sockaddr *)&a, 24), EAFNOSUPPORT);
+		close(fd);
+	}
+}
+
 TEST(options_read_back)
 {
 	static const struct {

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 static char text[1 << 18];
@@ -248,6 +249,107 @@ TEST(fd_lists_the_open_descriptors)
 	content(path);
 	CHECK(has_line("pos:\t0"));
 	CHECK(has_line("flags:\t"));
+}
+
+#define MANY_FIRST 200 /* between that one and the next, others come and go */
+#define MANY_END 19900
+
+static _Atomic bool many_over;
+
+/* Opens and closes below, in the middle of, and above those that stay. */
+static void *many_changes(void *arg)
+{
+	(void)arg;
+	while (!many_over) {
+		int low = dup(0), middle = fcntl(0, F_DUPFD, MANY_END / 2), high = fcntl(0, F_DUPFD, MANY_END);
+
+		close(middle);
+		close(low);
+		close(high);
+	}
+	return NULL;
+}
+
+/* Lists a folder of descriptors from where it stands: numbers rise, and each from `from` on that is marked is there. How many are marked. */
+static unsigned many_listed(DIR *dir, const bool *open, int from)
+{
+	unsigned n = 0;
+	struct dirent *e;
+	int last = -1;
+
+	while ((e = readdir(dir))) {
+		int fd = atoi(e->d_name);
+
+		if (e->d_name[0] == '.')
+			continue;
+		CHECK(fd > last && fd <= MANY_END + 100);
+		for (int k = last < from ? from : last + 1; k < fd && k < MANY_END; k++)
+			if (open[k])
+				FAIL("%d is not listed, but %d and %d are", k, last, fd);
+		if (fd >= MANY_FIRST && fd < MANY_END && fd != MANY_END / 2) {
+			CHECK(open[fd]);
+			n++;
+		}
+		last = fd;
+	}
+	return n;
+}
+
+TEST(fd_lists_many_descriptors_while_others_come_and_go)
+{
+	static bool open[MANY_END + 1];
+	struct rlimit limit, old;
+	unsigned marked = 0, listed;
+	struct dirent *e;
+	pthread_t other;
+	DIR *dir, *info;
+	long middle = -1;
+
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &old));
+	limit = old;
+	limit.rlim_cur = MANY_END + 100;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	dir = opendir("/proc/self/fd");
+	info = opendir("/proc/self/fdinfo");
+	CHECK(dir && info);
+	for (int fd = MANY_FIRST; fd < MANY_END; fd++) {
+		if (fd == MANY_END / 2)
+			continue;
+		CHECK_EQ(dup2(0, fd), fd);
+		open[fd] = true;
+		marked++;
+	}
+	many_over = false;
+	CHECK_EQ(pthread_create(&other, NULL, many_changes, NULL), 0);
+	CHECK_EQ(many_listed(dir, open, MANY_FIRST), marked);
+	CHECK_EQ(many_listed(info, open, MANY_FIRST), marked);
+	/* With large holes; and from the middle on. */
+	for (int fd = MANY_FIRST; fd < MANY_END; fd++) {
+		if (open[fd] && fd % 1000 > 2) {
+			close(fd);
+			open[fd] = false;
+			marked--;
+		}
+	}
+	rewinddir(dir);
+	CHECK_EQ(many_listed(dir, open, MANY_FIRST), marked);
+	rewinddir(dir);
+	while ((e = readdir(dir)))
+		if (atoi(e->d_name) == 10001)
+			middle = telldir(dir);
+	CHECK(middle >= 0);
+	seekdir(dir, middle);
+	listed = many_listed(dir, open, 10002);
+	/* 10002, and three of each thousand up to 19002. */
+	CHECK_EQ(listed, 28);
+	many_over = true;
+	pthread_join(other, NULL);
+	for (int fd = MANY_FIRST; fd < MANY_END; fd++)
+		if (open[fd])
+			close(fd);
+	closedir(dir);
+	closedir(info);
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &old));
 }
 
 TEST(an_open_by_proc_self_fd_is_a_new_open_file)

@@ -38,6 +38,40 @@ TEST(epoll_tells_the_end_of_a_connect)
 	close(ep);
 }
 
+/* What epoll tells of a connected datagram socket that was shut down, once it has told of the first state. */
+static unsigned events_after_shutdown(unsigned wanted, int first, int second)
+{
+	struct epoll_event e = { .events = wanted | EPOLLET }, got = { 0 };
+	int c = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0)), ep = CHECK_OK(epoll_create1(0));
+
+	CHECK_OK(connect_here(c, 9));
+	CHECK_OK(epoll_ctl(ep, EPOLL_CTL_ADD, c, &e));
+	CHECK_OK(epoll_wait(ep, &got, 1, 0));
+	CHECK_EQ(CHECK_OK(epoll_wait(ep, &got, 1, 0)), 0);
+	CHECK_OK(shutdown(c, first));
+	if (second >= 0) {
+		CHECK_OK(epoll_wait(ep, &got, 1, 0));
+		CHECK_OK(shutdown(c, second));
+	}
+	got.events = 0;
+	CHECK_OK(epoll_wait(ep, &got, 1, 1000));
+	close(c);
+	close(ep);
+	return got.events;
+}
+
+TEST(epoll_tells_that_a_datagram_socket_is_shut_down)
+{
+	CHECK_EQ(events_after_shutdown(0, SHUT_RDWR, -1), EPOLLHUP);
+	CHECK_EQ(events_after_shutdown(0, SHUT_RD, SHUT_WR), EPOLLHUP);
+	CHECK_EQ(events_after_shutdown(0, SHUT_WR, SHUT_RD), EPOLLHUP);
+	CHECK_EQ(events_after_shutdown(EPOLLIN | EPOLLRDHUP, SHUT_RDWR, -1), EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	CHECK_EQ(events_after_shutdown(EPOLLIN | EPOLLRDHUP, SHUT_RD, -1), EPOLLIN | EPOLLRDHUP);
+	/* Whatever it is that somebody waits for, he is asked to look again. */
+	CHECK_EQ(events_after_shutdown(EPOLLOUT, SHUT_WR, -1), EPOLLOUT);
+	CHECK_EQ(events_after_shutdown(EPOLLOUT, SHUT_RD, -1), EPOLLOUT);
+}
+
 TEST(select_and_poll_tell_of_sockets)
 {
 	int fd[2], top;

@@ -162,6 +162,35 @@ TEST(a_dual_stack_socket_speaks_with_both)
 	close(six);
 }
 
+TEST(ipv4_names_may_lack_a_family)
+{
+	int s = bound(AF_INET, SOCK_DGRAM), c = udp(AF_INET);
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, AF_INET, "127.0.0.1", port_of(s));
+
+	a.ss_family = AF_UNSPEC;
+	CHECK_EQ(CHECK_OK(sendto(c, "lacks", 5, 0, (struct sockaddr *)&a, n)), 5);
+	expect(s, "lacks");
+	CHECK_ERR(sendto(c, "x", 1, 0, (struct sockaddr *)&a, n - 1), EINVAL);
+	/* It is a name all the same: not the one that connect() gave. */
+	CHECK_OK(connect_here(c, port_of(s)));
+	name_of(&a, AF_INET, "0.0.0.0", 0);
+	a.ss_family = AF_UNSPEC;
+	CHECK_ERR(sendto(c, "x", 1, 0, (struct sockaddr *)&a, n), EINVAL);
+	a.ss_family = AF_UNIX;
+	CHECK_ERR(sendto(c, "x", 1, 0, (struct sockaddr *)&a, n), EAFNOSUPPORT);
+	close(c);
+	/* To an AF_INET6 socket it is none. */
+	c = udp(AF_INET6);
+	n = name_of(&a, AF_INET, "127.0.0.1", port_of(s));
+	a.ss_family = AF_UNSPEC;
+	CHECK_ERR(sendto(c, "x", 1, 0, (struct sockaddr *)&a, n), EDESTADDRREQ);
+	a.ss_family = AF_UNIX;
+	CHECK_ERR(sendto(c, "x", 1, 0, (struct sockaddr *)&a, sizeof(struct sockaddr_in6)), EINVAL);
+	close(c);
+	close(s);
+}
+
 TEST(destinations_that_are_none)
 {
 	int c = bound(AF_INET, SOCK_DGRAM);

@@ -2,6 +2,7 @@
  * tests/net/leases.c - the other end of a guest's link: a DHCP server and a router that change their minds, on QEMU's stream netdev.
  *
  *     leases PATH          listens at PATH, serves one guest until it hangs up, and prints a line for each thing that it does
+ *     leases PATH fickle   the first lease is for ever, and when there is one the router names another server each FICKLE_MS for FICKLE_S seconds
  *
  * The story, with leases of LEASE_S seconds:
  *
@@ -17,6 +18,7 @@
  * Errors: a line on standard error and status 1.
  */
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +29,8 @@
 #include <unistd.h>
 
 #define LEASE_S 6
+#define FICKLE_MS 3
+#define FICKLE_S 6
 #define FRAME_MAX 2000
 
 enum { ETH = 14, IP4 = 20, UDP = 8, IP6 = 40, OPTIONS = 240 };
@@ -35,6 +39,8 @@ enum { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK };
 static const uint8_t server_mac[6] = { 2, 0x64, 0, 0, 0, 1 };
 static const uint8_t server_ip[4] = { 10, 9, 0, 1 };
 static int peer;
+static bool fickle;
+static bool leased; /* an address */
 
 static void die(const char *what)
 {
@@ -199,12 +205,13 @@ static void dhcp_hear(const uint8_t *m, size_t n, bool to_all)
 		round++;
 		given = false;
 	}
-	lease = round == 2 ? UINT32_MAX : LEASE_S;
+	lease = round == 2 || fickle ? UINT32_MAX : LEASE_S;
 	if (type == DISCOVER || (type == REQUEST && !has_own)) {
 		say(type == DISCOVER ? "discover" : "request");
 		lies(m, type == DISCOVER ? OFFER : ACK);
 		send_udp(answered, answer(answered, m, type == DISCOVER ? OFFER : ACK, addresses[round], 53, lease));
 		given |= type == REQUEST;
+		leased |= given;
 	} else if (type == REQUEST && round == 0 && !granted) {
 		say(to_all ? "rebind" : "renew");
 		send_udp(answered, answer(answered, m, ACK, 10, 77, LEASE_S));
@@ -235,7 +242,8 @@ static void arp_hear(const uint8_t *f)
 	send_frame(r, sizeof(r));
 }
 
-static void advertise(void)
+/* Names the name server whose address ends so. */
+static void advertise(unsigned server)
 {
 	static const uint8_t advertisement[] = {
 		134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -264,7 +272,7 @@ static void advertise(void)
 	/* One with a wrong sum, for another server, goes first. */
 	icmp[16 + 32 + 23] = 0x99;
 	send_frame(f, sizeof(f));
-	icmp[16 + 32 + 23] = 0x53;
+	put16(icmp + 16 + 32 + 22, server);
 	put16(icmp + 2, ~sum(icmp, sizeof(advertisement), sum(pseudo, sizeof(pseudo), 0)) & 0xffff);
 	send_frame(f, sizeof(f));
 }
@@ -276,7 +284,7 @@ static void hear(const uint8_t *f, size_t n)
 	if (n >= ETH + 28 && get16(f + 12) == 0x0806)
 		arp_hear(f);
 	else if (n >= ETH + IP6 + 8 && get16(f + 12) == 0x86dd && ip[6] == 58 && ip[IP6] == 133)
-		advertise();
+		advertise(0x53);
 	else if (n >= ETH + IP4 + UDP + OPTIONS && get16(f + 12) == 0x0800 && ip[9] == 17 && get16(udp + 2) == 67)
 		dhcp_hear(udp + UDP, n - ETH - IP4 - UDP, ip[16] == 255);
 }
@@ -287,7 +295,10 @@ int main(int argc, char **argv)
 	int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	uint8_t head[4], f[FRAME_MAX];
 
-	if (argc != 2 || strlen(argv[1]) >= sizeof(a.sun_path))
+	unsigned said = 0;
+
+	fickle = argc == 3 && !strcmp(argv[2], "fickle");
+	if (argc != 2 + fickle || strlen(argv[1]) >= sizeof(a.sun_path))
 		return 1;
 	strcpy(a.sun_path, argv[1]);
 	if (l < 0 || bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1))
@@ -296,9 +307,17 @@ int main(int argc, char **argv)
 	peer = accept(l, NULL, NULL);
 	if (peer < 0)
 		die("accept");
-	while (read_all(head, 4)) {
-		size_t n = (size_t)get16(head) << 16 | get16(head + 2);
+	for (;;) {
+		struct pollfd p = { .fd = peer, .events = POLLIN };
+		size_t n;
 
+		if (fickle && leased && said < FICKLE_S * 1000 / FICKLE_MS && !poll(&p, 1, FICKLE_MS)) {
+			advertise(1 + said++);
+			continue;
+		}
+		if (!read_all(head, 4))
+			break;
+		n = (size_t)get16(head) << 16 | get16(head + 2);
 		if (n > sizeof(f) || !read_all(f, n))
 			break;
 		hear(f, n);

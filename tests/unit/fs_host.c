@@ -139,6 +139,13 @@ found:
 	return page;
 }
 
+uint64_t pagecache_seek(struct pagecache *c, uint64_t index, uint64_t end, bool hole)
+{
+	while (index < end && !!*slot(c, index) == hole)
+		index++;
+	return index;
+}
+
 int pagecache_truncate(struct pagecache *c, uint64_t size)
 {
 	struct pages *p = c->root;

@@ -390,6 +390,49 @@ static void a_layers_file_that_was_unlinked_does_not_come_back(void)
 	CHECK_EQ(sys_unlinkat(-100, U("/w"), 0x200), 0);
 }
 
+static bool file_is(const char *path, const char *text)
+{
+	char buf[32];
+	struct file *f = vfs_open(path, O_RDONLY, 0);
+	ssize_t n = IS_ERR(f) ? PTR_ERR(f) : file_read_kernel(f, buf, sizeof(buf), 0);
+
+	if (!IS_ERR(f))
+		file_put(f);
+	return n == (ssize_t)strlen(text) && !memcmp(buf, text, (size_t)n);
+}
+
+static void replaced_files_are_old_or_new(void)
+{
+	char buf[32];
+	struct stat st;
+	struct file *reader = vfs_open("/etc/hosts", O_RDONLY, 0);
+
+	CHECK(!IS_ERR(reader));
+	CHECK_EQ(vfs_replace_file("/etc/hosts", "newer\n", 6), 0);
+	CHECK(file_is("/etc/hosts", "newer\n"));
+	CHECK_EQ(file_read_kernel(reader, buf, sizeof(buf), 0), 4);
+	CHECK(!memcmp(buf, "old\n", 4));
+	file_put(reader);
+	CHECK_EQ(sys_newfstatat(-100, U("/etc/hosts"), U(&st), 0), 0);
+	CHECK_EQ(st.st_mode, S_IFREG | 0640);
+	/* A link stays, and what it leads to is replaced; one that leads nowhere goes. */
+	CHECK_EQ(vfs_replace_file("/etc/link", "by link\n", 8), 0);
+	CHECK(file_is("/etc/hosts", "by link\n"));
+	CHECK_EQ(sys_readlinkat(-100, U("/etc/link"), U(buf), sizeof(buf)), 5);
+	CHECK_EQ(vfs_replace_file("/etc/dangling", "x", 1), 0);
+	CHECK(file_is("/etc/dangling", "x"));
+	CHECK_EQ(sys_readlinkat(-100, U("/etc/dangling"), U(buf), sizeof(buf)), -EINVAL);
+	CHECK_EQ(vfs_replace_file("/etc/made", "m", 1), 0);
+	CHECK_EQ(sys_newfstatat(-100, U("/etc/made"), U(&st), 0), 0);
+	CHECK_EQ(st.st_mode, S_IFREG | 0644);
+	/* What cannot be written is as it was, and nothing lies beside. */
+	CHECK_EQ(vfs_replace_file("/nowhere/made", "m", 1), -ENOENT);
+	CHECK_EQ(vfs_replace_file("/etc", "m", 1), -EISDIR);
+	CHECK_EQ(sys_openat(-100, U("/.etc.new"), O_RDONLY, 0), -ENOENT);
+	CHECK_EQ(sys_openat(-100, U("/etc/.hosts.new"), O_RDONLY, 0), -ENOENT);
+	CHECK_EQ(sys_openat(-100, U("/etc/.made.new"), O_RDONLY, 0), -ENOENT);
+}
+
 static void append_and_positions(void)
 {
 	char buf[32] = "";
@@ -488,9 +531,10 @@ int main(void)
 	snprintf(top, sizeof(top), "%s/fs_vfs_XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	CHECK(mkdtemp(top));
 	/* What the layers show together is what the host's tree begins with. */
-	shell("cd %s && mkdir -p l1/t/a/low l1/t/both/c l1/only l2/t/both l2/t/low tree && umask 022 && "
+	shell("cd %s && mkdir -p l1/t/a/low l1/t/both/c l1/only l1/etc l2/t/both l2/t/low tree && umask 022 && "
 	      "seq 1 5000 > l1/t/file && seq 1 50 > l1/t/both/a && seq 2 60 > l1/t/both/b && "
 	      "seq 3 70 > l2/t/both/b && seq 4 80 > l2/t/low/d && ln -s both l1/t/d && touch l1/only/in-layer && "
+	      "echo old > l1/etc/hosts && chmod 640 l1/etc/hosts && ln -s hosts l1/etc/link && ln -s /nowhere/at/all l1/etc/dangling && "
 	      "cp -a l1/t/. tree/ && cp -a l2/t/. tree/ && "
 	      "mksquashfs l1 l1.img -quiet -no-progress > /dev/null && "
 	      "mksquashfs l2 l2.img -quiet -no-progress -noD -noF > /dev/null", top);
@@ -504,6 +548,7 @@ int main(void)
 	CHECK_EQ(overlay_finish(sb), 0);
 	host_init(sb);
 	TEST(a_layers_file_that_was_unlinked_does_not_come_back);
+	TEST(replaced_files_are_old_or_new);
 	CHECK_EQ(sys_chdir(U("/t")), 0);
 	TEST(random_operations_agree_with_linux);
 	TEST(paths_have_their_errors);

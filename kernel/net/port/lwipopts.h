@@ -95,6 +95,10 @@ void net_heap_free(void *p);
 #define LWIP_ND6_NUM_DESTINATIONS 64
 #define LWIP_ND6_NUM_PREFIXES 8
 #define LWIP_ND6_NUM_ROUTERS 4
+/* lwIP counts all packets that wait for neighbours in one byte, and counts up when the memory for one is not to be had, too: with any limit that the
+ * byte can reach nothing would wait for ever once that has happened often enough. This one it cannot reach, so that the byte may say what it will;
+ * net/neighbour.c bounds what waits. */
+#define MEMP_NUM_ND6_QUEUE 256
 
 /* --- TCP ------------------------------------------------------------------------------------------------ */
 #define LWIP_TCP 1
