@@ -52,8 +52,8 @@ struct inode {
 	_Atomic uint32_t mode;
 	uint32_t uid, gid, nlink;
 	uint64_t ino, rdev;
-	_Atomic uint64_t atime_ns, mtime_ns, ctime_ns;
-	uint64_t btime_ns;
+	_Atomic int64_t atime_ns, mtime_ns, ctime_ns; /* since 1970, negative before: file_time_make() */
+	int64_t btime_ns;
 	struct superblock *sb;        /* NULL never */
 	const struct inode_ops *ops;
 	const struct file_ops *fops;  /* of files opened on it */
@@ -71,7 +71,7 @@ enum attr_valid { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATT
 struct inode_attr {
 	unsigned valid;
 	uint32_t mode, uid, gid;
-	uint64_t atime_ns, mtime_ns;
+	int64_t atime_ns, mtime_ns;
 };
 
 /* NULL where it makes no sense for the kind of inode: -EPERM or what Linux answers. */

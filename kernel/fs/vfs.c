@@ -20,7 +20,7 @@ struct dentry *root_dentry;
 void inode_setup(struct inode *inode, struct superblock *sb, const struct inode_ops *ops,
 		 const struct file_ops *fops, uint32_t mode)
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	atomic_init(&inode->refs, 1);
 	atomic_init(&inode->mode, mode);
@@ -65,7 +65,7 @@ void inode_stat(struct inode *inode, struct kstat *st)
 
 void inode_touch(struct inode *inode, bool data)
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	atomic_store_explicit(&inode->ctime_ns, now, memory_order_relaxed);
 	if (data)
