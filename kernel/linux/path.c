@@ -450,18 +450,18 @@ long sys_fchown(int fd, int uid, int gid)
 /* Access and modification time from two timespecs. */
 static int time_attr(struct inode_attr *attr, const struct __kernel_timespec ts[2])
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	attr->valid = 0;
 	for (int i = 0; i < 2; i++) {
-		uint64_t ns = now;
+		int64_t ns = now;
 
 		if (ts[i].tv_nsec == UTIME_OMIT)
 			continue;
 		if (ts[i].tv_nsec != UTIME_NOW) {
 			if (ts[i].tv_nsec < 0 || ts[i].tv_nsec > 999999999)
 				return -EINVAL;
-			ns = (uint64_t)ts[i].tv_sec * NSEC_PER_SEC + ts[i].tv_nsec;
+			ns = file_time_make(ts[i].tv_sec, ts[i].tv_nsec);
 		}
 		attr->valid |= i ? ATTR_MTIME : ATTR_ATIME;
 		if (i)

@@ -70,4 +70,73 @@ TEST(a_refused_open_takes_no_descriptor)
 	close(first);
 }
 
+/* Times */
+
+TEST(times_before_1970_are_kept)
+{
+	static const struct timespec times[] = {
+		{ 0, 0 }, { 0, 1 }, { -1, 0 }, { -1, 999999999 }, { -2, 1 }, { -1000000000, 500000000 }, { -2147483648l, 0 }, { 4102444800l, 7 },
+	};
+	const char *path = scratch("old");
+	int fd = scratch_file("old", "x", 1);
+	struct statx stx;
+	struct stat st;
+
+	for (unsigned i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		struct timespec ts[2] = { times[i], times[(i + 1) % (sizeof(times) / sizeof(times[0]))] };
+
+		CHECK_OK(utimensat(AT_FDCWD, path, ts, 0));
+		CHECK_OK(fstat(fd, &st));
+		CHECK_EQ(st.st_atim.tv_sec, ts[0].tv_sec);
+		CHECK_EQ(st.st_atim.tv_nsec, ts[0].tv_nsec);
+		CHECK_EQ(st.st_mtim.tv_sec, ts[1].tv_sec);
+		CHECK_EQ(st.st_mtim.tv_nsec, ts[1].tv_nsec);
+		CHECK(st.st_ctim.tv_sec > 1500000000);
+		CHECK_OK(statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &stx));
+		CHECK_EQ(stx.stx_atime.tv_sec, ts[0].tv_sec);
+		CHECK_EQ(stx.stx_atime.tv_nsec, ts[0].tv_nsec);
+		CHECK_EQ(stx.stx_mtime.tv_sec, ts[1].tv_sec);
+		CHECK_EQ(stx.stx_mtime.tv_nsec, ts[1].tv_nsec);
+	}
+}
+
+TEST(the_older_calls_set_times_before_1970)
+{
+	struct { long sec, usec; } tv[2] = { { -5, 999999 }, { -6, 1 } };
+	long seconds[2] = { -7, -8 };
+	int fd = scratch_file("older", "x", 1);
+	struct stat st;
+
+	CHECK_OK(syscall(SYS_utimes, scratch("older"), tv));
+	CHECK_OK(fstat(fd, &st));
+	CHECK_EQ(st.st_atim.tv_sec, -5);
+	CHECK_EQ(st.st_atim.tv_nsec, 999999000);
+	CHECK_EQ(st.st_mtim.tv_sec, -6);
+	CHECK_EQ(st.st_mtim.tv_nsec, 1000);
+	CHECK_OK(syscall(SYS_utime, scratch("older"), seconds));
+	CHECK_OK(fstat(fd, &st));
+	CHECK_EQ(st.st_atim.tv_sec, -7);
+	CHECK_EQ(st.st_mtim.tv_sec, -8);
+	CHECK_EQ(st.st_mtim.tv_nsec, 0);
+}
+
+/* File systems keep different ranges: what is beyond one becomes its end. */
+TEST(times_far_away_stay_on_their_side)
+{
+	static const long far[] = { -10000000000l, -(1l << 40), LONG_MIN, 10000000000l, 1l << 40, LONG_MAX };
+	int fd = scratch_file("far", "x", 1);
+	struct stat st;
+
+	for (unsigned i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+		struct timespec ts[2] = { { far[i], 999999999 }, { far[i], 0 } };
+
+		CHECK_OK(futimens(fd, ts));
+		CHECK_OK(fstat(fd, &st));
+		CHECK_MSG(far[i] < 0 ? st.st_mtim.tv_sec < -2000000000l && st.st_mtim.tv_sec >= far[i] :
+				       st.st_mtim.tv_sec > 9000000000l && st.st_mtim.tv_sec <= far[i],
+			  "%ld became %ld", far[i], st.st_mtim.tv_sec);
+		CHECK(st.st_atim.tv_nsec == 0 || (st.st_atim.tv_nsec == 999999999 && st.st_atim.tv_sec == far[i]));
+	}
+}
+
 TEST_MAIN("changes")
