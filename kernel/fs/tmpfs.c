@@ -5,7 +5,7 @@
  *            are the application's own memory and stand outside it, as on Linux. Reading and writing is
  *            the same for all regular files: it goes through the page cache of the inode.
  * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_usage() in inode.h.
- * Locking:   the count is atomic; write_lock of the inode serialises writers.
+ * Locking:   the count is atomic; write_lock of the inode serialises writers, each with all that its call writes.
  * Errors:    -ENOSPC at the cap, -EFBIG, -EPERM (sealed).
  */
 #include "fs/inode.h"
@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/uio.h>
 
 #define JVM_BYTES MIB(64ul)
 
@@ -98,12 +99,12 @@ static ssize_t regular_read(struct file *f, uaddr_t buf, size_t len, uint64_t po
 	return pagecache_read(c, pos, buf, len);
 }
 
-static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+static ssize_t regular_write_vector(struct file *f, const struct iovec *iov, unsigned n, uint64_t pos)
 {
 	struct inode *inode = f->inode;
 	uint32_t seals = atomic_load(&inode->seals);
+	ssize_t total = 0, r = 0;
 	struct pagecache *c;
-	ssize_t r;
 
 	if (seals & F_SEAL_WRITE)
 		return -EPERM;
@@ -115,20 +116,34 @@ static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t p
 	}
 	if (f->flags & O_APPEND)
 		pos = atomic_load(&c->size_bytes);
-	if (pos > INT64_MAX - len) {
-		r = -EFBIG;
-		goto out;
+	for (unsigned i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (pos > INT64_MAX - len)
+			r = -EFBIG;
+		else if ((seals & F_SEAL_GROW) && pos + len > atomic_load(&c->size_bytes))
+			r = -EPERM;
+		else
+			r = pagecache_write(c, pos, (uaddr_t)iov[i].iov_base, len);
+		if (r < 0)
+			break;
+		total += r;
+		pos += (uint64_t)r;
+		if ((size_t)r < len)
+			break;
 	}
-	if ((seals & F_SEAL_GROW) && pos + len > atomic_load(&c->size_bytes)) {
-		r = -EPERM;
-		goto out;
-	}
-	r = pagecache_write(c, pos, buf, len);
-	if (r > 0)
+	if (total > 0)
 		inode_touch(inode, true);
 out:
 	mutex_unlock(&inode->write_lock);
-	return r;
+	return total ? total : r;
+}
+
+static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+{
+	struct iovec one = { (void *)buf, len };
+
+	return regular_write_vector(f, &one, 1, pos);
 }
 
 /* First byte at or behind off that is data (or a hole), or -ENXIO behind the end. */
@@ -249,6 +264,7 @@ out:
 const struct file_ops regular_file_ops = {
 	.read = regular_read,
 	.write = regular_write,
+	.write_vector = regular_write_vector,
 	.lseek = regular_lseek,
 	.plain_position = true,
 	.map = regular_map,

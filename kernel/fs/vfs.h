@@ -87,6 +87,9 @@ struct file_ops {
 	int (*flush)(struct file *f); /* each close(2) */
 	void (*release)(struct file *f); /* last reference */
 	int (*show_fdinfo)(struct file *f, char *buf, size_t size);
+	/* Optional, files with a position only: writev and pwritev as one write, beside which no other comes. The vector is checked; what was
+	 * written before a piece that failed counts. */
+	ssize_t (*write_vector)(struct file *f, const struct iovec *iov, unsigned n, uint64_t pos);
 };
 
 struct file {

@@ -139,4 +139,89 @@ TEST(times_far_away_stay_on_their_side)
 	}
 }
 
+/* Writers that append to one file */
+
+enum { WRITERS = 3, RECORDS = 3000, PIECES = 4, PIECE = 24 };
+
+/* A record is PIECES pieces of PIECE times the same letter. */
+static void record_fill(char *record, int who) { memset(record, 'a' + who, PIECES * PIECE); }
+
+static void *append_pieces(void *arg)
+{
+	int who = (int)(long)arg, fd = open(scratch("appended"), O_WRONLY | O_APPEND);
+	char record[PIECES * PIECE];
+	struct iovec iov[PIECES];
+
+	CHECK(fd >= 0);
+	record_fill(record, who);
+	for (int i = 0; i < PIECES; i++)
+		iov[i] = (struct iovec){ record + i * PIECE, PIECE };
+	for (int i = 0; i < RECORDS; i++) /* pwritev to a file that appends appends, too */
+		CHECK_EQ(who == 2 ? pwritev(fd, iov, PIECES, 0) : writev(fd, iov, PIECES), PIECES * PIECE);
+	close(fd);
+	return NULL;
+}
+
+static void *append_whole(void *arg)
+{
+	int who = (int)(long)arg, fd = open(scratch("appended"), O_WRONLY | O_APPEND);
+	char record[PIECES * PIECE];
+
+	CHECK(fd >= 0);
+	record_fill(record, who);
+	for (int i = 0; i < RECORDS; i++)
+		CHECK_EQ(write(fd, record, sizeof(record)), sizeof(record));
+	close(fd);
+	return NULL;
+}
+
+static void check_records(void)
+{
+	static char data[WRITERS * RECORDS * PIECES * PIECE + 1];
+	int count[WRITERS] = { 0 };
+
+	CHECK_EQ(read_file(scratch("appended"), data, sizeof(data)), sizeof(data) - 1);
+	for (char *at = data; *at; at += PIECES * PIECE) {
+		CHECK(*at >= 'a' && *at < 'a' + WRITERS);
+		for (int i = 1; i < PIECES * PIECE; i++)
+			CHECK_MSG(at[i] == *at, "the record at %ld is torn at its byte %d", (long)(at - data), i);
+		count[*at - 'a']++;
+	}
+	for (int i = 0; i < WRITERS; i++)
+		CHECK_EQ(count[i], RECORDS);
+}
+
+static void append_beside_each_other(void *(*run)(void *))
+{
+	pthread_t thread[WRITERS];
+
+	close(scratch_file("appended", "", 0));
+	for (long i = 0; i < WRITERS; i++)
+		thread[i] = thread_start(run, (void *)i);
+	for (int i = 0; i < WRITERS; i++)
+		thread_join(thread[i], NULL);
+	check_records();
+}
+
+TEST(vectors_that_are_appended_beside_each_other_are_not_torn) { append_beside_each_other(append_pieces); }
+TEST(writes_that_are_appended_beside_each_other_are_not_torn) { append_beside_each_other(append_whole); }
+
+TEST(a_vector_with_a_bad_piece_writes_what_is_before_it)
+{
+	struct iovec iov[3] = { { "abc", 3 }, { map_anon(1, PROT_NONE), 8 }, { "def", 3 } };
+	int fd = scratch_file("pieces", "", 0);
+	char data[16] = "";
+
+	CHECK_EQ(writev(fd, iov, 3), 3);
+	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 3);
+	CHECK_ERR(writev(fd, iov + 1, 2), EFAULT);
+	iov[1].iov_len = 0;
+	CHECK_EQ(pwritev(fd, iov, 3, 1), 6);
+	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 3);
+	CHECK_EQ(pread(fd, data, sizeof(data), 0), 7);
+	CHECK_STR(data, "aabcdef");
+	CHECK_EQ(writev(fd, iov, 0), 0);
+	CHECK_EQ(writev(fd, iov + 1, 1), 0);
+}
+
 TEST_MAIN("changes")
