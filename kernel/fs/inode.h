@@ -7,7 +7,7 @@
  *            long as somebody refers to it: dentries, open files, directory tables.
  * Locking:   sb->lock is held for every inode operation that reads or changes a directory or an
  *            attribute (stated below). dcache_lock (dentry.c) guards names, parents and the hash; it is
- *            taken inside sb->lock and nothing is taken inside it. inode->write_lock serialises writers
+ *            taken inside sb->lock and nothing is taken inside it. So is inotify's. inode->write_lock serialises writers
  *            of one file's data; user copies happen under it, so the fault path never takes it.
  *            Two superblocks are never locked at once.
  * Errors:    -errno; pointers are encoded errors.

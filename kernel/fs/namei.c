@@ -6,7 +6,8 @@
  *            most SYMLINKS_MAX links are followed.
  * Interface: path_*() in inode.h. Paths are kernel strings of at most PATH_MAX - 1 bytes.
  * Locking:   none on entry. A change takes the superblock's lock, looks the names up again under it and
- *            then acts, so it cannot fail half way.
+ *            then acts, so it cannot fail half way. It tells inotify before it lets the lock go: events of one directory come in
+ *            the order of its changes.
  * Errors:    as Linux: ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV, EROFS, EBUSY (mount points) ...
  */
 #include "fs/inode.h"
@@ -380,6 +381,8 @@ static struct file *open_last(struct dentry *dir, const char *name, size_t len, 
 				created = !r;
 			}
 		}
+		if (created)
+			notify_change(d, IN_CREATE);
 		mutex_unlock(&sb->lock);
 		if (IS_ERR(d))
 			return (struct file *)d;
@@ -390,7 +393,6 @@ static struct file *open_last(struct dentry *dir, const char *name, size_t len, 
 	}
 	d = cross_mounts(d);
 	if (created) {
-		notify_change(d, IN_CREATE);
 		flags &= ~O_TRUNC;
 	} else if (flags & O_EXCL) {
 		dentry_put(d);
@@ -533,9 +535,9 @@ int path_create(struct dentry *base, const char *path, uint32_t mode, uint64_t r
 
 	if (!r)
 		r = entry_create(&e, mode, rdev, target);
-	entry_unlock(&e);
 	if (!r)
 		notify_change(e.d, IN_CREATE | (S_ISDIR(mode) ? IN_ISDIR : 0));
+	entry_unlock(&e);
 	entry_end(&e);
 	return r;
 }
@@ -570,11 +572,11 @@ int path_link(struct dentry *from, struct dentry *base, const char *path)
 
 	if (!r)
 		r = entry_link(&e, from);
-	entry_unlock(&e);
 	if (!r) {
 		notify_inode(dentry_inode(from), IN_ATTRIB);
 		notify_change(e.d, IN_CREATE);
 	}
+	entry_unlock(&e);
 	entry_end(&e);
 	return r;
 }
@@ -621,12 +623,13 @@ int path_remove(struct dentry *base, const char *path, bool want_dir)
 		if (IS_ERR(inode))
 			r = PTR_ERR(inode);
 	}
-	entry_unlock(&e);
 	if (!r) {
 		notify_inode(inode, want_dir ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
 		notify_child(dentry_inode(e.dir), e.name, IN_DELETE | (want_dir ? IN_ISDIR : 0), 0);
-		inode_put(inode);
 	}
+	entry_unlock(&e);
+	if (!r)
+		inode_put(inode);
 	entry_end(&e);
 	return r;
 }
@@ -753,11 +756,11 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 		if (dentry_move(d, to_dir, to_last, strlen(to_last)))
 			dentry_unhash(d);
 	}
-out_unlock:
-	mutex_unlock(&from_dir->sb->lock);
 	if (done)
 		rename_notify(dentry_inode(from_dir), from_last, dentry_inode(to_dir), to_last, inode,
 			      (flags & RENAME_EXCHANGE) ? NULL : target);
+out_unlock:
+	mutex_unlock(&from_dir->sb->lock);
 	if (held) {
 		inode_put(inode);
 		if (target)

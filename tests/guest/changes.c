@@ -224,4 +224,102 @@ TEST(a_vector_with_a_bad_piece_writes_what_is_before_it)
 	CHECK_EQ(writev(fd, iov + 1, 1), 0);
 }
 
+/* The order of events */
+
+enum { ROUNDS = 1000 };
+static _Atomic bool made_all;
+
+static void *make_directory(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < ROUNDS;)
+		i += mkdir(scratch("watched/it"), 0700) == 0;
+	made_all = true;
+	return NULL;
+}
+
+static void *remove_directory(void *arg)
+{
+	(void)arg;
+	while (!made_all || !access(scratch("watched/it"), F_OK))
+		rmdir(scratch("watched/it"));
+	return NULL;
+}
+
+static void *rename_file(void *arg)
+{
+	const char *names[2] = { scratch("turned/one"), scratch("turned/two") };
+
+	for (int i = 0; i < ROUNDS;)
+		i += rename(names[arg != NULL], names[arg == NULL]) == 0;
+	return NULL;
+}
+
+/* Reads what is queued and checks that it comes and goes in turn, beginning with `first`. */
+static void check_in_turn(int in, uint32_t first, uint32_t second, long events)
+{
+	static char buf[65536] __attribute__((aligned(8)));
+	long seen = 0, n;
+
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		for (char *at = buf; at < buf + n; at += sizeof(struct inotify_event) + ((struct inotify_event *)at)->len) {
+			struct inotify_event *e = (struct inotify_event *)at;
+
+			CHECK_MSG((e->mask & ~IN_ISDIR) == (seen & 1 ? second : first), "event %ld is %x", seen, e->mask);
+			seen++;
+		}
+	CHECK_EQ(errno, EAGAIN);
+	CHECK_EQ(seen, events);
+}
+
+TEST_SLOW(a_name_is_created_before_it_is_deleted, 60)
+{
+	int in = CHECK_OK(inotify_init1(IN_NONBLOCK));
+	pthread_t maker, remover;
+
+	made_all = false;
+	CHECK_OK(mkdir(scratch("watched"), 0700));
+	CHECK_OK(inotify_add_watch(in, scratch("watched"), IN_CREATE | IN_DELETE));
+	maker = thread_start(make_directory, NULL);
+	remover = thread_start(remove_directory, NULL);
+	thread_join(maker, NULL);
+	thread_join(remover, NULL);
+	check_in_turn(in, IN_CREATE, IN_DELETE, 2 * ROUNDS);
+	close(in);
+	CHECK_OK(rmdir(scratch("watched")));
+}
+
+TEST_SLOW(renames_to_and_fro_are_told_in_order, 60)
+{
+	int in = CHECK_OK(inotify_init1(IN_NONBLOCK)), one, two;
+	static char buf[65536] __attribute__((aligned(8)));
+	char at = '1'; /* where the file is by what was told */
+	pthread_t to, fro;
+	long n, seen = 0;
+
+	CHECK_OK(mkdir(scratch("turned"), 0700));
+	close(scratch_file("turned/one", "", 0));
+	CHECK_OK(inotify_add_watch(in, scratch("turned"), IN_MOVED_FROM | IN_MOVED_TO));
+	to = thread_start(rename_file, NULL);
+	fro = thread_start(rename_file, (void *)1);
+	thread_join(to, NULL);
+	thread_join(fro, NULL);
+	one = access(scratch("turned/one"), F_OK);
+	two = access(scratch("turned/two"), F_OK);
+	CHECK(one == 0 && two != 0);
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		for (char *p = buf; p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)p)->len) {
+			struct inotify_event *e = (struct inotify_event *)p;
+			bool from = !(seen++ & 1);
+
+			CHECK_MSG(e->mask == (from ? IN_MOVED_FROM : IN_MOVED_TO), "event %ld is %x", seen, e->mask);
+			if (from)
+				CHECK_MSG((*e->name == 'o') == (at == '1'), "event %ld is from %s", seen, e->name);
+			else
+				at = *e->name == 'o' ? '1' : '2';
+		}
+	CHECK_EQ(seen, 4 * ROUNDS);
+	close(in);
+}
+
 TEST_MAIN("changes")
