@@ -160,8 +160,10 @@ struct dentry *dentry_lookup_locked(struct dentry *dir, const char *name, size_t
 /* With sb->lock held: what follows a change of the directory. */
 void dentry_instantiate(struct dentry *d, struct inode *inode); /* takes the reference */
 void dentry_unhash(struct dentry *d);                           /* the name is gone */
-int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t len);
-int dentry_exchange(struct dentry *a, struct dentry *b);
+/* A copy of a name for the next two, which take it over and cannot fail; NULL: no memory. kfree() one that is not needed. */
+char *dentry_name_copy(const char *name);
+void dentry_move(struct dentry *d, struct dentry *parent, char *name);
+void dentry_exchange(struct dentry *a, struct dentry *b, char *name_a, char *name_b); /* a is called name_a then, b name_b */
 struct dentry *dentry_parent_get(struct dentry *d);             /* across mounts, referenced */
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor);
 void dentry_name(struct dentry *d, char name[NAME_MAX + 1]); /* the last component */

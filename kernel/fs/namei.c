@@ -690,9 +690,10 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 {
 	char *names = kmalloc(2 * (NAME_MAX + 1));
 	char *from_last = names, *to_last = names + NAME_MAX + 1;
+	char *name = NULL, *other = NULL; /* of what moves, and of what is exchanged for it */
 	struct dentry *from_dir, *to_dir, *d = NULL, *t = NULL;
 	struct inode *inode = NULL, *target = NULL;
-	bool from_slash = false, to_slash = false, done = false, held = false;
+	bool from_slash = false, to_slash = false, held = false;
 	int r;
 
 	if (!names)
@@ -718,6 +719,12 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 	r = -EXDEV;
 	if (from_dir->sb != to_dir->sb)
 		goto out_to;
+	/* What can fail for want of memory comes before the first change. */
+	r = -ENOMEM;
+	name = dentry_name_copy(to_last);
+	other = flags & RENAME_EXCHANGE ? dentry_name_copy(from_last) : NULL;
+	if (!name || (!other && (flags & RENAME_EXCHANGE)))
+		goto out_copies;
 	mutex_lock(&from_dir->sb->lock);
 	d = dentry_lookup_locked(from_dir, from_last, strlen(from_last));
 	if (IS_ERR(d)) {
@@ -743,22 +750,18 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 	r = dentry_inode(from_dir)->ops->rename(dentry_inode(from_dir), from_last, strlen(from_last),
 						inode, dentry_inode(to_dir), to_last, strlen(to_last),
 						target, flags & RENAME_EXCHANGE);
-	done = !r;
-	if (done && (flags & RENAME_EXCHANGE)) {
-		if (dentry_exchange(d, t)) { /* no memory for the names: forget both, nothing is lost */
-			dentry_unhash(d);
-			dentry_unhash(t);
-			d->deleted = t->deleted = false;
-		}
-	} else if (done) {
+	if (r)
+		goto out_unlock;
+	if (flags & RENAME_EXCHANGE) {
+		dentry_exchange(d, t, name, other);
+	} else {
 		dentry_unhash(t);
 		t->deleted = target != NULL;
-		if (dentry_move(d, to_dir, to_last, strlen(to_last)))
-			dentry_unhash(d);
+		dentry_move(d, to_dir, name);
 	}
-	if (done)
-		rename_notify(dentry_inode(from_dir), from_last, dentry_inode(to_dir), to_last, inode,
-			      (flags & RENAME_EXCHANGE) ? NULL : target);
+	name = other = NULL;
+	rename_notify(dentry_inode(from_dir), from_last, dentry_inode(to_dir), to_last, inode,
+		      (flags & RENAME_EXCHANGE) ? NULL : target);
 out_unlock:
 	mutex_unlock(&from_dir->sb->lock);
 	if (held) {
@@ -768,6 +771,9 @@ out_unlock:
 	}
 	dentry_put(d);
 	dentry_put(t);
+out_copies:
+	kfree(name);
+	kfree(other);
 out_to:
 	dentry_put(to_dir);
 out_from:

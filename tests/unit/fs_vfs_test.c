@@ -461,6 +461,40 @@ static void inotify_tells_what_happened(void)
 	CHECK_EQ(sys_close(in), 0);
 }
 
+/* A directory that is renamed is where the answer says, whichever allocation fails. */
+static void a_rename_without_memory_changes_all_or_nothing(void)
+{
+	static const char from[] = "the-name-before-it-is-long-enough-to-be-allocated", to[] = "the-name-behind-it-is-as-long-as-the-first";
+	unsigned refused = 0;
+	char cwd[256], want[256], old[256];
+
+	CHECK(sys_getcwd(U(old), sizeof(old)) > 0);
+	for (int flags = 0; flags <= RENAME_EXCHANGE; flags += RENAME_EXCHANGE) {
+		for (long fail = 0, r = -ENOMEM; r; fail++) {
+			CHECK_EQ(sys_mkdirat(-100, U(from), 0755), 0);
+			if (flags)
+				CHECK_EQ(sys_mkdirat(-100, U(to), 0755), 0);
+			CHECK_EQ(sys_chdir(U(from)), 0);
+			snprintf(cwd, sizeof(cwd), "%s/%s", old, from);
+			snprintf(want, sizeof(want), "%s/%s", old, to);
+			shim_fail_after = fail;
+			r = sys_renameat2(-100, U(cwd), -100, U(want), flags);
+			shim_fail_after = -1;
+			CHECK(!r || r == -ENOMEM);
+			refused += r != 0;
+			snprintf(want, sizeof(want), "%s/%s", old, r ? from : to);
+			CHECK(sys_getcwd(U(cwd), sizeof(cwd)) > 0);
+			CHECK(!strcmp(cwd, want));
+			CHECK_EQ(sys_mkdirat(-100, U("inside"), 0755), 0);
+			CHECK_EQ(sys_unlinkat(-100, U("inside"), 0x200), 0);
+			CHECK_EQ(sys_chdir(U(old)), 0);
+			CHECK_EQ(sys_unlinkat(-100, U(r ? from : to), 0x200), 0);
+			CHECK_EQ(sys_unlinkat(-100, U(r ? to : from), 0x200), flags ? 0 : -ENOENT);
+		}
+	}
+	CHECK(refused >= 4);
+}
+
 static void record_locks_split_and_merge(void)
 {
 	long fd = sys_openat(-100, U("locked"), O_RDWR | O_CREAT, 0600);
@@ -510,6 +544,7 @@ int main(void)
 	TEST(an_unlinked_file_lives_while_it_is_open);
 	TEST(append_and_positions);
 	TEST(inotify_tells_what_happened);
+	TEST(a_rename_without_memory_changes_all_or_nothing);
 	TEST(record_locks_split_and_merge);
 	host_exit();
 	shell("rm -rf %s", top);
