@@ -90,8 +90,8 @@ struct inode_ops {
 		      bool exchange);
 	/* Any inode, sb->lock held. */
 	int (*setattr)(struct inode *inode, const struct inode_attr *attr);
-	/* Before the first change of the data (copy-up). sb->lock held. */
-	int (*prepare_write)(struct inode *inode);
+	/* Before the first change of the data (copy-up), of which only the first `keep` bytes are wanted. sb->lock held. */
+	int (*prepare_write)(struct inode *inode, uint64_t keep);
 	/* Without locks. */
 	void (*getattr)(struct inode *inode, struct kstat *st);  /* size, blocks; the rest is filled */
 	int (*truncate)(struct inode *inode, uint64_t size);     /* write_lock held */
@@ -135,8 +135,8 @@ static inline bool inode_is_dir(const struct inode *inode) { return S_ISDIR(inod
 void inode_stat(struct inode *inode, struct kstat *st);
 void inode_touch(struct inode *inode, bool data); /* ctime, and mtime if data */
 int inode_setattr(struct inode *inode, const struct inode_attr *attr); /* takes sb->lock */
-int inode_prepare_write(struct inode *inode);                         /* takes sb->lock */
-int inode_truncate(struct inode *inode, uint64_t size);
+int inode_prepare_write(struct inode *inode, uint64_t keep);          /* takes sb->lock */
+int inode_truncate(struct inode *inode, uint64_t size);               /* prepares, too */
 
 /* A named-nowhere inode (file.c); its readlink gives the text of /proc/self/fd links. */
 void anon_inode_setup(struct inode *inode, const struct inode_ops *ops, const struct file_ops *fops,

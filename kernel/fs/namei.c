@@ -309,7 +309,7 @@ struct file *dentry_open(struct dentry *d, int flags)
 		if ((writes || (flags & O_TRUNC)) && S_ISREG(type)) {
 			if (inode->sb->flags & SB_RDONLY)
 				return ERR_PTR(-EROFS);
-			r = inode_prepare_write(inode);
+			r = (flags & O_TRUNC) ? 0 : inode_prepare_write(inode, UINT64_MAX);
 			if (r)
 				return ERR_PTR(r);
 		}

@@ -86,13 +86,13 @@ int inode_setattr(struct inode *inode, const struct inode_attr *attr)
 	return r;
 }
 
-int inode_prepare_write(struct inode *inode)
+int inode_prepare_write(struct inode *inode, uint64_t keep)
 {
 	int r = 0;
 
 	if (inode->ops->prepare_write) {
 		mutex_lock(&inode->sb->lock);
-		r = inode->ops->prepare_write(inode);
+		r = inode->ops->prepare_write(inode, keep);
 		mutex_unlock(&inode->sb->lock);
 	}
 	return r;

@@ -562,9 +562,7 @@ long sys_truncate(uaddr_t path, long len)
 	else if (inode->sb->flags & SB_RDONLY)
 		r = -EROFS;
 	else
-		r = inode_prepare_write(inode);
-	if (!r)
-		r = inode_truncate(inode, len);
+		r = inode_truncate(inode, (uint64_t)len);
 	if (!r)
 		notify_change(d, IN_MODIFY);
 	dentry_put(d);

@@ -263,8 +263,17 @@ void epoll_file_release(struct file *f) {}
 struct socket *socket_of_file(struct file *f) { return NULL; }
 void readahead_miss(struct inode *inode, struct pagecache *cache, struct readahead *ra, uint64_t first, unsigned n) {}
 int chrdev_open(struct inode *inode, struct file *f) { return -ENXIO; }
-bool option_get(const char *name, char *buf, size_t size) { return false; }
 bool mm_pages_fit(uint64_t npages) { return true; }
+
+const char *host_tmp_max;
+
+bool option_get(const char *name, char *buf, size_t size)
+{
+	if (strcmp(name, "tmp.max") || !host_tmp_max)
+		return false;
+	strlcpy(buf, host_tmp_max, size);
+	return true;
+}
 
 void mem_stats_get(struct mem_stats *out)
 {

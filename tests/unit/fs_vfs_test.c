@@ -35,6 +35,13 @@ static int host_dir; /* descriptor of it: paths are relative on both sides */
 
 static struct memory layers[2];
 
+static long size_of(const char *path)
+{
+	struct stat st;
+
+	return sys_newfstatat(-100, U(path), U(&st), 0) ? -1 : st.st_size;
+}
+
 static void shell(const char *fmt, ...)
 {
 	char command[2048];
@@ -461,6 +468,50 @@ static void inotify_tells_what_happened(void)
 	CHECK_EQ(sys_close(in), 0);
 }
 
+/* The cap of tmpfs is lower than what the files have: only a truncation that copies no more than what stays can do. */
+static void truncation_copies_of_a_layers_file_what_stays(void)
+{
+	char buf[8];
+	uint64_t max, used;
+	long fd;
+
+	host_tmp_max = "40K";
+	tmpfs_set_max();
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(max, 10);
+	CHECK_EQ(used, 0);
+	CHECK_EQ(sys_openat(-100, U("/large/a"), O_RDWR, 0), -ENOSPC);
+	CHECK(size_of("/large/a") > 200000);
+	fd = sys_openat(-100, U("/large/a"), O_RDWR | O_TRUNC, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(size_of("/large/a"), 0);
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(used, 0);
+	CHECK_EQ(sys_write(fd, U("new"), 3), 3);
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_truncate(U("/large/b"), 5001), 0);
+	CHECK_EQ(size_of("/large/b"), 5001);
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(used, 3);
+	fd = sys_openat(-100, U("/large/b"), O_RDWR, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(sys_pread64(fd, U(buf), 6, 0), 6);
+	CHECK(!memcmp(buf, "1\n2\n3\n", 6));
+	CHECK_EQ(sys_ftruncate(fd, 6000), 0); /* what was cut off does not come back */
+	CHECK_EQ(sys_pread64(fd, U(buf), 3, 5000), 3);
+	CHECK(buf[0] && !buf[1] && !buf[2]);
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_truncate(U("/large/c"), 300000), -ENOSPC); /* to grow it takes all */
+	CHECK(size_of("/large/c") > 200000 && size_of("/large/c") < 300000);
+	host_tmp_max = NULL;
+	tmpfs_set_max();
+	CHECK_EQ(sys_truncate(U("/large/c"), 300000), 0);
+	CHECK_EQ(size_of("/large/c"), 300000);
+	for (char name[] = "/large/a"; name[7] <= 'c'; name[7]++)
+		CHECK_EQ(sys_unlinkat(-100, U(name), 0), 0);
+	CHECK_EQ(sys_unlinkat(-100, U("/large"), 0x200), 0);
+}
+
 /* A directory that is renamed is where the answer says, whichever allocation fails. */
 static void a_rename_without_memory_changes_all_or_nothing(void)
 {
@@ -525,6 +576,7 @@ int main(void)
 	shell("cd %s && mkdir -p l1/t/a/low l1/t/both/c l1/only l2/t/both l2/t/low tree && umask 022 && "
 	      "seq 1 5000 > l1/t/file && seq 1 50 > l1/t/both/a && seq 2 60 > l1/t/both/b && "
 	      "seq 3 70 > l2/t/both/b && seq 4 80 > l2/t/low/d && ln -s both l1/t/d && touch l1/only/in-layer && "
+	      "mkdir l1/large && seq 1 40000 | tee l1/large/a l1/large/b > l1/large/c && "
 	      "cp -a l1/t/. tree/ && cp -a l2/t/. tree/ && "
 	      "mksquashfs l1 l1.img -quiet -no-progress > /dev/null && "
 	      "mksquashfs l2 l2.img -quiet -no-progress -noD -noF > /dev/null", top);
@@ -538,6 +590,7 @@ int main(void)
 	CHECK_EQ(overlay_finish(sb), 0);
 	host_init(sb);
 	TEST(a_layers_file_that_was_unlinked_does_not_come_back);
+	TEST(truncation_copies_of_a_layers_file_what_stays);
 	CHECK_EQ(sys_chdir(U("/t")), 0);
 	TEST(random_operations_agree_with_linux);
 	TEST(paths_have_their_errors);
