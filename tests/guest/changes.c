@@ -2,6 +2,7 @@
  * tests/guest/changes.c - changes of files and directories: what a refused one leaves, what one looks like to those beside it, and which times it leaves behind.
  */
 #include "harness.h"
+#include <sched.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -320,6 +321,83 @@ TEST_SLOW(renames_to_and_fro_are_told_in_order, 60)
 		}
 	CHECK_EQ(seen, 4 * ROUNDS);
 	close(in);
+}
+
+/* Reads beside truncations */
+
+enum { CUT_ROUNDS = 400, CUT_BYTES = 32 * 4096, CUT_READERS = 2 };
+static _Atomic int cut_round, cut_seen;
+
+/* Reads what is full of x until it is short. While it shrinks nobody writes, so there are no other bytes at any time. */
+static void *read_until_cut(void *arg)
+{
+	int fd = open(scratch("cut"), O_RDONLY), who = (int)(long)arg;
+	char *data = malloc(CUT_BYTES);
+
+	CHECK(fd >= 0);
+	for (int round = 1; round <= CUT_ROUNDS; round++) {
+		while (cut_round < round)
+			sched_yield();
+		for (unsigned i = 0;; i++) {
+			/* All of it, a small piece, a few bytes: ways of their own in a kernel. */
+			size_t want = who ? CUT_BYTES : i & 1 ? 500 : 8;
+			off_t at = who ? 0 : 5 * 4096 + 100;
+			ssize_t n = pread(fd, data, want, at);
+
+			CHECK(n >= 0 && n <= (ssize_t)want);
+			for (ssize_t k = 0; k < n; k++)
+				CHECK_MSG(data[k] == 'x', "round %d: byte %zd of %zd at %ld is %d", round, k, n, (long)at, data[k]);
+			if (n < (ssize_t)want)
+				break;
+		}
+		cut_seen++;
+	}
+	free(data);
+	close(fd);
+	return NULL;
+}
+
+TEST_SLOW(reads_beside_a_truncation_end_early_and_give_no_zeroes, 60)
+{
+	static char data[CUT_BYTES];
+	int fd = scratch_file("cut", "", 0);
+	pthread_t reader[CUT_READERS];
+
+	cut_round = cut_seen = 0;
+	memset(data, 'x', sizeof(data));
+	for (long i = 0; i < CUT_READERS; i++)
+		reader[i] = thread_start(read_until_cut, (void *)i);
+	for (int round = 1; round <= CUT_ROUNDS && !case_now->state; round++) {
+		struct timespec ts = { 0, round * 977 % 100000 };
+
+		CHECK_EQ(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+		cut_round = round;
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+		CHECK_OK(ftruncate(fd, 0)); /* of a page that stays in part Linux clears the rest while it may be read */
+		while (cut_seen < CUT_READERS * round && !case_now->state) /* a reader that failed comes no more */
+			sched_yield();
+	}
+	for (int i = 0; i < CUT_READERS; i++)
+		thread_join(reader[i], NULL);
+	close(fd);
+}
+
+TEST(reads_of_holes_and_ends_are_as_long_as_the_file)
+{
+	int fd = scratch_file("holes", "abc", 3);
+	static char data[5 * 4096];
+
+	CHECK_OK(ftruncate(fd, 3 * 4096 + 5));
+	memset(data, 1, sizeof(data));
+	CHECK_EQ(pread(fd, data, sizeof(data), 0), 3 * 4096 + 5);
+	CHECK(!memcmp(data, "abc", 3) && data[3] == 0 && data[3 * 4096 + 4] == 0 && data[3 * 4096 + 5] == 1);
+	memset(data, 1, sizeof(data));
+	CHECK_EQ(pread(fd, data, sizeof(data), 4095), 2 * 4096 + 6);
+	CHECK(data[0] == 0 && data[2 * 4096 + 5] == 0 && data[2 * 4096 + 6] == 1);
+	CHECK_EQ(pread(fd, data, 8, 3 * 4096), 5);
+	CHECK_EQ(pread(fd, data, 8, 3 * 4096 + 5), 0);
+	CHECK_EQ(pread(fd, map_anon(1, PROT_NONE), 8, 4096), -1); /* a hole into a bad place */
+	CHECK_EQ(errno, EFAULT);
 }
 
 TEST_MAIN("changes")
