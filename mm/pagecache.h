@@ -43,6 +43,7 @@ struct pagecache {
 	void *owner;                 /* the inode */
 	struct waitq busy;           /* waiters for PAGE_BUSY pages */
 	struct list mappings;        /* areas that map it, for truncate */
+	bool sealed;                 /* no shared mapping writes: pagecache_seal(); under the lock of all areas */
 	bool huge;                   /* tmpfs/memfd: 2 MiB pages are welcome (a wish: small ones are given) */
 };
 
@@ -67,6 +68,9 @@ ssize_t pagecache_read(struct pagecache *c, uint64_t pos, uaddr_t dst, size_t le
 ssize_t pagecache_read_kernel(struct pagecache *c, uint64_t pos, void *dst, size_t len);
 ssize_t pagecache_write(struct pagecache *c, uint64_t pos, uaddr_t src, size_t len); /* extends */
 ssize_t pagecache_write_kernel(struct pagecache *c, uint64_t pos, const void *src, size_t len);
+/* From then on nobody can map the file shared and for writing, nor make a shared mapping of it writable. -EBUSY: there is one that could be.
+ * Takes the lock of all areas. */
+int pagecache_seal(struct pagecache *c);
 /* Asks for up to npages reclaimable pages to be freed; returns how many were. */
 uint64_t pagecache_reclaim(uint64_t npages);
 

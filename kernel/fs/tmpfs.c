@@ -99,15 +99,30 @@ static ssize_t regular_read(struct file *f, uaddr_t buf, size_t len, uint64_t po
 	return pagecache_read(c, pos, buf, len);
 }
 
+/* One piece of a write. write_lock held. */
+static ssize_t piece_write(struct inode *inode, struct pagecache *c, uaddr_t buf, size_t len, uint64_t pos)
+{
+	uint64_t size = atomic_load(&c->size_bytes);
+
+	if (pos > INT64_MAX - len)
+		return -EFBIG;
+	if ((atomic_load(&inode->seals) & F_SEAL_GROW) && pos + len > size) {
+		/* As on Linux, which writes page by page: what lies before the page that would have to grow. */
+		uint64_t whole = ALIGN_DOWN(size, PAGE_SIZE);
+
+		if (pos >= whole)
+			return -EPERM;
+		len = whole - pos;
+	}
+	return pagecache_write(c, pos, buf, len);
+}
+
 static ssize_t regular_write_vector(struct file *f, const struct iovec *iov, unsigned n, uint64_t pos)
 {
 	struct inode *inode = f->inode;
-	uint32_t seals = atomic_load(&inode->seals);
 	ssize_t total = 0, r = 0;
 	struct pagecache *c;
 
-	if (seals & F_SEAL_WRITE)
-		return -EPERM;
 	mutex_lock(&inode->write_lock);
 	c = inode->ops->cache(inode);
 	if (IS_ERR(c)) {
@@ -119,12 +134,12 @@ static ssize_t regular_write_vector(struct file *f, const struct iovec *iov, uns
 	for (unsigned i = 0; i < n; i++) {
 		size_t len = iov[i].iov_len;
 
-		if (pos > INT64_MAX - len)
-			r = -EFBIG;
-		else if ((seals & F_SEAL_GROW) && pos + len > atomic_load(&c->size_bytes))
+		if (!len)
+			continue; /* to a sealed file, too */
+		if (atomic_load(&inode->seals) & F_SEAL_WRITE)
 			r = -EPERM;
 		else
-			r = pagecache_write(c, pos, (uaddr_t)iov[i].iov_base, len);
+			r = piece_write(inode, c, (uaddr_t)iov[i].iov_base, len, pos);
 		if (r < 0)
 			break;
 		total += r;
@@ -210,9 +225,9 @@ static int regular_fsync(struct file *f) { return 0; } /* memory: nothing is fur
 static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	struct inode *inode = f->inode;
-	uint32_t seals = atomic_load(&inode->seals);
 	struct pagecache *c;
 	uint64_t size, end = off + len;
+	uint32_t seals;
 	int r = 0;
 
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
@@ -225,6 +240,7 @@ static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len
 		r = PTR_ERR(c);
 		goto out;
 	}
+	seals = atomic_load(&inode->seals);
 	size = atomic_load(&c->size_bytes);
 	if (((seals & F_SEAL_WRITE) && (mode & ~FALLOC_FL_KEEP_SIZE)) ||
 	    ((seals & F_SEAL_GROW) && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {

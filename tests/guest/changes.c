@@ -400,4 +400,118 @@ TEST(reads_of_holes_and_ends_are_as_long_as_the_file)
 	CHECK_EQ(errno, EFAULT);
 }
 
+/* Seals */
+
+static int sealable(const char *name, off_t size)
+{
+	int fd = CHECK_OK(memfd_create(name, MFD_ALLOW_SEALING));
+
+	CHECK_OK(ftruncate(fd, size));
+	return fd;
+}
+
+TEST(a_write_seal_is_refused_while_a_mapping_could_write)
+{
+	int fd = sealable("sealed", 2 * PAGE), readonly;
+	char name[40], *shared, *again, *private, *reader;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	readonly = CHECK_OK(open(name, O_RDONLY));
+	private = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	reader = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, readonly, 0);
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	again = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(private != MAP_FAILED && reader != MAP_FAILED && shared != MAP_FAILED && again != MAP_FAILED);
+	CHECK_ERR(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+	CHECK_EQ(fcntl(fd, F_GET_SEALS), 0);
+	CHECK_OK(munmap(shared, PAGE));
+	CHECK_ERR(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY); /* mprotect() could make it writable */
+	CHECK_OK(munmap(again, PAGE));
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE)); /* neither of the others can write to the file */
+	CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE);
+	private[0] = 1;
+	CHECK_EQ(reader[0], 0);
+	CHECK_ERR(mprotect(reader, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	munmap(reader, PAGE);
+	munmap(private, PAGE);
+	close(readonly);
+	close(fd);
+}
+
+TEST(a_write_sealed_memfd_cannot_be_written_in_any_way)
+{
+	int fd = sealable("sealed", 2 * PAGE);
+	char *p;
+
+	CHECK_EQ(pwrite(fd, "abc", 3, 0), 3);
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
+	CHECK(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	p[0] = 'x';
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(!memcmp(p, "abc", 4));
+	CHECK_ERR(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	CHECK_ERR(madvise(p, PAGE, MADV_REMOVE), EACCES);
+	CHECK_ERR(pwrite(fd, "x", 1, 0), EPERM);
+	CHECK_EQ(pwrite(fd, "x", 0, 0), 0);
+	CHECK_ERR(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), EPERM);
+	CHECK_OK(fallocate(fd, 0, 0, PAGE));
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE)); /* once more, with a mapping that could have written without it */
+	CHECK_OK(ftruncate(fd, 3 * PAGE));
+	CHECK(!memcmp(p, "abc", 4));
+	close(fd);
+}
+
+TEST(a_grow_seal_lets_a_write_fill_what_is_there)
+{
+	int fd = sealable("grow", 2 * PAGE);
+	static char data[3 * 4096];
+	struct stat st;
+
+	CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK));
+	CHECK_EQ(pwrite(fd, "xxxx", 4, 2 * PAGE - 4), 4);
+	CHECK_EQ(pwrite(fd, "xxxx", 4, 2 * PAGE - 2), 2);
+	CHECK_EQ(pwrite(fd, data, sizeof(data), 0), 2 * PAGE);
+	CHECK_ERR(pwrite(fd, "x", 1, 2 * PAGE), EPERM);
+	CHECK_ERR(ftruncate(fd, 2 * PAGE + 1), EPERM);
+	CHECK_ERR(ftruncate(fd, PAGE), EPERM);
+	CHECK_ERR(fallocate(fd, 0, 0, 2 * PAGE + 1), EPERM);
+	CHECK_OK(fallocate(fd, 0, 0, 2 * PAGE));
+	CHECK_OK(fstat(fd, &st));
+	CHECK_EQ(st.st_size, 2 * PAGE);
+	close(fd);
+}
+
+static void *write_until_sealed(void *arg)
+{
+	int fd = *(int *)arg;
+	uint64_t n = 1;
+
+	while (pwrite(fd, &n, sizeof(n), 0) == sizeof(n))
+		n++;
+	CHECK_EQ(errno, EPERM);
+	return NULL;
+}
+
+TEST(nothing_is_written_behind_a_seal)
+{
+	for (int i = 0; i < 100; i++) {
+		int fd = sealable("race", PAGE);
+		pthread_t writer = thread_start(write_until_sealed, &fd);
+		uint64_t before = 0, after;
+
+		while (!before)
+			CHECK_EQ(pread(fd, &before, sizeof(before), 0), sizeof(before));
+		CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+		CHECK_EQ(pread(fd, &before, sizeof(before), 0), sizeof(before));
+		thread_join(writer, NULL);
+		CHECK_EQ(pread(fd, &after, sizeof(after), 0), sizeof(after));
+		CHECK_EQ(after, before);
+		close(fd);
+	}
+}
+
 TEST_MAIN("changes")
