@@ -349,6 +349,17 @@ int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end)
 	return 0;
 }
 
+uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end)
+{
+	uint64_t n = 0;
+
+	mutex_lock(&c->lock);
+	for (uint64_t index = first; radix_next(&c->root, &index) && index < end; index++)
+		n++;
+	mutex_unlock(&c->lock);
+	return n;
+}
+
 /* A small piece of one page, without a reference (peek.h). A fault in the copy cannot be resolved here: preemption is off. */
 static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n)
 {

@@ -63,6 +63,8 @@ struct page *pagecache_get(struct pagecache *c, uint64_t index, unsigned flags);
 int pagecache_truncate(struct pagecache *c, uint64_t size_bytes);
 /* Drops the pages of [start, end) bytes (punch hole); partial pages are zeroed. */
 int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end);
+/* How many of the pages with indices [first, end) are there. */
+uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end);
 /* Copies between the file and a kernel or user buffer, through the cache. Bytes done or -errno. */
 ssize_t pagecache_read(struct pagecache *c, uint64_t pos, uaddr_t dst, size_t len);
 ssize_t pagecache_read_kernel(struct pagecache *c, uint64_t pos, void *dst, size_t len);

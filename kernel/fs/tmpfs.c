@@ -222,6 +222,14 @@ static int64_t regular_lseek(struct file *f, int64_t off, int whence)
 
 static int regular_fsync(struct file *f) { return 0; } /* memory: nothing is further away */
 
+/* Is there memory for the pages of [off, end) bytes that are missing? */
+static bool range_fits(struct pagecache *c, uint64_t off, uint64_t end)
+{
+	uint64_t first = off / PAGE_SIZE, last = end / PAGE_SIZE + (end % PAGE_SIZE != 0);
+
+	return mm_pages_fit(last - first) || mm_pages_fit(last - first - pagecache_count(c, first, last));
+}
+
 static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	struct inode *inode = f->inode;
@@ -247,7 +255,7 @@ static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len
 		r = -EPERM;
 		goto out;
 	}
-	if (!(mode & FALLOC_FL_PUNCH_HOLE) && !mm_pages_fit((end - ALIGN_DOWN(off, PAGE_SIZE) + PAGE_SIZE - 1) / PAGE_SIZE)) {
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) && !range_fits(c, off, end)) {
 		r = -ENOSPC;
 		goto out;
 	}

@@ -468,6 +468,30 @@ static void inotify_tells_what_happened(void)
 	CHECK_EQ(sys_close(in), 0);
 }
 
+static void allocation_asks_for_the_pages_that_are_missing(void)
+{
+	static char data[10 * 4096];
+	struct stat st;
+	long fd = sys_openat(-100, U("allocated"), O_RDWR | O_CREAT, 0600);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(sys_write(fd, U(data), sizeof(data)), sizeof(data));
+	host_free_pages = 2;
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 10 * 4096), 0);
+	CHECK_EQ(sys_fallocate(fd, 0, 4095, 2), 0); /* parts of two pages */
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 12 * 4096 + 1), -ENOSPC);
+	CHECK_EQ(sys_fallocate(fd, 0, 1l << 40, 1l << 40), -ENOSPC);
+	CHECK_EQ(sys_fstat(fd, U(&st)), 0);
+	CHECK_EQ(st.st_size, 10 * 4096);
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 12 * 4096), 0);
+	CHECK_EQ(sys_fstat(fd, U(&st)), 0);
+	CHECK_EQ(st.st_size, 12 * 4096);
+	CHECK_EQ(st.st_blocks, 12 * 8);
+	host_free_pages = UINT64_MAX;
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_unlinkat(-100, U("allocated"), 0), 0);
+}
+
 /* The cap of tmpfs is lower than what the files have: only a truncation that copies no more than what stays can do. */
 static void truncation_copies_of_a_layers_file_what_stays(void)
 {
@@ -597,6 +621,7 @@ int main(void)
 	TEST(an_unlinked_file_lives_while_it_is_open);
 	TEST(append_and_positions);
 	TEST(inotify_tells_what_happened);
+	TEST(allocation_asks_for_the_pages_that_are_missing);
 	TEST(a_rename_without_memory_changes_all_or_nothing);
 	TEST(record_locks_split_and_merge);
 	host_exit();
