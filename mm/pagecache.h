@@ -31,6 +31,8 @@ struct pagecache_ops {
 	unsigned (*cluster)(struct pagecache *cache, uint64_t index, uint64_t *first);
 	/* tmpfs: account n more (or fewer) pages; -ENOSPC when the cap is reached. May be NULL. */
 	int (*charge)(struct pagecache *cache, int64_t npages);
+	/* A shared mapping got a page by a store: the file has changed. No lock is held, must not sleep. May be NULL. */
+	void (*stored)(struct pagecache *cache);
 };
 
 struct pagecache {

@@ -32,8 +32,10 @@ int tmpfs_charge(struct pagecache *cache, int64_t npages)
 	return 0;
 }
 
-const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge };
-const struct pagecache_ops memfd_pages = { .charge = NULL };
+static void pages_stored(struct pagecache *cache) { inode_touch(cache->owner, true); }
+
+const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge, .stored = pages_stored };
+const struct pagecache_ops memfd_pages = { .stored = pages_stored };
 
 void tmpfs_usage(uint64_t *max, uint64_t *used)
 {

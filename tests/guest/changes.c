@@ -514,4 +514,67 @@ TEST(nothing_is_written_behind_a_seal)
 	}
 }
 
+/* Stores through mappings */
+
+/* Modification time and change time are long ago, respectively what fstat() says. */
+static void times_past(int fd, struct stat *st)
+{
+	struct timespec ts[2] = { { 1000, 0 }, { 1000, 0 } };
+
+	CHECK_OK(futimens(fd, ts));
+	CHECK_OK(fstat(fd, st));
+	CHECK_EQ(st->st_mtim.tv_sec, 1000);
+	sleep_ms(20); /* Linux's file times move by ticks */
+}
+
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+static void check_store_is_seen(int fd)
+{
+	struct stat before, after;
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	CHECK(p != MAP_FAILED);
+	times_past(fd, &before);
+	p[PAGE] = 1;
+	CHECK_OK(fstat(fd, &after));
+	CHECK(after.st_mtim.tv_sec > 1500000000);
+	CHECK(later(&after.st_ctim, &before.st_ctim));
+	CHECK_EQ(after.st_atim.tv_sec, 1000);
+	munmap(p, 2 * PAGE);
+	close(fd);
+}
+
+TEST(a_store_through_a_shared_mapping_changes_the_times)
+{
+	int fd = scratch_file("stored", "x", 1), memfd = CHECK_OK(memfd_create("stored", 0));
+
+	CHECK_OK(ftruncate(fd, 2 * PAGE));
+	CHECK_OK(ftruncate(memfd, 2 * PAGE));
+	check_store_is_seen(fd);
+	check_store_is_seen(memfd);
+}
+
+TEST(loads_and_private_stores_leave_the_times_alone)
+{
+	int fd = scratch_file("loaded", "x", 1);
+	struct stat before, after;
+	char *shared, *private;
+
+	CHECK_OK(ftruncate(fd, 2 * PAGE));
+	shared = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	private = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	CHECK(shared != MAP_FAILED && private != MAP_FAILED);
+	times_past(fd, &before);
+	CHECK_EQ(*(volatile char *)shared, 'x');
+	private[0] = private[PAGE] = 2;
+	CHECK_OK(fstat(fd, &after));
+	CHECK_EQ(after.st_mtim.tv_sec, 1000);
+	CHECK(!later(&after.st_ctim, &before.st_ctim));
+	close(fd);
+}
+
 TEST_MAIN("changes")
