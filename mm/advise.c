@@ -41,7 +41,7 @@ static int punch(const struct area *a, uaddr_t s, uaddr_t e)
 
 	if (!(a->d.kind & AREA_SHARED) || !a->d.cache)
 		return -EINVAL;
-	if (!file_writable(a->d.file))
+	if (!area_may_write(a))
 		return -EACCES;
 	return pagecache_punch(a->d.cache, from, from + (e - s));
 }

@@ -8,7 +8,8 @@
  * the valid one and the page still the file's before it stores the entry. If not, the fault starts over.
  *
  * Private file pages are mapped read-only from the cache and copied at the first write. Shared pages are mapped as they
- * are. Read faults on files also map the cached neighbours (fault-around).
+ * are; as on Linux's tmpfs a store that makes such an entry changes the times of the file, and later ones through it do
+ * not. Read faults on files also map the cached neighbours (fault-around).
  *
  * A private anonymous area gets a 2 MiB page where a whole aligned region lies in it and memory is plentiful.
  *
@@ -379,6 +380,8 @@ static enum fault_result file_fault(struct area *a, uaddr_t addr, enum fault_acc
 	fresh = NULL;
 out:
 	mutex_unlock(leaf);
+	if (r == FAULT_OK && access == FAULT_WRITE && !copy && cache->ops->stored)
+		cache->ops->stored(cache);
 	if (p)
 		page_put(p);
 	if (fresh)

@@ -180,6 +180,9 @@ static inline uint64_t area_page_index(const struct area *a, uaddr_t addr)
 	return a->d.pgoff + ((addr - a->d.start) >> PAGE_SHIFT);
 }
 
+/* Could a shared area of a file write to it, if need be after an mprotect()? areas_lock held. */
+bool area_may_write(const struct area *a);
+
 /* --- change.c: a range of one mm is given other areas ------------------------------------------------------ */
 #define CHANGE_INLINE 6
 struct area_change {

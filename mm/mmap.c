@@ -277,6 +277,10 @@ long mm_mmap(struct mm *mm, uaddr_t addr, uint64_t len, int prot, int flags, str
 		d.kind |= AREA_CHARGED;
 
 	mutex_lock(&areas_lock);
+	if ((d.kind & AREA_SHARED) && (prot & PROT_WRITE) && d.cache && d.cache->sealed) {
+		r = -EPERM;
+		goto out_unlock;
+	}
 	if (!fixed) {
 		addr = place(mm, addr, len, align, flags);
 		if (!addr) {

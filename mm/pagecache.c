@@ -369,6 +369,17 @@ int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end)
 	return 0;
 }
 
+uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end)
+{
+	uint64_t n = 0;
+
+	mutex_lock(&c->lock);
+	for (uint64_t index = first; radix_next(&c->root, &index) && index < end; index++)
+		n++;
+	mutex_unlock(&c->lock);
+	return n;
+}
+
 /* A small piece of one page, without a reference (peek.h). A fault in the copy cannot be resolved here: preemption is off. */
 static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n)
 {
@@ -377,45 +388,73 @@ static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n
 	bool done;
 
 	rcu_read_lock();
-	from = pagecache_piece(c, pos, &mark);
-	done = from && !copy_to_user_partial(user, from, n) && pagecache_piece_valid(c, mark);
+	from = pagecache_piece(c, pos, n, &mark);
+	done = from && !copy_to_user_partial(user, from, n) && pagecache_piece_valid(c, pos + n, mark);
 	rcu_read_unlock();
 	return done;
+}
+
+/* How many of n bytes at pos the file has. */
+static size_t within(struct pagecache *c, uint64_t pos, size_t n)
+{
+	uint64_t size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
+
+	return pos < size ? MIN(n, size - pos) : 0;
+}
+
+/* The page that holds pos, NULL for a hole, or an error; and then in *n how many of the *n bytes there the file has. */
+static struct page *read_page(struct pagecache *c, uint64_t pos, size_t *n)
+{
+	for (;;) {
+		struct page *p = pagecache_get(c, pos >> PAGE_SHIFT, 0);
+		bool hole;
+
+		if (!IS_ERR(p))
+			*n = within(c, pos, *n); /* after the page: peek.h tells why */
+		if (!IS_ERR(p) || PTR_ERR(p) != -ENODATA)
+			return p;
+		/* No page and a size that reaches so far are a hole only if they are so at the same time. */
+		mutex_lock(&c->lock);
+		hole = !radix_find(&c->root, pos >> PAGE_SHIFT);
+		if (hole)
+			*n = within(c, pos, *n);
+		mutex_unlock(&c->lock);
+		if (hole)
+			return NULL;
+	}
 }
 
 /* Copies to the application or, with kernel set, to memory of the kernel. */
 static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *kernel, size_t len)
 {
-	uint64_t size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
 	size_t done = 0;
 
-	if (pos >= size)
-		return 0;
-	len = MIN(len, size - pos);
-	if (len <= SMALL_COPY && (pos & (PAGE_SIZE - 1)) + len <= PAGE_SIZE && !kernel && copy_small(c, pos, user, len))
+	len = within(c, pos, len);
+	if (len && len <= SMALL_COPY && !kernel && copy_small(c, pos, user, len))
 		return (ssize_t)len;
 	while (done < len) {
-		size_t off = (pos + done) & (PAGE_SIZE - 1), n = MIN(len - done, PAGE_SIZE - off), left = 0;
-		struct page *p = pagecache_get(c, (pos + done) >> PAGE_SHIFT, 0);
+		size_t off = (pos + done) & (PAGE_SIZE - 1), n = MIN(len - done, PAGE_SIZE - off), left = 0, copied;
+		struct page *p = read_page(c, pos + done, &n);
 
-		if (IS_ERR(p) && PTR_ERR(p) != -ENODATA)
+		if (IS_ERR(p))
 			return done ? (ssize_t)done : PTR_ERR(p);
-		if (kernel) {
-			if (IS_ERR(p))
-				memset(kernel + done, 0, n);
-			else
-				memcpy(kernel + done, (char *)page_virt(p) + off, n);
-		} else if (IS_ERR(p)) {
-			if (clear_user(user + done, n))
-				return done ? (ssize_t)done : -EFAULT;
-		} else {
+		if (kernel && p)
+			memcpy(kernel + done, (char *)page_virt(p) + off, n);
+		else if (kernel)
+			memset(kernel + done, 0, n);
+		else if (p)
 			left = copy_to_user_partial(user + done, (char *)page_virt(p) + off, n);
-		}
-		if (!IS_ERR(p))
+		else if (clear_user(user + done, n))
+			left = n;
+		if (p)
 			page_put(p);
-		done += n - left;
-		if (left)
+		atomic_thread_fence(memory_order_acquire);
+		copied = within(c, pos + done, n - left);
+		done += copied;
+		if (left && copied == n - left)
 			return done ? (ssize_t)done : -EFAULT;
+		if (!copied || copied < n)
+			break;
 	}
 	return (ssize_t)done;
 }

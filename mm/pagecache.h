@@ -31,6 +31,8 @@ struct pagecache_ops {
 	unsigned (*cluster)(struct pagecache *cache, uint64_t index, uint64_t *first);
 	/* tmpfs: account n more (or fewer) pages; -ENOSPC when the cap is reached. May be NULL. */
 	int (*charge)(struct pagecache *cache, int64_t npages);
+	/* A shared mapping got a page by a store: the file has changed. No lock is held, must not sleep. May be NULL. */
+	void (*stored)(struct pagecache *cache);
 };
 
 struct pagecache {
@@ -43,6 +45,7 @@ struct pagecache {
 	void *owner;                 /* the inode */
 	struct waitq busy;           /* waiters for PAGE_BUSY pages */
 	struct list mappings;        /* areas that map it, for truncate */
+	bool sealed;                 /* no shared mapping writes: pagecache_seal(); under the lock of all areas */
 	bool huge;                   /* tmpfs/memfd: 2 MiB pages are welcome (a wish: small ones are given) */
 };
 
@@ -67,11 +70,16 @@ uint64_t pagecache_seek(struct pagecache *c, uint64_t index, uint64_t end, bool 
 int pagecache_truncate(struct pagecache *c, uint64_t size_bytes);
 /* Drops the pages of [start, end) bytes (punch hole); partial pages are zeroed. */
 int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end);
+/* How many of the pages with indices [first, end) are there. */
+uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end);
 /* Copies between the file and a kernel or user buffer, through the cache. Bytes done or -errno. */
 ssize_t pagecache_read(struct pagecache *c, uint64_t pos, uaddr_t dst, size_t len);
 ssize_t pagecache_read_kernel(struct pagecache *c, uint64_t pos, void *dst, size_t len);
 ssize_t pagecache_write(struct pagecache *c, uint64_t pos, uaddr_t src, size_t len); /* extends */
 ssize_t pagecache_write_kernel(struct pagecache *c, uint64_t pos, const void *src, size_t len);
+/* From then on nobody can map the file shared and for writing, nor make a shared mapping of it writable. -EBUSY: there is one that could be.
+ * Takes the lock of all areas. */
+int pagecache_seal(struct pagecache *c);
 /* Asks for up to npages reclaimable pages to be freed; returns how many were. */
 uint64_t pagecache_reclaim(uint64_t npages);
 

@@ -5,7 +5,7 @@
  * store an entry of its own; the walk then finds it in order. Rights that only grow need no shootdown: a CPU
  * that still holds the old translation faults once and finds the entry.
  *
- * Interface: mm.h. Locking: areas_lock. Errors: Linux's; a range with a hole is refused as a whole.
+ * Interface: mm.h, and pagecache_seal(), which takes the right to write from what maps a file for ever. Locking: areas_lock. Errors: Linux's; a range with a hole is refused as a whole.
  */
 #include "mm/internal.h"
 #include "fs/vfs.h"
@@ -26,6 +26,25 @@ static bool overcommits(const struct area *a, const struct area_desc *d)
 	       npages >= SMALL_PAGES && !commit_fits(npages);
 }
 
+bool area_may_write(const struct area *a) { return file_writable(a->d.file) && !a->d.cache->sealed; }
+
+int pagecache_seal(struct pagecache *c)
+{
+	struct area *a;
+	int r = 0;
+
+	mutex_lock(&areas_lock);
+	mutex_lock(&c->lock);
+	list_for_each(a, &c->mappings, cache_link)
+		if ((a->d.kind & AREA_SHARED) && area_may_write(a))
+			r = -EBUSY;
+	mutex_unlock(&c->lock);
+	if (!r)
+		c->sealed = true;
+	mutex_unlock(&areas_lock);
+	return r;
+}
+
 /* Adds the areas of [c->start, c->end) with new rights to the change. */
 static int add_areas(struct area_change *c, int prot, bool *same)
 {
@@ -38,7 +57,7 @@ static int add_areas(struct area_change *c, int prot, bool *same)
 
 		if (!a || a->d.start > at)
 			return -ENOMEM;
-		if ((prot & PROT_WRITE) && (a->d.kind & AREA_SHARED) && a->d.file && !file_writable(a->d.file))
+		if ((prot & PROT_WRITE) && (a->d.kind & AREA_SHARED) && a->d.file && !area_may_write(a))
 			return -EACCES;
 		d = change_next(c);
 		if (!d)

@@ -273,82 +273,56 @@ void dentry_unhash(struct dentry *d)
 	mutex_unlock(&dcache_lock);
 }
 
-/* A second copy of a name, so that a move cannot fail half way. */
-static char *name_copy(const char *name, size_t len)
+char *dentry_name_copy(const char *name)
 {
-	char *copy = kmalloc(len + 1);
+	size_t size = strlen(name) + 1;
+	char *copy = kmalloc(size);
 
-	if (copy) {
-		memcpy(copy, name, len);
-		copy[len] = 0;
-	}
-	return copy;
+	return copy ? memcpy(copy, name, size) : NULL;
 }
 
-int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t len)
+/* Hashes an entry at another place. The answer is its old name, if that is to be freed. dcache_lock held. */
+static char *place_set(struct dentry *d, struct dentry *parent, char *name)
 {
-	char *copy = len < sizeof(d->inline_name) ? NULL : name_copy(name, len);
-	struct dentry *old_parent;
-	char *old_name = NULL;
+	char *old = d->name != d->inline_name ? d->name : NULL;
+	size_t len = strlen(name);
 
-	if (!copy && len >= sizeof(d->inline_name))
-		return -ENOMEM;
+	d->name = name;
+	d->name_len = (uint32_t)len;
+	d->parent = parent;
+	d->hash = name_hash(parent, name, len);
+	hash_insert(d);
+	return old;
+}
+
+void dentry_move(struct dentry *d, struct dentry *parent, char *name)
+{
+	struct dentry *old_parent;
+	char *old_name;
+
 	dentry_get(parent);
 	mutex_lock(&dcache_lock);
 	hash_remove(d);
 	old_parent = d->parent;
-	if (d->name != d->inline_name)
-		old_name = d->name;
-	if (copy) {
-		d->name = copy;
-	} else {
-		memcpy(d->inline_name, name, len);
-		d->inline_name[len] = 0;
-		d->name = d->inline_name;
-	}
-	d->name_len = len;
-	d->parent = parent;
-	d->hash = name_hash(parent, d->name, len);
-	hash_insert(d);
+	old_name = place_set(d, parent, name);
 	mutex_unlock(&dcache_lock);
 	kfree(old_name);
 	dentry_put(old_parent);
-	return 0;
 }
 
-int dentry_exchange(struct dentry *a, struct dentry *b)
+void dentry_exchange(struct dentry *a, struct dentry *b, char *name_a, char *name_b)
 {
 	struct dentry *parent_a = a->parent, *parent_b = b->parent;
-	char *name_a = name_copy(a->name, a->name_len), *name_b = name_copy(b->name, b->name_len);
 	char *old_a, *old_b;
-	size_t len_a = a->name_len, len_b = b->name_len;
 
-	if (!name_a || !name_b) {
-		kfree(name_a);
-		kfree(name_b);
-		return -ENOMEM;
-	}
 	mutex_lock(&dcache_lock);
 	hash_remove(a);
 	hash_remove(b);
-	old_a = a->name;
-	old_b = b->name;
-	a->name = name_b;
-	a->name_len = len_b;
-	a->parent = parent_b;
-	a->hash = name_hash(parent_b, name_b, len_b);
-	b->name = name_a;
-	b->name_len = len_a;
-	b->parent = parent_a;
-	b->hash = name_hash(parent_a, name_a, len_a);
-	hash_insert(a);
-	hash_insert(b);
+	old_a = place_set(a, parent_b, name_a);
+	old_b = place_set(b, parent_a, name_b);
 	mutex_unlock(&dcache_lock);
-	if (old_a != a->inline_name)
-		kfree(old_a);
-	if (old_b != b->inline_name)
-		kfree(old_b);
-	return 0;
+	kfree(old_a);
+	kfree(old_b);
 }
 
 struct dentry *dentry_parent_get(struct dentry *d)

@@ -7,7 +7,7 @@
  *            long as somebody refers to it: dentries, open files, directory tables.
  * Locking:   sb->lock is held for every inode operation that reads or changes a directory or an
  *            attribute (stated below). dcache_lock (dentry.c) guards names, parents and the hash; it is
- *            taken inside sb->lock and nothing is taken inside it. inode->write_lock serialises writers
+ *            taken inside sb->lock and nothing is taken inside it. So is inotify's. inode->write_lock serialises writers
  *            of one file's data; user copies happen under it, so the fault path never takes it.
  *            Two superblocks are never locked at once.
  * Errors:    -errno; pointers are encoded errors.
@@ -52,8 +52,8 @@ struct inode {
 	_Atomic uint32_t mode;
 	uint32_t uid, gid, nlink;
 	uint64_t ino, rdev;
-	_Atomic uint64_t atime_ns, mtime_ns, ctime_ns;
-	uint64_t btime_ns;
+	_Atomic int64_t atime_ns, mtime_ns, ctime_ns; /* since 1970, negative before: file_time_make() */
+	int64_t btime_ns;
 	struct superblock *sb;        /* NULL never */
 	const struct inode_ops *ops;
 	const struct file_ops *fops;  /* of files opened on it */
@@ -71,7 +71,7 @@ enum attr_valid { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATT
 struct inode_attr {
 	unsigned valid;
 	uint32_t mode, uid, gid;
-	uint64_t atime_ns, mtime_ns;
+	int64_t atime_ns, mtime_ns;
 };
 
 /* NULL where it makes no sense for the kind of inode: -EPERM or what Linux answers. */
@@ -90,8 +90,8 @@ struct inode_ops {
 		      bool exchange);
 	/* Any inode, sb->lock held. */
 	int (*setattr)(struct inode *inode, const struct inode_attr *attr);
-	/* Before the first change of the data (copy-up). sb->lock held. */
-	int (*prepare_write)(struct inode *inode);
+	/* Before the first change of the data (copy-up), of which only the first `keep` bytes are wanted. sb->lock held. */
+	int (*prepare_write)(struct inode *inode, uint64_t keep);
 	/* Without locks. */
 	void (*getattr)(struct inode *inode, struct kstat *st);  /* size, blocks; the rest is filled */
 	int (*truncate)(struct inode *inode, uint64_t size);     /* write_lock held */
@@ -135,8 +135,8 @@ static inline bool inode_is_dir(const struct inode *inode) { return S_ISDIR(inod
 void inode_stat(struct inode *inode, struct kstat *st);
 void inode_touch(struct inode *inode, bool data); /* ctime, and mtime if data */
 int inode_setattr(struct inode *inode, const struct inode_attr *attr); /* takes sb->lock */
-int inode_prepare_write(struct inode *inode);                         /* takes sb->lock */
-int inode_truncate(struct inode *inode, uint64_t size);
+int inode_prepare_write(struct inode *inode, uint64_t keep);          /* takes sb->lock */
+int inode_truncate(struct inode *inode, uint64_t size);               /* prepares, too */
 
 /* A named-nowhere inode (file.c); its readlink gives the text of /proc/self/fd links. */
 void anon_inode_setup(struct inode *inode, const struct inode_ops *ops, const struct file_ops *fops,
@@ -160,8 +160,10 @@ struct dentry *dentry_lookup_locked(struct dentry *dir, const char *name, size_t
 /* With sb->lock held: what follows a change of the directory. */
 void dentry_instantiate(struct dentry *d, struct inode *inode); /* takes the reference */
 void dentry_unhash(struct dentry *d);                           /* the name is gone */
-int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t len);
-int dentry_exchange(struct dentry *a, struct dentry *b);
+/* A copy of a name for the next two, which take it over and cannot fail; NULL: no memory. kfree() one that is not needed. */
+char *dentry_name_copy(const char *name);
+void dentry_move(struct dentry *d, struct dentry *parent, char *name);
+void dentry_exchange(struct dentry *a, struct dentry *b, char *name_a, char *name_b); /* a is called name_a then, b name_b */
 struct dentry *dentry_parent_get(struct dentry *d);             /* across mounts, referenced */
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor);
 void dentry_name(struct dentry *d, char name[NAME_MAX + 1]); /* the last component */

@@ -7,7 +7,8 @@
  *            as on Linux; beyond QUEUE_MAX one overflow event is queued. A watch holds the dentry it was
  *            made from, so that an inode of a layer stays the same while it is watched.
  * Interface: sys_inotify_*(), notify_*() of inode.h.
- * Locking:   one mutex for all watches and queues. Nothing is taken inside it but what waking needs.
+ * Locking:   one mutex for all watches and queues, which a change of a directory takes inside sb->lock. Nothing is taken inside it but what
+ *            waking needs.
  *            notify_watches lets changes pass without the mutex while nobody watches.
  * Errors:    as Linux.
  */

@@ -4,8 +4,8 @@
  * Theory:    A memfd is an inode with a page cache and the operations of regular files. With
  *            MFD_HUGETLB, or when it is large, its pages are huge where they can be.
  * Interface: memfd_new() of vfs.h, sys_memfd_create(), memfd_seals().
- * Locking:   write_lock of the inode orders sealing and writing.
- * Errors:    -EINVAL, -EPERM (sealed), -EMFILE, -ENOMEM.
+ * Locking:   write_lock of the inode orders sealing and writing; the lock of all areas, taken inside it, orders sealing and mapping.
+ * Errors:    -EINVAL, -EPERM (sealed), -EBUSY (mapped), -EMFILE, -ENOMEM.
  */
 #include "fs/inode.h"
 #include "core/uaccess.h"
@@ -163,13 +163,7 @@ long memfd_seals(struct file *f, int cmd, unsigned long arg)
 	if (seals & F_SEAL_SEAL) {
 		r = -EPERM;
 	} else if ((arg & F_SEAL_WRITE) && !(seals & F_SEAL_WRITE)) {
-		struct pagecache *c = memfd_cache(inode);
-
-		/* A shared mapping could still write: Linux refuses, too. */
-		mutex_lock(&c->lock);
-		if (!list_empty(&c->mappings))
-			r = -EBUSY;
-		mutex_unlock(&c->lock);
+		r = pagecache_seal(memfd_cache(inode));
 	}
 	if (!r)
 		atomic_store(&inode->seals, seals | arg);

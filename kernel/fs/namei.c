@@ -6,7 +6,8 @@
  *            most SYMLINKS_MAX links are followed.
  * Interface: path_*() in inode.h. Paths are kernel strings of at most PATH_MAX - 1 bytes.
  * Locking:   none on entry. A change takes the superblock's lock, looks the names up again under it and
- *            then acts, so it cannot fail half way.
+ *            then acts, so it cannot fail half way. It tells inotify before it lets the lock go: events of one directory come in
+ *            the order of its changes.
  * Errors:    as Linux: ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV, EROFS, EBUSY (mount points) ...
  */
 #include "fs/inode.h"
@@ -311,7 +312,7 @@ struct file *dentry_open(struct dentry *d, int flags)
 		if ((writes || (flags & O_TRUNC)) && S_ISREG(type)) {
 			if (inode->sb->flags & SB_RDONLY)
 				return ERR_PTR(-EROFS);
-			r = inode_prepare_write(inode);
+			r = (flags & O_TRUNC) ? 0 : inode_prepare_write(inode, UINT64_MAX);
 			if (r)
 				return ERR_PTR(r);
 		}
@@ -385,6 +386,8 @@ static struct file *open_last(struct dentry *dir, const char *name, size_t len, 
 				created = !r;
 			}
 		}
+		if (created)
+			notify_change(d, IN_CREATE);
 		mutex_unlock(&sb->lock);
 		if (IS_ERR(d))
 			return (struct file *)d;
@@ -395,7 +398,6 @@ static struct file *open_last(struct dentry *dir, const char *name, size_t len, 
 	}
 	d = cross_mounts(d);
 	if (created) {
-		notify_change(d, IN_CREATE);
 		flags &= ~O_TRUNC;
 	} else if (flags & O_EXCL) {
 		dentry_put(d);
@@ -538,9 +540,9 @@ int path_create(struct dentry *base, const char *path, uint32_t mode, uint64_t r
 
 	if (!r)
 		r = entry_create(&e, mode, rdev, target);
-	entry_unlock(&e);
 	if (!r)
 		notify_change(e.d, IN_CREATE | (S_ISDIR(mode) ? IN_ISDIR : 0));
+	entry_unlock(&e);
 	entry_end(&e);
 	return r;
 }
@@ -575,11 +577,11 @@ int path_link(struct dentry *from, struct dentry *base, const char *path)
 
 	if (!r)
 		r = entry_link(&e, from);
-	entry_unlock(&e);
 	if (!r) {
 		notify_inode(dentry_inode(from), IN_ATTRIB);
 		notify_change(e.d, IN_CREATE);
 	}
+	entry_unlock(&e);
 	entry_end(&e);
 	return r;
 }
@@ -626,12 +628,13 @@ int path_remove(struct dentry *base, const char *path, bool want_dir)
 		if (IS_ERR(inode))
 			r = PTR_ERR(inode);
 	}
-	entry_unlock(&e);
 	if (!r) {
 		notify_inode(inode, want_dir ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
 		notify_child(dentry_inode(e.dir), e.name, IN_DELETE | (want_dir ? IN_ISDIR : 0), 0);
-		inode_put(inode);
 	}
+	entry_unlock(&e);
+	if (!r)
+		inode_put(inode);
 	entry_end(&e);
 	return r;
 }
@@ -692,9 +695,10 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 {
 	char *names = kmalloc(2 * (NAME_MAX + 1));
 	char *from_last = names, *to_last = names + NAME_MAX + 1;
+	char *name = NULL, *other = NULL; /* of what moves, and of what is exchanged for it */
 	struct dentry *from_dir, *to_dir, *d = NULL, *t = NULL;
 	struct inode *inode = NULL, *target = NULL;
-	bool from_slash = false, to_slash = false, done = false, held = false;
+	bool from_slash = false, to_slash = false, held = false;
 	int r;
 
 	if (!names)
@@ -720,6 +724,12 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 	r = -EXDEV;
 	if (from_dir->sb != to_dir->sb)
 		goto out_to;
+	/* What can fail for want of memory comes before the first change. */
+	r = -ENOMEM;
+	name = dentry_name_copy(to_last);
+	other = flags & RENAME_EXCHANGE ? dentry_name_copy(from_last) : NULL;
+	if (!name || (!other && (flags & RENAME_EXCHANGE)))
+		goto out_copies;
 	mutex_lock(&from_dir->sb->lock);
 	d = dentry_lookup_locked(from_dir, from_last, strlen(from_last));
 	if (IS_ERR(d)) {
@@ -745,24 +755,20 @@ int path_rename(struct dentry *from_base, const char *from, struct dentry *to_ba
 	r = dentry_inode(from_dir)->ops->rename(dentry_inode(from_dir), from_last, strlen(from_last),
 						inode, dentry_inode(to_dir), to_last, strlen(to_last),
 						target, flags & RENAME_EXCHANGE);
-	done = !r;
-	if (done && (flags & RENAME_EXCHANGE)) {
-		if (dentry_exchange(d, t)) { /* no memory for the names: forget both, nothing is lost */
-			dentry_unhash(d);
-			dentry_unhash(t);
-			d->deleted = t->deleted = false;
-		}
-	} else if (done) {
+	if (r)
+		goto out_unlock;
+	if (flags & RENAME_EXCHANGE) {
+		dentry_exchange(d, t, name, other);
+	} else {
 		dentry_unhash(t);
 		t->deleted = target != NULL;
-		if (dentry_move(d, to_dir, to_last, strlen(to_last)))
-			dentry_unhash(d);
+		dentry_move(d, to_dir, name);
 	}
+	name = other = NULL;
+	rename_notify(dentry_inode(from_dir), from_last, dentry_inode(to_dir), to_last, inode,
+		      (flags & RENAME_EXCHANGE) ? NULL : target);
 out_unlock:
 	mutex_unlock(&from_dir->sb->lock);
-	if (done)
-		rename_notify(dentry_inode(from_dir), from_last, dentry_inode(to_dir), to_last, inode,
-			      (flags & RENAME_EXCHANGE) ? NULL : target);
 	if (held) {
 		inode_put(inode);
 		if (target)
@@ -770,6 +776,9 @@ out_unlock:
 	}
 	dentry_put(d);
 	dentry_put(t);
+out_copies:
+	kfree(name);
+	kfree(other);
 out_to:
 	dentry_put(to_dir);
 out_from:

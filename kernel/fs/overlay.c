@@ -56,7 +56,7 @@ struct node *node_from_lower(struct superblock *sb, struct node *parent, const c
 {
 	const struct sqfs_inode *info = &lowers[0].info;
 	struct node *n = node_new(sb, info->mode);
-	uint64_t time = (uint64_t)info->mtime * 1000000000ull;
+	int64_t time = file_time_make(info->mtime, 0);
 
 	if (!n)
 		return NULL;

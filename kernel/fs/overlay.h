@@ -7,7 +7,7 @@
  *            only what a layer says lives while a dentry uses it; the first change pins it: it enters the
  *            table of its directory, which is pinned before. A name that a layer has but that was removed
  *            stands in the table as a whiteout (no node). A file's data come from its layer until the
- *            first open for writing copies them up into pages of memory.
+ *            first open for writing, or truncation, copies what stays of them up into pages of memory.
  * Locking:   sb->lock guards tables, pinning and attributes. The page cache pointer of a file changes
  *            once, in prepare_write under sb->lock; readers load it atomically, and the old cache lives as
  *            long as the node.
@@ -95,7 +95,7 @@ void table_free(struct node *dir);
 extern const struct file_ops overlay_dir_file_ops;
 
 /* overlay_file.c */
-int overlay_prepare_write(struct inode *inode);
+int overlay_prepare_write(struct inode *inode, uint64_t keep);
 int overlay_truncate(struct inode *inode, uint64_t size);
 void node_free(struct node *n);
 

@@ -111,7 +111,7 @@ static int data_copy(struct pagecache *from, struct pagecache *to, uint64_t size
 	return 0;
 }
 
-int overlay_prepare_write(struct inode *inode)
+int overlay_prepare_write(struct inode *inode, uint64_t keep)
 {
 	struct node *n = node_of(inode);
 	struct pagecache *upper, *lower;
@@ -126,7 +126,7 @@ int overlay_prepare_write(struct inode *inode)
 	if (!upper)
 		return -ENOMEM;
 	pagecache_init(upper, &tmpfs_pages, inode);
-	r = data_copy(lower, upper, n->lowers[0].info.size);
+	r = data_copy(lower, upper, MIN(keep, n->lowers[0].info.size));
 	if (r) {
 		pagecache_destroy(upper);
 		kfree(upper);
@@ -144,7 +144,7 @@ int overlay_truncate(struct inode *inode, uint64_t size)
 
 	if (inode->sb->flags & SB_RDONLY)
 		return -EROFS;
-	r = inode_prepare_write(inode);
+	r = inode_prepare_write(inode, size);
 	if (!r)
 		r = pagecache_truncate(n->upper_data, size);
 	if (!r)

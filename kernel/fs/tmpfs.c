@@ -5,7 +5,7 @@
  *            are the application's own memory and stand outside it, as on Linux. Reading and writing is
  *            the same for all regular files: it goes through the page cache of the inode.
  * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_usage() in inode.h.
- * Locking:   the count is atomic; write_lock of the inode serialises writers.
+ * Locking:   the count is atomic; write_lock of the inode serialises writers, each with all that its call writes.
  * Errors:    -ENOSPC at the cap, -EFBIG, -EPERM (sealed).
  */
 #include "fs/inode.h"
@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/uio.h>
 
 #define JVM_BYTES MIB(64ul)
 
@@ -31,8 +32,10 @@ int tmpfs_charge(struct pagecache *cache, int64_t npages)
 	return 0;
 }
 
-const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge };
-const struct pagecache_ops memfd_pages = { .charge = NULL };
+static void pages_stored(struct pagecache *cache) { inode_touch(cache->owner, true); }
+
+const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge, .stored = pages_stored };
+const struct pagecache_ops memfd_pages = { .stored = pages_stored };
 
 void tmpfs_usage(uint64_t *max, uint64_t *used)
 {
@@ -98,15 +101,30 @@ static ssize_t regular_read(struct file *f, uaddr_t buf, size_t len, uint64_t po
 	return pagecache_read(c, pos, buf, len);
 }
 
-static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+/* One piece of a write. write_lock held. */
+static ssize_t piece_write(struct inode *inode, struct pagecache *c, uaddr_t buf, size_t len, uint64_t pos)
+{
+	uint64_t size = atomic_load(&c->size_bytes);
+
+	if (pos > INT64_MAX - len)
+		return -EFBIG;
+	if ((atomic_load(&inode->seals) & F_SEAL_GROW) && pos + len > size) {
+		/* As on Linux, which writes page by page: what lies before the page that would have to grow. */
+		uint64_t whole = ALIGN_DOWN(size, PAGE_SIZE);
+
+		if (pos >= whole)
+			return -EPERM;
+		len = whole - pos;
+	}
+	return pagecache_write(c, pos, buf, len);
+}
+
+static ssize_t regular_write_vector(struct file *f, const struct iovec *iov, unsigned n, uint64_t pos)
 {
 	struct inode *inode = f->inode;
-	uint32_t seals = atomic_load(&inode->seals);
+	ssize_t total = 0, r = 0;
 	struct pagecache *c;
-	ssize_t r;
 
-	if (seals & F_SEAL_WRITE)
-		return -EPERM;
 	mutex_lock(&inode->write_lock);
 	c = inode->ops->cache(inode);
 	if (IS_ERR(c)) {
@@ -115,20 +133,34 @@ static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t p
 	}
 	if (f->flags & O_APPEND)
 		pos = atomic_load(&c->size_bytes);
-	if (pos > INT64_MAX - len) {
-		r = -EFBIG;
-		goto out;
+	for (unsigned i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (!len)
+			continue; /* to a sealed file, too */
+		if (atomic_load(&inode->seals) & F_SEAL_WRITE)
+			r = -EPERM;
+		else
+			r = piece_write(inode, c, (uaddr_t)iov[i].iov_base, len, pos);
+		if (r < 0)
+			break;
+		total += r;
+		pos += (uint64_t)r;
+		if ((size_t)r < len)
+			break;
 	}
-	if ((seals & F_SEAL_GROW) && pos + len > atomic_load(&c->size_bytes)) {
-		r = -EPERM;
-		goto out;
-	}
-	r = pagecache_write(c, pos, buf, len);
-	if (r > 0)
+	if (total > 0)
 		inode_touch(inode, true);
 out:
 	mutex_unlock(&inode->write_lock);
-	return r;
+	return total ? total : r;
+}
+
+static ssize_t regular_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
+{
+	struct iovec one = { (void *)buf, len };
+
+	return regular_write_vector(f, &one, 1, pos);
 }
 
 /* First byte at or behind off that is data (or a hole), or -ENXIO behind the end. */
@@ -184,12 +216,20 @@ static int64_t regular_lseek(struct file *f, int64_t off, int whence)
 
 static int regular_fsync(struct file *f) { return 0; } /* memory: nothing is further away */
 
+/* Is there memory for the pages of [off, end) bytes that are missing? */
+static bool range_fits(struct pagecache *c, uint64_t off, uint64_t end)
+{
+	uint64_t first = off / PAGE_SIZE, last = end / PAGE_SIZE + (end % PAGE_SIZE != 0);
+
+	return mm_pages_fit(last - first) || mm_pages_fit(last - first - pagecache_count(c, first, last));
+}
+
 static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	struct inode *inode = f->inode;
-	uint32_t seals = atomic_load(&inode->seals);
 	struct pagecache *c;
 	uint64_t size, end = off + len;
+	uint32_t seals;
 	int r = 0;
 
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
@@ -202,13 +242,14 @@ static int regular_allocate(struct file *f, int mode, uint64_t off, uint64_t len
 		r = PTR_ERR(c);
 		goto out;
 	}
+	seals = atomic_load(&inode->seals);
 	size = atomic_load(&c->size_bytes);
 	if (((seals & F_SEAL_WRITE) && (mode & ~FALLOC_FL_KEEP_SIZE)) ||
 	    ((seals & F_SEAL_GROW) && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {
 		r = -EPERM;
 		goto out;
 	}
-	if (!(mode & FALLOC_FL_PUNCH_HOLE) && !mm_pages_fit((end - ALIGN_DOWN(off, PAGE_SIZE) + PAGE_SIZE - 1) / PAGE_SIZE)) {
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) && !range_fits(c, off, end)) {
 		r = -ENOSPC;
 		goto out;
 	}
@@ -241,6 +282,7 @@ out:
 const struct file_ops regular_file_ops = {
 	.read = regular_read,
 	.write = regular_write,
+	.write_vector = regular_write_vector,
 	.lseek = regular_lseek,
 	.plain_position = true,
 	.map = regular_map,

@@ -20,7 +20,7 @@ struct dentry *root_dentry;
 void inode_setup(struct inode *inode, struct superblock *sb, const struct inode_ops *ops,
 		 const struct file_ops *fops, uint32_t mode)
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	atomic_init(&inode->refs, 1);
 	atomic_init(&inode->mode, mode);
@@ -65,7 +65,7 @@ void inode_stat(struct inode *inode, struct kstat *st)
 
 void inode_touch(struct inode *inode, bool data)
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	atomic_store_explicit(&inode->ctime_ns, now, memory_order_relaxed);
 	if (data)
@@ -86,13 +86,13 @@ int inode_setattr(struct inode *inode, const struct inode_attr *attr)
 	return r;
 }
 
-int inode_prepare_write(struct inode *inode)
+int inode_prepare_write(struct inode *inode, uint64_t keep)
 {
 	int r = 0;
 
 	if (inode->ops->prepare_write) {
 		mutex_lock(&inode->sb->lock);
-		r = inode->ops->prepare_write(inode);
+		r = inode->ops->prepare_write(inode, keep);
 		mutex_unlock(&inode->sb->lock);
 	}
 	return r;

@@ -26,12 +26,34 @@ struct superblock;
 struct poll_table;
 struct iovec;
 
-/* Kernel form of struct stat/statx. Times in ns since 1970. */
+/* Kernel form of struct stat/statx. Times in ns since 1970, negative before. */
 struct kstat {
 	uint64_t dev, ino, nlink, rdev, size, blocks, blksize;
 	uint32_t mode, uid, gid;
-	uint64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
 };
+
+/* The whole seconds that a time of a file can have: from 1677 to 2262. */
+#define FILE_TIME_MAX (INT64_MAX / 1000000000)
+#define FILE_TIME_MIN (-FILE_TIME_MAX)
+
+/* 0 <= nsec < 1000000000. What lies outside becomes the first or the last second, as on Linux's file systems that have such limits. */
+static inline int64_t file_time_make(int64_t sec, uint32_t nsec)
+{
+	if (sec <= FILE_TIME_MIN || sec >= FILE_TIME_MAX)
+		return (sec < 0 ? FILE_TIME_MIN : FILE_TIME_MAX) * 1000000000;
+	return sec * 1000000000 + nsec;
+}
+
+/* Nanoseconds count forwards from the second, also before 1970. */
+static inline int64_t file_time_split(int64_t ns, uint32_t *nsec)
+{
+	int64_t rest = ns % 1000000000;
+
+	rest += rest < 0 ? 1000000000 : 0;
+	*nsec = (uint32_t)rest;
+	return (ns - rest) / 1000000000;
+}
 
 /* Calls emit for entries from *pos on; emit answers false when the buffer is full. `cookie` is the
  * position to resume behind the entry. */
@@ -65,6 +87,9 @@ struct file_ops {
 	int (*flush)(struct file *f); /* each close(2) */
 	void (*release)(struct file *f); /* last reference */
 	int (*show_fdinfo)(struct file *f, char *buf, size_t size);
+	/* Optional, files with a position only: writev and pwritev as one write, beside which no other comes. The vector is checked; what was
+	 * written before a piece that failed counts. */
+	ssize_t (*write_vector)(struct file *f, const struct iovec *iov, unsigned n, uint64_t pos);
 };
 
 struct file {

@@ -221,6 +221,14 @@ static ssize_t iovec_io(struct file *f, bool write, const struct iovec *iov, uns
 	return total;
 }
 
+/* A vector at pos of a file that has a position. */
+static ssize_t vector_at(struct file *f, bool write, const struct iovec *iov, unsigned long n, uint64_t pos)
+{
+	if (!write || !f->ops->write_vector)
+		return iovec_io(f, write, iov, n, pos);
+	return io_done(f, true, f->ops->write_vector(f, iov, (unsigned)n, pos));
+}
+
 static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool positional, long pos)
 {
 	struct iovec small[8], *iov;
@@ -239,12 +247,12 @@ static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool pos
 	r = iovec_get(vec, n, small, ARRAY_SIZE(small), &iov);
 	if (r >= 0) {
 		if (positional) {
-			r = iovec_io(f, write, iov, n, pos);
+			r = vector_at(f, write, iov, n, (uint64_t)pos);
 		} else if (has_position(f)) {
 			mutex_lock(&f->pos_lock);
 			do {
 				pos = (long)atomic_load_explicit(&f->pos, memory_order_relaxed);
-				r = iovec_io(f, write, iov, n, (uint64_t)pos);
+				r = vector_at(f, write, iov, n, (uint64_t)pos);
 			} while (r > 0 && !position_move(f, write, (uint64_t)pos, r));
 			mutex_unlock(&f->pos_lock);
 		} else if (f->ops->vector) {

@@ -62,11 +62,25 @@ static unsigned umask_apply(unsigned mode)
 
 /* --- open ------------------------------------------------------------------------------------------- */
 
-static long open_at(int dirfd, uaddr_t path, int flags, unsigned mode)
+/* The file at the path, seen from dirfd, or an encoded error. */
+static struct file *open_path(int dirfd, const char *path, int flags, unsigned mode)
 {
+	struct dentry *base;
 	struct file *f;
-	struct at a;
-	int r;
+	int r = path_base(dirfd, path, &base);
+
+	if (r)
+		return ERR_PTR(r);
+	f = path_open(base, path, flags, mode);
+	dentry_put(base);
+	return f;
+}
+
+static long open_at(int dirfd, uaddr_t addr, int flags, unsigned mode)
+{
+	struct path_arg path;
+	struct file *f;
+	int fd, r;
 
 	if ((flags & __O_TMPFILE) && !(flags & O_PATH))
 		return (flags & O_TMPFILE) == O_TMPFILE ? -EOPNOTSUPP : -EINVAL;
@@ -78,17 +92,22 @@ static long open_at(int dirfd, uaddr_t path, int flags, unsigned mode)
 		flags |= O_LARGEFILE;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		flags |= O_NOFOLLOW;
-	r = at_get(&a, dirfd, path);
+	r = path_arg_get(&path, addr);
 	if (r)
 		return r;
-	f = path_open(a.base, a.path.name, flags, umask_apply(mode));
-	at_put(&a);
-	if (IS_ERR(f))
-		return PTR_ERR(f);
-	r = fd_install(f, 0, flags & O_CLOEXEC);
-	if (r < 0)
-		file_put(f);
-	return r;
+	/* The descriptor first: without one, nothing may be made or truncated. */
+	fd = *path.name ? fd_reserve(flags & O_CLOEXEC) : -ENOENT;
+	if (fd >= 0) {
+		f = open_path(dirfd, path.name, flags, umask_apply(mode));
+		if (IS_ERR(f)) {
+			fd_unreserve(fd);
+			fd = (int)PTR_ERR(f);
+		} else {
+			fd_fill(fd, f);
+		}
+	}
+	path_arg_put(&path);
+	return fd;
 }
 
 long sys_openat(int dir, uaddr_t path, int flags, unsigned mode)
@@ -431,18 +450,18 @@ long sys_fchown(int fd, int uid, int gid)
 /* Access and modification time from two timespecs. */
 static int time_attr(struct inode_attr *attr, const struct __kernel_timespec ts[2])
 {
-	uint64_t now = clock_realtime_ns();
+	int64_t now = (int64_t)clock_realtime_ns();
 
 	attr->valid = 0;
 	for (int i = 0; i < 2; i++) {
-		uint64_t ns = now;
+		int64_t ns = now;
 
 		if (ts[i].tv_nsec == UTIME_OMIT)
 			continue;
 		if (ts[i].tv_nsec != UTIME_NOW) {
 			if (ts[i].tv_nsec < 0 || ts[i].tv_nsec > 999999999)
 				return -EINVAL;
-			ns = (uint64_t)ts[i].tv_sec * NSEC_PER_SEC + ts[i].tv_nsec;
+			ns = file_time_make(ts[i].tv_sec, ts[i].tv_nsec);
 		}
 		attr->valid |= i ? ATTR_MTIME : ATTR_ATIME;
 		if (i)
@@ -543,9 +562,7 @@ long sys_truncate(uaddr_t path, long len)
 	else if (inode->sb->flags & SB_RDONLY)
 		r = -EROFS;
 	else
-		r = inode_prepare_write(inode);
-	if (!r)
-		r = inode_truncate(inode, len);
+		r = inode_truncate(inode, (uint64_t)len);
 	if (!r)
 		notify_change(d, IN_MODIFY);
 	dentry_put(d);

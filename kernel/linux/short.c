@@ -57,20 +57,17 @@ static inline __attribute__((always_inline)) long read_cached(struct file *f, ua
 {
 	struct pagecache *c = atomic_load_explicit(&f->inode->data, memory_order_acquire);
 	const char *from;
-	uint64_t size, mark, bytes = 0;
+	uint64_t mark, bytes = 0;
 
 	if (unlikely(!c || !uaddr_ok(buf, count) || plain_watched()))
 		return SHORT_NO;
-	size = atomic_load_explicit(&c->size_bytes, memory_order_acquire);
-	if (unlikely(pos >= size || count > size - pos || (pos & (PAGE_SIZE - 1)) + count > PAGE_SIZE))
-		return SHORT_NO;
-	from = pagecache_piece(c, pos, &mark);
+	from = pagecache_piece(c, pos, count, &mark);
 	if (unlikely(!from))
 		return SHORT_NO;
 	for (size_t i = 0; i < count; i++)
 		bytes |= (uint64_t)(uint8_t)from[i] << (8 * i);
 	/* Before the application sees any of it: the long way may find less, and then the buffer must be what it was. */
-	if (unlikely(!pagecache_piece_valid(c, mark)))
+	if (unlikely(!pagecache_piece_valid(c, pos + count, mark)))
 		return SHORT_NO;
 	for (size_t i = 0; i < count; i++)
 		USER_STORE("b", "q", (char *)buf + i, (char)(bytes >> (8 * i)));

@@ -11,8 +11,6 @@
 #include <asm/stat.h>
 #include <asm/statfs.h>
 
-#define NSEC 1000000000ull
-
 /* The inode a path or a descriptor names. *d or *f holds it. */
 struct target {
 	struct dentry *dentry;
@@ -75,11 +73,15 @@ static long stat_put(const struct kstat *st, uaddr_t to)
 		.st_dev = st->dev, .st_ino = st->ino, .st_nlink = st->nlink, .st_mode = st->mode,
 		.st_uid = st->uid, .st_gid = st->gid, .st_rdev = st->rdev, .st_size = st->size,
 		.st_blksize = st->blksize, .st_blocks = st->blocks,
-		.st_atime = st->atime_ns / NSEC, .st_atime_nsec = st->atime_ns % NSEC,
-		.st_mtime = st->mtime_ns / NSEC, .st_mtime_nsec = st->mtime_ns % NSEC,
-		.st_ctime = st->ctime_ns / NSEC, .st_ctime_nsec = st->ctime_ns % NSEC,
 	};
+	uint32_t nsec;
 
+	out.st_atime = (unsigned long)file_time_split(st->atime_ns, &nsec); /* the field is unsigned, what is read from it is not */
+	out.st_atime_nsec = nsec;
+	out.st_mtime = (unsigned long)file_time_split(st->mtime_ns, &nsec);
+	out.st_mtime_nsec = nsec;
+	out.st_ctime = (unsigned long)file_time_split(st->ctime_ns, &nsec);
+	out.st_ctime_nsec = nsec;
 	return copy_to_user(to, &out, sizeof(out));
 }
 
@@ -119,9 +121,12 @@ long sys_fstat(int fd, uaddr_t to)
 	return stat_put(&st, to);
 }
 
-static struct statx_timestamp statx_time(uint64_t ns)
+static struct statx_timestamp statx_time(int64_t ns)
 {
-	return (struct statx_timestamp){ .tv_sec = ns / NSEC, .tv_nsec = ns % NSEC };
+	struct statx_timestamp t = { 0 };
+
+	t.tv_sec = file_time_split(ns, &t.tv_nsec);
+	return t;
 }
 
 long sys_statx(int dir, uaddr_t path, int flags, unsigned mask, uaddr_t to)

@@ -158,6 +158,16 @@ int pagecache_truncate(struct pagecache *c, uint64_t size)
 	return 0;
 }
 
+uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end)
+{
+	struct pages *p = c->root;
+	uint64_t n = 0;
+
+	for (uint64_t i = first; p && i < MIN(end, p->n); i++)
+		n += p->at[i] != NULL;
+	return n;
+}
+
 int pagecache_punch(struct pagecache *c, uint64_t start, uint64_t end)
 {
 	for (uint64_t at = start; at < end;) {
@@ -270,8 +280,18 @@ void epoll_file_release(struct file *f) {}
 struct socket *socket_of_file(struct file *f) { return NULL; }
 void readahead_miss(struct inode *inode, struct pagecache *cache, struct readahead *ra, uint64_t first, unsigned n) {}
 int chrdev_open(struct inode *inode, struct file *f) { return -ENXIO; }
-bool option_get(const char *name, char *buf, size_t size) { return false; }
-bool mm_pages_fit(uint64_t npages) { return true; }
+uint64_t host_free_pages = UINT64_MAX;
+bool mm_pages_fit(uint64_t npages) { return npages <= host_free_pages; }
+
+const char *host_tmp_max;
+
+bool option_get(const char *name, char *buf, size_t size)
+{
+	if (strcmp(name, "tmp.max") || !host_tmp_max)
+		return false;
+	strlcpy(buf, host_tmp_max, size);
+	return true;
+}
 
 void mem_stats_get(struct mem_stats *out)
 {

@@ -35,6 +35,13 @@ static int host_dir; /* descriptor of it: paths are relative on both sides */
 
 static struct memory layers[2];
 
+static long size_of(const char *path)
+{
+	struct stat st;
+
+	return sys_newfstatat(-100, U(path), U(&st), 0) ? -1 : st.st_size;
+}
+
 static void shell(const char *fmt, ...)
 {
 	char command[2048];
@@ -504,6 +511,108 @@ static void inotify_tells_what_happened(void)
 	CHECK_EQ(sys_close(in), 0);
 }
 
+static void allocation_asks_for_the_pages_that_are_missing(void)
+{
+	static char data[10 * 4096];
+	struct stat st;
+	long fd = sys_openat(-100, U("allocated"), O_RDWR | O_CREAT, 0600);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(sys_write(fd, U(data), sizeof(data)), sizeof(data));
+	host_free_pages = 2;
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 10 * 4096), 0);
+	CHECK_EQ(sys_fallocate(fd, 0, 4095, 2), 0); /* parts of two pages */
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 12 * 4096 + 1), -ENOSPC);
+	CHECK_EQ(sys_fallocate(fd, 0, 1l << 40, 1l << 40), -ENOSPC);
+	CHECK_EQ(sys_fstat(fd, U(&st)), 0);
+	CHECK_EQ(st.st_size, 10 * 4096);
+	CHECK_EQ(sys_fallocate(fd, 0, 0, 12 * 4096), 0);
+	CHECK_EQ(sys_fstat(fd, U(&st)), 0);
+	CHECK_EQ(st.st_size, 12 * 4096);
+	CHECK_EQ(st.st_blocks, 12 * 8);
+	host_free_pages = UINT64_MAX;
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_unlinkat(-100, U("allocated"), 0), 0);
+}
+
+/* The cap of tmpfs is lower than what the files have: only a truncation that copies no more than what stays can do. */
+static void truncation_copies_of_a_layers_file_what_stays(void)
+{
+	char buf[8];
+	uint64_t max, used;
+	long fd;
+
+	host_tmp_max = "40K";
+	tmpfs_set_max();
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(max, 10);
+	CHECK_EQ(used, 0);
+	CHECK_EQ(sys_openat(-100, U("/large/a"), O_RDWR, 0), -ENOSPC);
+	CHECK(size_of("/large/a") > 200000);
+	fd = sys_openat(-100, U("/large/a"), O_RDWR | O_TRUNC, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(size_of("/large/a"), 0);
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(used, 0);
+	CHECK_EQ(sys_write(fd, U("new"), 3), 3);
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_truncate(U("/large/b"), 5001), 0);
+	CHECK_EQ(size_of("/large/b"), 5001);
+	tmpfs_usage(&max, &used);
+	CHECK_EQ(used, 3);
+	fd = sys_openat(-100, U("/large/b"), O_RDWR, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(sys_pread64(fd, U(buf), 6, 0), 6);
+	CHECK(!memcmp(buf, "1\n2\n3\n", 6));
+	CHECK_EQ(sys_ftruncate(fd, 6000), 0); /* what was cut off does not come back */
+	CHECK_EQ(sys_pread64(fd, U(buf), 3, 5000), 3);
+	CHECK(buf[0] && !buf[1] && !buf[2]);
+	CHECK_EQ(sys_close(fd), 0);
+	CHECK_EQ(sys_truncate(U("/large/c"), 300000), -ENOSPC); /* to grow it takes all */
+	CHECK(size_of("/large/c") > 200000 && size_of("/large/c") < 300000);
+	host_tmp_max = NULL;
+	tmpfs_set_max();
+	CHECK_EQ(sys_truncate(U("/large/c"), 300000), 0);
+	CHECK_EQ(size_of("/large/c"), 300000);
+	for (char name[] = "/large/a"; name[7] <= 'c'; name[7]++)
+		CHECK_EQ(sys_unlinkat(-100, U(name), 0), 0);
+	CHECK_EQ(sys_unlinkat(-100, U("/large"), 0x200), 0);
+}
+
+/* A directory that is renamed is where the answer says, whichever allocation fails. */
+static void a_rename_without_memory_changes_all_or_nothing(void)
+{
+	static const char from[] = "the-name-before-it-is-long-enough-to-be-allocated", to[] = "the-name-behind-it-is-as-long-as-the-first";
+	unsigned refused = 0;
+	char cwd[256], want[256], old[256];
+
+	CHECK(sys_getcwd(U(old), sizeof(old)) > 0);
+	for (int flags = 0; flags <= RENAME_EXCHANGE; flags += RENAME_EXCHANGE) {
+		for (long fail = 0, r = -ENOMEM; r; fail++) {
+			CHECK_EQ(sys_mkdirat(-100, U(from), 0755), 0);
+			if (flags)
+				CHECK_EQ(sys_mkdirat(-100, U(to), 0755), 0);
+			CHECK_EQ(sys_chdir(U(from)), 0);
+			snprintf(cwd, sizeof(cwd), "%s/%s", old, from);
+			snprintf(want, sizeof(want), "%s/%s", old, to);
+			shim_fail_after = fail;
+			r = sys_renameat2(-100, U(cwd), -100, U(want), flags);
+			shim_fail_after = -1;
+			CHECK(!r || r == -ENOMEM);
+			refused += r != 0;
+			snprintf(want, sizeof(want), "%s/%s", old, r ? from : to);
+			CHECK(sys_getcwd(U(cwd), sizeof(cwd)) > 0);
+			CHECK(!strcmp(cwd, want));
+			CHECK_EQ(sys_mkdirat(-100, U("inside"), 0755), 0);
+			CHECK_EQ(sys_unlinkat(-100, U("inside"), 0x200), 0);
+			CHECK_EQ(sys_chdir(U(old)), 0);
+			CHECK_EQ(sys_unlinkat(-100, U(r ? from : to), 0x200), 0);
+			CHECK_EQ(sys_unlinkat(-100, U(r ? to : from), 0x200), flags ? 0 : -ENOENT);
+		}
+	}
+	CHECK(refused >= 4);
+}
+
 static void record_locks_split_and_merge(void)
 {
 	long fd = sys_openat(-100, U("locked"), O_RDWR | O_CREAT, 0600);
@@ -535,6 +644,7 @@ int main(void)
 	      "seq 1 5000 > l1/t/file && seq 1 50 > l1/t/both/a && seq 2 60 > l1/t/both/b && "
 	      "seq 3 70 > l2/t/both/b && seq 4 80 > l2/t/low/d && ln -s both l1/t/d && touch l1/only/in-layer && "
 	      "echo old > l1/etc/hosts && chmod 640 l1/etc/hosts && ln -s hosts l1/etc/link && ln -s /nowhere/at/all l1/etc/dangling && "
+	      "mkdir l1/large && seq 1 40000 | tee l1/large/a l1/large/b > l1/large/c && "
 	      "cp -a l1/t/. tree/ && cp -a l2/t/. tree/ && "
 	      "mksquashfs l1 l1.img -quiet -no-progress > /dev/null && "
 	      "mksquashfs l2 l2.img -quiet -no-progress -noD -noF > /dev/null", top);
@@ -549,12 +659,15 @@ int main(void)
 	host_init(sb);
 	TEST(a_layers_file_that_was_unlinked_does_not_come_back);
 	TEST(replaced_files_are_old_or_new);
+	TEST(truncation_copies_of_a_layers_file_what_stays);
 	CHECK_EQ(sys_chdir(U("/t")), 0);
 	TEST(random_operations_agree_with_linux);
 	TEST(paths_have_their_errors);
 	TEST(an_unlinked_file_lives_while_it_is_open);
 	TEST(append_and_positions);
 	TEST(inotify_tells_what_happened);
+	TEST(allocation_asks_for_the_pages_that_are_missing);
+	TEST(a_rename_without_memory_changes_all_or_nothing);
 	TEST(record_locks_split_and_merge);
 	host_exit();
 	shell("rm -rf %s", top);
