@@ -24,6 +24,9 @@ static ssize_t zero_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 	return clear_user(buf, len) ? -EFAULT : (ssize_t)len;
 }
 
+/* Nobody counts them, and stores are no changes of the device. */
+static const struct pagecache_ops zero_pages;
+
 /* A mapping of /dev/zero is memory: each open file gets a cache of its own when it is mapped first. */
 static struct pagecache *zero_map(struct file *f)
 {
@@ -35,7 +38,7 @@ static struct pagecache *zero_map(struct file *f)
 	if (!c) {
 		c = kzalloc(sizeof(*c));
 		if (c) {
-			pagecache_init(c, &memfd_pages, f->inode);
+			pagecache_init(c, &zero_pages, f->inode);
 			atomic_store(&c->size_bytes, (uint64_t)INT64_MAX & ~(PAGE_SIZE - 1));
 			f->priv = c;
 		}

@@ -556,8 +556,7 @@ void tcp_conn_run(uint64_t now_ns)
 	struct list due;
 
 	tcp_conn_clock(now_ns);
-	acks_send();
-	probes_send();
+	/* First: who has been looked at for another reason in this tick has none left that lwIP could count, and waits for the next. */
 	list_init(&due);
 	wheel_advance(&wheel, now_tick, &due);
 	while (!list_empty(&due)) {
@@ -567,6 +566,8 @@ void tcp_conn_run(uint64_t now_ns)
 		tick(c);
 	}
 	tcp_ticks = now_tick;
+	acks_send();
+	probes_send();
 }
 
 void tcp_conn_retry(const bool *full)

@@ -658,8 +658,8 @@ int main(void)
 	CHECK_EQ(overlay_finish(sb), 0);
 	host_init(sb);
 	TEST(a_layers_file_that_was_unlinked_does_not_come_back);
-	TEST(replaced_files_are_old_or_new);
 	TEST(truncation_copies_of_a_layers_file_what_stays);
+	TEST(replaced_files_are_old_or_new);
 	CHECK_EQ(sys_chdir(U("/t")), 0);
 	TEST(random_operations_agree_with_linux);
 	TEST(paths_have_their_errors);
