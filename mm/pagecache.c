@@ -16,8 +16,8 @@
 #include "mm/radix.h"
 
 #define CLUSTER_MAX 256
-/* Beyond it a reference of the page costs little beside the copy. */
-#define SMALL_COPY 1024
+/* Beyond it a reference of the page costs less than a second copy. */
+#define SMALL_COPY 256
 
 void pagecache_init(struct pagecache *c, const struct pagecache_ops *ops, void *owner)
 {
@@ -380,18 +380,24 @@ uint64_t pagecache_count(struct pagecache *c, uint64_t first, uint64_t end)
 	return n;
 }
 
-/* A small piece of one page, without a reference (peek.h). A fault in the copy cannot be resolved here: preemption is off. */
+/*
+ * A small piece of one page, without a reference (peek.h). By way of the stack: what turns out not to be the file's, or not any more, must not have
+ * reached the application, for the long way may read less.
+ */
 static bool copy_small(struct pagecache *c, uint64_t pos, uaddr_t user, size_t n)
 {
+	char piece[SMALL_COPY];
 	const char *from;
 	uint64_t mark;
-	bool done;
+	bool valid;
 
 	rcu_read_lock();
 	from = pagecache_piece(c, pos, n, &mark);
-	done = from && !copy_to_user_partial(user, from, n) && pagecache_piece_valid(c, pos + n, mark);
+	if (from)
+		memcpy(piece, from, n);
+	valid = from && pagecache_piece_valid(c, pos + n, mark);
 	rcu_read_unlock();
-	return done;
+	return valid && !copy_to_user_partial(user, piece, n);
 }
 
 /* How many of n bytes at pos the file has. */
@@ -433,7 +439,7 @@ static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *k
 	if (len && len <= SMALL_COPY && !kernel && copy_small(c, pos, user, len))
 		return (ssize_t)len;
 	while (done < len) {
-		size_t off = (pos + done) & (PAGE_SIZE - 1), n = MIN(len - done, PAGE_SIZE - off), left = 0, copied;
+		size_t off = (pos + done) & (PAGE_SIZE - 1), piece = MIN(len - done, PAGE_SIZE - off), n = piece, left = 0;
 		struct page *p = read_page(c, pos + done, &n);
 
 		if (IS_ERR(p))
@@ -448,13 +454,11 @@ static ssize_t copy_out(struct pagecache *c, uint64_t pos, uaddr_t user, char *k
 			left = n;
 		if (p)
 			page_put(p);
-		atomic_thread_fence(memory_order_acquire);
-		copied = within(c, pos + done, n - left);
-		done += copied;
-		if (left && copied == n - left)
+		done += n - left;
+		if (left)
 			return done ? (ssize_t)done : -EFAULT;
-		if (!copied || copied < n)
-			break;
+		if (n < piece)
+			break; /* it ends there */
 	}
 	return (ssize_t)done;
 }

@@ -340,7 +340,7 @@ static void *read_until_cut(void *arg)
 			sched_yield();
 		for (unsigned i = 0;; i++) {
 			/* All of it, a small piece, a few bytes: ways of their own in a kernel. */
-			size_t want = who ? CUT_BYTES : i & 1 ? 500 : 8;
+			size_t want = who ? CUT_BYTES : i & 1 ? 200 : 8;
 			off_t at = who ? 0 : 5 * 4096 + 100;
 			ssize_t n = pread(fd, data, want, at);
 
