@@ -86,20 +86,26 @@ check slow-reader [ "$bytes" = 2000000 ]
 timeout 60 "$IBRIK" run --accel tcg --kernel "$T/kernel" --exec "$T/program" | head -c 1 > /dev/null
 check reader-that-goes [ "${PIPESTATUS[0]}" -lt 124 ]
 
+# Waits until the guest of a command that was just started is ready. What the last one wrote must be gone before (rm), or the signal meets the shell
+# that is to become the command.
+ready() { for _ in $(seq 1000); do grep -q -s ready "$T/out" && break; sleep 0.05; done; }
+
 # Signals become lines on the control channel.
 FAKE_GUEST='echo "hello 1" >&$control; echo ready >&$out; read -r line <&$control; echo "$line" >&$out; echo "exit 9" >&$control; exit 33'
 for signal in TERM INT QUIT HUP; do
+	rm -f "$T/out"
 	"$IBRIK" run --accel tcg --kernel "$T/kernel" --exec "$T/program" > "$T/out" 2> "$T/err" < /dev/null &
 	pid=$!
-	for _ in $(seq 1000); do grep -q ready "$T/out" && break; sleep 0.05; done
+	ready
 	kill -$signal $pid
 	wait $pid
 	check "signal-$signal" [ "$?,$(tail -n1 "$T/out")" = "9,signal $(kill -l $signal)" ]
 done
 FAKE_GUEST='echo "hello 1" >&$control; echo ready >&$out; sleep 60'
+rm -f "$T/out"
 "$IBRIK" run --accel tcg --stop-timeout 1 --kernel "$T/kernel" --exec "$T/program" > "$T/out" 2> "$T/err" < /dev/null &
 pid=$!
-for _ in $(seq 1000); do grep -q ready "$T/out" && break; sleep 0.05; done
+ready
 kill -TERM $pid
 start=$SECONDS
 wait $pid
@@ -107,9 +113,10 @@ check stop-timeout [ "$?" = 143 -a $((SECONDS - start)) -le 4 ]
 
 # nohup: what is ignored stays so.
 FAKE_GUEST='echo "hello 1" >&$control; echo ready >&$out; read -r line <&$control; echo "$line" >&$out; echo "exit 9" >&$control; exit 33'
+rm -f "$T/out"
 (trap '' HUP; exec "$IBRIK" run --accel tcg --kernel "$T/kernel" --exec "$T/program") > "$T/out" 2> "$T/err" < /dev/null &
 pid=$!
-for _ in $(seq 1000); do grep -q ready "$T/out" && break; sleep 0.05; done
+ready
 kill -HUP $pid
 sleep 0.3
 kill -TERM $pid
