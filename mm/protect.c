@@ -5,7 +5,9 @@
  * store an entry of its own; the walk then finds it in order. Rights that only grow need no shootdown: a CPU
  * that still holds the old translation faults once and finds the entry.
  *
- * Interface: mm.h, and pagecache_seal(), which takes the right to write from what maps a file for ever. Locking: areas_lock. Errors: Linux's; a range with a hole is refused as a whole.
+ * Interface: mm.h, and pagecache_seal(), which takes the right to write from whatever maps a file, for ever.
+ * Locking:   areas_lock; the page cache's lock inside it.
+ * Errors:    Linux's; a range with a hole is refused as a whole.
  */
 #include "mm/internal.h"
 #include "fs/vfs.h"

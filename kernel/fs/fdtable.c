@@ -121,13 +121,15 @@ struct file *fd_get(int fd)
 	return likely(p) ? table_get(p->fds, fd) : NULL;
 }
 
+/* Not by fd_get(): this is as short a way as that one. */
 struct file *fd_get_io(int fd)
 {
-	struct file *f = fd_get(fd);
+	struct process *p = current_process();
+	struct file *f = likely(p) ? table_get(p->fds, fd) : NULL;
 
-	if (f && (f->flags & O_PATH)) {
+	if (unlikely(f && (f->flags & O_PATH))) {
 		file_put(f);
-		f = NULL;
+		return NULL;
 	}
 	return f;
 }

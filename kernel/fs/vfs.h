@@ -48,11 +48,10 @@ static inline int64_t file_time_make(int64_t sec, uint32_t nsec)
 /* Nanoseconds count forwards from the second, also before 1970. */
 static inline int64_t file_time_split(int64_t ns, uint32_t *nsec)
 {
-	int64_t rest = ns % 1000000000;
+	int64_t sec = ns / 1000000000, rest = ns - sec * 1000000000;
 
-	rest += rest < 0 ? 1000000000 : 0;
-	*nsec = (uint32_t)rest;
-	return (ns - rest) / 1000000000;
+	*nsec = (uint32_t)(rest < 0 ? rest + 1000000000 : rest);
+	return sec - (rest < 0);
 }
 
 /* Calls emit for entries from *pos on; emit answers false when the buffer is full. `cookie` is the

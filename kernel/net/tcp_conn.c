@@ -11,8 +11,9 @@
  *            released, tcp_conn_settle() works out the tick at which its timer function would do something (due_tick()). That tick is a hint:
  *            lwIP still decides by itself, so that a wrong one could only make it late or be looked at in vain. Connections
  *            wait for their ticks in a wheel (net/wheel.h); one that is due later than it stands in the wheel is left there, and moved when its
- *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are delayed
- *            have a list in the order of their time, since all wait equally long; so have connections that may need a probe of their tail. An idle connection, without keep-alive, waits nowhere.
+ *            slot comes, so that a connection which is busy is neither moved nor worked out for each segment. Acknowledgements that are
+ *            delayed have a list in the order of their time, since all wait equally long; so have connections that may need a probe of
+ *            their tail. An idle connection, without keep-alive, waits nowhere.
  *
  *            lwIP skips a block whose `last_timer` equals its counter of walks, which is private; each call of a timer function adds one to it, all of
  *            these calls are made here, and so a copy can be kept.

@@ -247,11 +247,25 @@ void fpu_free(struct thread *t)
 	t->fpu = NULL;
 }
 
+/* What FXRSTOR makes the initial state of; and XRSTOR, since XSTATE_BV is zero, which means: every component in its initial state. */
+static const struct {
+	uint16_t fcw;
+	uint8_t between[22];
+	uint32_t mxcsr;
+	uint8_t rest[548]; /* to the end of XSAVE's header */
+} initial __attribute__((aligned(64))) = { .fcw = FCW_INITIAL, .mxcsr = MXCSR_INITIAL };
+
+/* The registers alone: the thread's area is written when they are saved. */
 void fpu_reset(void)
 {
 	uint64_t f = irq_save();
-	area_init(current);
-	current->fpu_cpu = -1;
-	load(this_cpu(), current, NULL);
+	struct cpu *c = this_cpu();
+
+	if (by_moves)
+		__asm__ volatile("vzeroall; fninit; ldmxcsr %0" : : "m"(initial.mxcsr));
+	else
+		xrstor(&initial);
+	c->fpu_owner = current;
+	current->fpu_cpu = (int)c->id;
 	irq_restore(f);
 }
