@@ -49,6 +49,7 @@ void socket_init(struct socket *s, const struct socket_ops *ops, int domain, int
 	s->linger_seconds = -1;
 	atomic_store_explicit(&s->sndbuf, BUFFER_DEFAULT, memory_order_relaxed);
 	atomic_store_explicit(&s->rcvbuf, BUFFER_DEFAULT, memory_order_relaxed);
+	atomic_store_explicit(&s->rcvlowat, 1, memory_order_relaxed);
 }
 
 uint64_t socket_deadline(uint64_t timeout_ns, int flags)

@@ -102,6 +102,7 @@ static int option_set(struct socket *s, int name, const union option_value *v, u
 	case SO_RCVBUFFORCE:
 		s->rcvbuf = socket_buffer_size(v->number, SOCKET_RCVBUF_MIN);
 		return 0;
+	case SO_RCVLOWAT: s->rcvlowat = v->number < 0 ? INT32_MAX : MAX(v->number, 1); return 0;
 	}
 	return -ENOPROTOOPT;
 }
@@ -158,7 +159,7 @@ static int option_get_common(struct socket *s, int name, union option_value *v, 
 	case SO_ACCEPTCONN: v->number = s->listening; return 0;
 	case SO_SNDBUF: v->number = s->sndbuf; return 0;
 	case SO_RCVBUF: v->number = s->rcvbuf; return 0;
-	case SO_RCVLOWAT: v->number = 1; return 0;
+	case SO_RCVLOWAT: v->number = s->rcvlowat; return 0;
 	case SO_SNDLOWAT: v->number = 1; return 0;
 	case SO_PRIORITY: v->number = s->priority; return 0;
 	case SO_BSDCOMPAT:

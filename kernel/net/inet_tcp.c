@@ -53,6 +53,7 @@ static struct tcp_sock *tcp_sock_new(int domain, int protocol)
 	t->chunks_end = &t->chunks;
 	t->quickack = true;
 	list_init(&t->pending);
+	list_init(&t->deferred);
 	list_init(&t->pending_link);
 	list_init(&t->half_open);
 	t->wnd_limit = TCP_WND;
@@ -78,11 +79,28 @@ static void over(struct tcp_sock *t, int e)
 	waitq_wake_all(&t->inet.writers, 0);
 }
 
+/* It is deferred no longer. The listener, which it was deferred by, is locked then. */
+static struct tcp_sock *deferral_take(struct tcp_sock *child)
+{
+	struct tcp_sock *t = child->deferred_by;
+
+	child->deferred_by = NULL;
+	mutex_lock(&t->inet.lock);
+	list_del(&child->pending_link);
+	t->ndeferred--;
+	return t;
+}
+
 /* lwIP has freed the control block. */
 static void pcb_gone(u8_t id, void *data)
 {
 	struct tcp_sock *t = data;
 
+	/* A connection that was never anybody's. */
+	if (t->deferred_by) {
+		mutex_unlock(&deferral_take(t)->inet.lock);
+		tcp_sock_put(t);
+	}
 	t->pcb = NULL;
 	tcp_data_drop(t);
 	/* The port that bind() was asked for stays until the socket is closed. */
@@ -105,7 +123,7 @@ bool tcp_accept_full(struct tcp_sock *t)
 	bool full;
 
 	mutex_lock(&t->inet.lock);
-	full = t->npending > t->backlog;
+	full = t->npending + t->ndeferred > t->backlog;
 	mutex_unlock(&t->inet.lock);
 	return full;
 }
@@ -132,11 +150,19 @@ static err_t syn_received(u8_t id, struct tcp_pcb_listen *listener, struct tcp_p
 
 static const struct tcp_ext_arg_callbacks pcb_callbacks = { .destroy = pcb_gone, .passive_open = syn_received };
 
+/* TCP_MAXSEG is for both directions. */
+static void mss_limit(const struct tcp_sock *t, struct tcp_pcb *pcb)
+{
+	if (t->user_mss)
+		pcb->mss = (u16_t)MIN((unsigned)pcb->mss, t->user_mss);
+}
+
 static err_t connection_made(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct tcp_sock *t = arg;
 
 	tcp_window_start(t, pcb);
+	mss_limit(t, pcb);
 	/* If the SYN had to be sent again, its time-out has grown (RFC 6298, section 5.7). */
 	if (pcb->nrtx) {
 		pcb->nrtx = 0;
@@ -316,6 +342,35 @@ static int tcp_sock_bind(struct socket *s, const struct socket_addr *addr)
 
 /* --- listening ------------------------------------------------------------------------------------------------------ */
 
+/* The connection is for accept() now. The listener's lock held. */
+static void accept_offer(struct tcp_sock *t, struct tcp_sock *child)
+{
+	list_push_back(&t->pending, &child->pending_link);
+	t->npending++;
+	waitq_wake(&t->inet.readers, 1, EVENTS_IN);
+}
+
+/* It is when it says something, or after a while; tcp_data_poll() looks. The listener's lock held. */
+static void accept_defer(struct tcp_sock *t, struct tcp_sock *child)
+{
+	list_push_back(&t->deferred, &child->pending_link);
+	t->ndeferred++;
+	child->deferred_by = t;
+	child->defer_until_ns = clock_monotonic_ns() + t->defer_accept_s * NSEC_PER_SEC;
+	child->poll_wanted = true;
+}
+
+void tcp_deferral_end(struct tcp_sock *child)
+{
+	struct tcp_sock *t;
+
+	if (!child->deferred_by)
+		return;
+	t = deferral_take(child);
+	accept_offer(t, child);
+	mutex_unlock(&t->inet.lock);
+}
+
 static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct tcp_sock *t = arg, *child;
@@ -343,16 +398,20 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	child->keep_interval = t->keep_interval;
 	child->keep_count = t->keep_count;
 	child->user_timeout_ms = t->user_timeout_ms;
+	child->user_mss = t->user_mss;
+	child->notsent_lowat = t->notsent_lowat;
 	child->ack_at_once = t->ack_at_once;
 	child->sndbuf_set = t->sndbuf_set;
 	child->rcvbuf_set = t->rcvbuf_set;
 	child->inet.base.rcvbuf = t->inet.base.rcvbuf;
 	child->inet.base.sndbuf = t->inet.base.sndbuf;
+	child->inet.base.rcvlowat = t->inet.base.rcvlowat;
 	child->inet.base.linger_seconds = t->inet.base.linger_seconds;
 	child->inet.base.recv_timeout_ns = t->inet.base.recv_timeout_ns;
 	child->inet.base.send_timeout_ns = t->inet.base.send_timeout_ns;
 	atomic_store_explicit(&child->inet.base.options, atomic_load_explicit(&t->inet.base.options, memory_order_relaxed), memory_order_relaxed);
 	attach(child, pcb);
+	mss_limit(child, pcb);
 	child->wnd_limit = MIN(t->wnd_limit, tcp_window_limit(child));
 	tcp_options_apply(child);
 	inet_port_share(&child->inet, pcb->local_port);
@@ -360,9 +419,10 @@ static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 	tcp_room_update(child);
 	mutex_unlock(&child->inet.lock);
 	mutex_lock(&t->inet.lock);
-	list_push_back(&t->pending, &child->pending_link);
-	t->npending++;
-	waitq_wake(&t->inet.readers, 1, EVENTS_IN);
+	if (t->defer_accept_s)
+		accept_defer(t, child);
+	else
+		accept_offer(t, child);
 	mutex_unlock(&t->inet.lock);
 	return ERR_OK;
 }
@@ -596,7 +656,7 @@ static unsigned tcp_sock_poll(struct socket *s, struct poll_table *pt)
 		if (rx_over)
 			events |= EVENTS_IN | EPOLLRDHUP;
 		if (t->state != TCP_CONNECTING) {
-			if (t->rx_bytes)
+			if (tcp_readable(t))
 				events |= EVENTS_IN;
 			if (tx_over || tcp_writable(t))
 				events |= EVENTS_OUT;
@@ -616,6 +676,11 @@ static long tcp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		mutex_lock(&t->inet.lock);
 		n = t->state == TCP_LISTENING ? -EINVAL : (int)t->rx_bytes;
 		mutex_unlock(&t->inet.lock);
+		return n < 0 ? n : put_user(arg, n);
+	case SIOCOUTQNSD:
+		net_lock();
+		n = t->state == TCP_LISTENING ? -EINVAL : t->pcb && t->state == TCP_CONNECTED ? (int)(t->pcb->snd_lbb - t->pcb->snd_nxt) : 0;
+		net_unlock();
 		return n < 0 ? n : put_user(arg, n);
 	case TIOCOUTQ:
 		net_lock();

@@ -142,6 +142,7 @@ struct socket {
 	_Atomic int error;          /* SO_ERROR: positive errno, cleared by reading it */
 	_Atomic int linger_seconds; /* SO_LINGER, -1: off */
 	_Atomic int sndbuf, rcvbuf; /* as set; what they mean is the family's */
+	_Atomic int rcvlowat;       /* SO_RCVLOWAT, 1 at least: what a read of a stream waits for */
 	_Atomic int priority;       /* SO_PRIORITY, only recorded */
 	_Atomic uint64_t cookie;    /* SO_COOKIE, 0: nobody has asked */
 	_Atomic uint64_t options;   /* bit per boolean option that is only recorded: see linux/socket_option.c */
@@ -169,6 +170,11 @@ int socket_interrupted(int r, uint64_t deadline);
 /* Takes the pending error: 0 or -errno. */
 int socket_take_error(struct socket *s);
 bool socket_option_on(const struct socket *s, int name);
+/* How many bytes a read of a stream into that many waits for. */
+static inline size_t socket_least(const struct socket *s, size_t len, int flags)
+{
+	return flags & MSG_WAITALL ? len : MIN(len, (size_t)atomic_load_explicit(&s->rcvlowat, memory_order_relaxed));
+}
 
 /* A file on the socket, which it owns from then on; on failure the socket is released. */
 struct file *socket_file_new(struct socket *s, unsigned flags);

@@ -16,11 +16,16 @@
 
 /* --- shutdown() ---------------------------------------------------------------------------------------------------------- */
 
-/* The connections that waited for an accept(), which are the caller's to drop. lock held. */
+/* The connections that waited for an accept(), which are the caller's to drop. Core lock and lock held. */
 static void pending_take(struct tcp_sock *t, struct list *pending)
 {
+	struct tcp_sock *child;
+
+	list_for_each(child, &t->deferred, pending_link)
+		child->deferred_by = NULL;
 	list_splice_back(pending, &t->pending);
-	t->npending = 0;
+	list_splice_back(pending, &t->deferred);
+	t->npending = t->ndeferred = 0;
 }
 
 /* Resets them. No lock held. */

@@ -15,6 +15,7 @@
  */
 #include "net/tcp_conn.h"
 #include "net/tcp_private.h"
+#include "core/clock.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -42,10 +43,16 @@ unsigned tcp_window_limit(const struct tcp_sock *t)
 	return t->rcvbuf_set ? MIN(t->inet.base.rcvbuf / 2u, most) : most;
 }
 
+/* The window in which what SO_RCVLOWAT waits for is half. */
+static unsigned window_of_least(const struct tcp_sock *t)
+{
+	return (unsigned)MIN(2 * (uint64_t)t->inet.base.rcvlowat, (uint64_t)tcp_window_limit(t));
+}
+
 /* A connection that nobody reads shall not hold much. */
 static unsigned window_first(const struct tcp_sock *t)
 {
-	return t->rcvbuf_set ? tcp_window_limit(t) : MIN(tcp_window_limit(t), (unsigned)WINDOW_FIRST);
+	return t->rcvbuf_set ? tcp_window_limit(t) : MIN(tcp_window_limit(t), MAX((unsigned)WINDOW_FIRST, window_of_least(t)));
 }
 
 /* Whoever reads a window gets one that is twice as large. Bytes by which it has grown. inet.lock held. */
@@ -68,12 +75,8 @@ void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb)
 	pcb->rcv_ann_wnd = MIN(pcb->rcv_ann_wnd, pcb->rcv_wnd);
 }
 
-void tcp_window_change(struct tcp_sock *t)
+static void window_set(struct tcp_sock *t, unsigned limit)
 {
-	unsigned limit = tcp_window_limit(t);
-
-	if (!t->pcb || t->state != TCP_CONNECTED)
-		return;
 	mutex_lock(&t->inet.lock);
 	if (limit > t->wnd_limit) {
 		size_t more = limit - t->wnd_limit, held = MIN(more, t->wnd_held);
@@ -86,6 +89,28 @@ void tcp_window_change(struct tcp_sock *t)
 	t->wnd_limit = limit;
 	mutex_unlock(&t->inet.lock);
 	tcp_data_settle(t);
+}
+
+static bool is_connected(const struct tcp_sock *t) { return t->pcb && t->state == TCP_CONNECTED; }
+
+void tcp_window_change(struct tcp_sock *t)
+{
+	if (is_connected(t))
+		window_set(t, tcp_window_limit(t));
+}
+
+void tcp_lowat_set(struct tcp_sock *t, int value)
+{
+	int most = (int)(tcp_window_limit(t) / 2);
+
+	t->inet.base.rcvlowat = value < 0 ? most : MIN(MAX(value, 1), most);
+	if (!is_connected(t))
+		return;
+	if (window_of_least(t) > t->wnd_limit)
+		window_set(t, window_of_least(t));
+	mutex_lock(&t->inet.lock);
+	waitq_wake_all(&t->inet.readers, tcp_readable(t) ? EVENTS_IN : 0);
+	mutex_unlock(&t->inet.lock);
 }
 
 /* lwIP announces a window when it has grown by a segment. One that is not much larger than a segment would stay shut. */
@@ -123,6 +148,8 @@ void tcp_room_update(struct tcp_sock *t)
 		limit = MIN(limit, (size_t)SHORT_LIMIT);
 	t->send_limit = limit;
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
+	if (t->notsent_lowat && t->pcb->snd_lbb - t->pcb->snd_nxt >= t->notsent_lowat)
+		t->room = 0;
 }
 
 bool tcp_writable(const struct tcp_sock *t) { return t->room >= t->send_limit / WRITABLE_PART; }
@@ -137,7 +164,24 @@ static void room_changed(struct tcp_sock *t)
 	}
 }
 
+void tcp_room_change(struct tcp_sock *t)
+{
+	if (!is_connected(t))
+		return;
+	mutex_lock(&t->inet.lock);
+	room_changed(t);
+	mutex_unlock(&t->inet.lock);
+}
+
 /* --- receiving: from lwIP ---------------------------------------------------------------------------------- */
+
+/* Also where less is there than is waited for, and no more can come: lwIP announces a window in steps of a segment, and a peer fills no smaller one. */
+bool tcp_readable(const struct tcp_sock *t)
+{
+	if (!t->rx_bytes || t->rx_bytes >= (size_t)t->inet.base.rcvlowat)
+		return t->rx_bytes;
+	return t->rx_bytes + t->wnd_debt + 2 * TCP_MSS >= t->wnd_limit || net_memory_short();
+}
 
 err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
@@ -155,9 +199,11 @@ err_t tcp_data_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 		while (*t->rx_end)
 			t->rx_end = &(*t->rx_end)->next;
 		/* Who only looks must not have the one wake-up. */
-		waitq_wake(&t->inet.readers, t->rx_peeks ? ~0u : 1, EVENTS_IN);
+		waitq_wake(&t->inet.readers, t->rx_peeks ? ~0u : 1, tcp_readable(t) ? EVENTS_IN : 0);
 	}
 	mutex_unlock(&t->inet.lock);
+	if (t->deferred_by)
+		tcp_deferral_end(t);
 	if (p) {
 		/* By then it has been read, and nobody may have freed it. */
 		t->poll_wanted = true;
@@ -222,12 +268,19 @@ err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
 	struct tcp_sock *t = arg;
 
 	t->poll_wanted = false;
+	if (t->deferred_by && clock_monotonic_ns() < t->defer_until_ns)
+		t->poll_wanted = true;
+	else
+		tcp_deferral_end(t);
 	tcp_data_settle(t);
 	mutex_lock(&t->inet.lock);
 	t->rx_late = true;
 	/* lwIP had no memory and nothing was under way whose acknowledgement would tell. */
 	if (t->state == TCP_CONNECTED && !t->room)
 		room_changed(t);
+	/* Less may be enough now than was waited for. */
+	if (t->inet.base.rcvlowat > 1 && tcp_readable(t))
+		waitq_wake(&t->inet.readers, 0, EVENTS_IN);
 	mutex_unlock(&t->inet.lock);
 	return ERR_OK;
 }
@@ -337,7 +390,7 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 	struct tcp_sock *t = tcp_sock(s);
 	uint64_t deadline = socket_deadline(s->recv_timeout_ns, flags);
 	bool peek = flags & MSG_PEEK, discard = flags & MSG_TRUNC, settle;
-	size_t want = flags & MSG_WAITALL && !peek ? m->len : MIN(m->len, (size_t)1), done = 0;
+	size_t least = socket_least(s, m->len, flags), want = peek ? MIN(m->len, (size_t)1) : least, done = 0;
 	ssize_t r = 0;
 
 	if (flags & MSG_OOB)
@@ -351,8 +404,8 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 		r = socket_take_error(s);
 	if (!r && (t->state == TCP_NEW || t->state == TCP_LISTENING))
 		r = t->inet.rx_shut ? 1 : -ENOTCONN;
-	if (!r && peek && flags & MSG_WAITALL)
-		r = peek_wait(t, m->len, deadline);
+	if (!r && peek && least > 1)
+		r = peek_wait(t, least, deadline);
 	while (!r && done < want) {
 		if (!t->rx_bytes) {
 			/* An error is for the next call if this one has something to say. */

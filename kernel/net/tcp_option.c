@@ -10,11 +10,18 @@
 #include "net/tcp_conn.h"
 #include "net/tcp_private.h"
 #include "lib/string.h"
+#include "net/port/hooks.h"
 #include <asm/socket.h>
 #include <linux/in.h>
 #include <linux/tcp.h>
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
+
+#define MSS_ASKED_MIN 88 /* Linux's bounds of TCP_MAXSEG */
+#define MSS_ASKED_MAX 32767
+#define MSS_UNKNOWN 536  /* what is told before there is a connection */
+#define TIME_OUTS_MAX 255
+#define TIME_OUT_MAX_S 120
 
 void tcp_ip_options(struct inet_sock *i)
 {
@@ -47,6 +54,32 @@ void tcp_options_apply(struct tcp_sock *t)
 	tcp_ip_options(&t->inet);
 }
 
+/* Linux counts in time-outs of a SYN, which double. Seconds until the first that is not before so many. */
+static unsigned time_outs(int seconds)
+{
+	unsigned sum = 0;
+
+	for (unsigned n = 0, step = 1; n < TIME_OUTS_MAX && (int)sum < seconds; n++) {
+		sum += step;
+		step = MIN(2 * step, (unsigned)TIME_OUT_MAX_S);
+	}
+	return sum;
+}
+
+u32_t *net_tcp_syn_options(struct tcp_hdr *h, const struct tcp_pcb *pcb, u32_t *end)
+{
+	const struct tcp_sock *t = pcb->state == SYN_RCVD && pcb->listener ? pcb->listener->callback_arg : tcp_sock_of(pcb);
+	uint8_t *o = (uint8_t *)(h + 1);
+	unsigned mss = (unsigned)o[2] << 8 | o[3];
+
+	/* It comes first. */
+	if (t && t->user_mss && (uint8_t *)end >= o + LWIP_TCP_OPT_LEN_MSS && o[0] == LWIP_TCP_OPT_MSS && t->user_mss < mss) {
+		o[2] = (uint8_t)(t->user_mss >> 8);
+		o[3] = (uint8_t)t->user_mss;
+	}
+	return end;
+}
+
 int tcp_setopt(struct inet_sock *i, int level, int name, int value)
 {
 	struct tcp_sock *t = tcp_of(i);
@@ -59,6 +92,10 @@ int tcp_setopt(struct inet_sock *i, int level, int name, int value)
 		t->rcvbuf_set = true;
 		t->inet.base.rcvbuf = socket_buffer_size(value, SOCKET_RCVBUF_MIN);
 		tcp_window_change(t);
+		return 0;
+	}
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT) {
+		tcp_lowat_set(t, value);
 		return 0;
 	}
 	/* Recorded by linux/socket_option.c, which is asked next. */
@@ -102,6 +139,16 @@ int tcp_setopt(struct inet_sock *i, int level, int name, int value)
 			return -EINVAL;
 		t->keep_count = (unsigned)value;
 		break;
+	case TCP_MAXSEG:
+		if (value && (value < MSS_ASKED_MIN || value > MSS_ASKED_MAX))
+			return -EINVAL;
+		t->user_mss = (unsigned)value;
+		return 0;
+	case TCP_NOTSENT_LOWAT:
+		t->notsent_lowat = (unsigned)value;
+		tcp_room_change(t);
+		return 0;
+	case TCP_DEFER_ACCEPT: t->defer_accept_s = time_outs(value); return 0;
 	case TCP_USER_TIMEOUT:
 		if (value < 0)
 			return -EINVAL;
@@ -182,7 +229,9 @@ int tcp_getopt(struct inet_sock *i, int level, int name, void *value, unsigned *
 	case TCP_KEEPCNT: *n = t->keep_count ? (int)t->keep_count : 9; return 0;
 	case TCP_USER_TIMEOUT: *n = (int)t->user_timeout_ms; return 0;
 	case TCP_QUICKACK: *n = t->quickack; return 0;
-	case TCP_MAXSEG: *n = t->pcb && t->state == TCP_CONNECTED ? tcp_mss(t->pcb) : 536; return 0;
+	case TCP_MAXSEG: *n = t->pcb && t->state == TCP_CONNECTED ? tcp_mss(t->pcb) : t->user_mss ? (int)t->user_mss : MSS_UNKNOWN; return 0;
+	case TCP_NOTSENT_LOWAT: *n = (int)t->notsent_lowat; return 0;
+	case TCP_DEFER_ACCEPT: *n = (int)t->defer_accept_s; return 0;
 	case TCP_INFO:
 		tcp_info_fill(t, value);
 		*len = sizeof(struct tcp_info);

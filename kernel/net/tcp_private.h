@@ -34,6 +34,11 @@ struct tcp_sock {
 	bool ack_at_once;              /* TCP_QUICKACK was asked for */
 	unsigned keep_idle, keep_interval, keep_count; /* seconds, 0: the default */
 	unsigned user_timeout_ms;
+	unsigned user_mss;             /* TCP_MAXSEG, 0: what the way allows */
+	unsigned notsent_lowat;        /* TCP_NOTSENT_LOWAT, 0: no bound */
+	unsigned defer_accept_s;       /* TCP_DEFER_ACCEPT: how long a connection of this listener may say nothing; 0: it is accepted at once */
+	struct tcp_sock *deferred_by;  /* the listener that does not give it to accept() yet, or NULL */
+	uint64_t defer_until_ns;
 	int soft_error;                /* what ICMP said of the peer: the reason, if the connection times out */
 	uint64_t bytes_received, bytes_acked;
 	struct list half_open;         /* listener: connections whose handshake is not over */
@@ -55,8 +60,9 @@ struct tcp_sock {
 	size_t room;                   /* bytes that a send would take; what lwIP said last */
 	size_t send_limit;             /* how many may be under way */
 	struct list pending;           /* listener: connections to accept */
-	struct list pending_link;
-	unsigned npending, backlog;
+	struct list deferred;          /* listener: those that have said nothing */
+	struct list pending_link;      /* on one of these two */
+	unsigned npending, ndeferred, backlog;
 	bool nodelay, quickack;
 	bool sndbuf_set, rcvbuf_set;   /* by the application; else the size is ours */
 };
@@ -76,6 +82,10 @@ void tcp_sock_put(struct tcp_sock *t);
 bool tcp_accept_full(struct tcp_sock *t);
 /* A new control block of a connection that begins at the listener; ERR_MEM: there is no room for it. Core lock held. */
 err_t tcp_syn_admit(struct tcp_sock *listener, struct tcp_pcb *fresh);
+/* What a connection that was not given to accept() yet waited for is here, or its time is over: it is. Nothing if it waits for nothing. Core lock held. */
+void tcp_deferral_end(struct tcp_sock *child);
+/* Does poll() call it readable for its bytes? inet.lock held. */
+bool tcp_readable(const struct tcp_sock *t);
 /* Does poll() call it writable? inet.lock held. */
 bool tcp_writable(const struct tcp_sock *t);
 /* What a connected socket could send now goes to `room`. Both locks held. */
@@ -111,6 +121,10 @@ unsigned tcp_window_limit(const struct tcp_sock *t);
 void tcp_window_start(struct tcp_sock *t, struct tcp_pcb *pcb);
 /* SO_RCVBUF has changed. Core lock held. */
 void tcp_window_change(struct tcp_sock *t);
+/* SO_RCVLOWAT; the window grows so that so much can come in, and no more is waited for than can. Core lock held. */
+void tcp_lowat_set(struct tcp_sock *t, int value);
+/* TCP_NOTSENT_LOWAT has changed. Core lock held. */
+void tcp_room_change(struct tcp_sock *t);
 /* Frees a socket's buffers, whose lengths are no longer those of chains. Core lock held. */
 void tcp_pbufs_free(struct pbuf *p);
 /* Sends what there is, by Nagle's algorithm. The socket has a connection. Core lock held. */

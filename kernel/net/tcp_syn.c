@@ -147,9 +147,13 @@ static void cookie_answer(const struct tcp_sock *t, struct pbuf *syn)
 	struct pbuf *p = out ? pbuf_alloc(PBUF_IP, TCP_HLEN + LWIP_TCP_OPT_LEN_MSS, PBUF_RAM) : NULL;
 	struct tcp_hdr *h;
 	uint32_t isn;
+	u16_t mss;
 
 	if (!p)
 		return;
+	mss = tcp_eff_send_mss_netif(TCP_MSS, out, remote);
+	if (t->user_mss)
+		mss = (u16_t)MIN((unsigned)mss, t->user_mss);
 	ends_get(&e, in);
 	isn = tcp_cookie_make(cookie_key, &e, lwip_ntohl(in->seqno), mss_option(syn), (uint32_t)(now / PERIOD_NS));
 	h = p->payload;
@@ -160,7 +164,7 @@ static void cookie_answer(const struct tcp_sock *t, struct pbuf *syn)
 	TCPH_HDRLEN_FLAGS_SET(h, (TCP_HLEN + LWIP_TCP_OPT_LEN_MSS) / 4, TCP_SYN | TCP_ACK);
 	h->wnd = lwip_htons((uint16_t)MIN(tcp_window_limit(t), (unsigned)UINT16_MAX));
 	h->urgp = 0;
-	*(u32_t *)(h + 1) = TCP_BUILD_MSS_OPTION(tcp_eff_send_mss_netif(TCP_MSS, out, remote));
+	*(u32_t *)(h + 1) = TCP_BUILD_MSS_OPTION(mss);
 	h->chksum = 0;
 	IF__NETIF_CHECKSUM_ENABLED(out, NETIF_CHECKSUM_GEN_TCP) {
 		h->chksum = ip_chksum_pseudo(p, IP_PROTO_TCP, p->tot_len, local, remote);

@@ -361,7 +361,7 @@ static ssize_t unix_receive_stream(struct unix_sock *u, struct socket_msg *m, in
 {
 	uint64_t deadline = socket_deadline(u->base.recv_timeout_ns, flags);
 	bool peek = flags & MSG_PEEK, made_room = false;
-	size_t want = flags & MSG_WAITALL && !peek ? m->len : MIN(m->len, (size_t)1), done = 0;
+	size_t want = peek ? MIN(m->len, (size_t)1) : socket_least(&u->base, m->len, flags), done = 0;
 	struct unix_files *files = NULL;
 	ssize_t r = 0;
 

@@ -579,9 +579,13 @@ static void step_socket(void)
 		break;
 	case 7: {
 		static const uint16_t options[][2] = { { 6, 1 }, { 6, 3 }, { 1, 9 }, { 6, 4 }, { 6, 5 }, { 6, 6 }, { 6, 18 }, { 1, 8 } };
-		int value = next();
+		/* TCP_MAXSEG, TCP_DEFER_ACCEPT, TCP_NOTSENT_LOWAT, SO_RCVLOWAT */
+		static const uint16_t sizes[][2] = { { 6, 2 }, { 6, 9 }, { 6, 25 }, { 1, 18 } };
+		bool size = (what & 0x88) == 0x88;
+		const uint16_t *name = size ? sizes[what >> 4 & 3] : options[what >> 4 & 7];
+		int value = size ? next() << 3 : next();
 
-		s->ops->setopt(s, options[what >> 4 & 7][0], options[what >> 4 & 7][1], &value, sizeof(value));
+		s->ops->setopt(s, name[0], name[1], &value, sizeof(value));
 		s->ops->poll(s, NULL);
 		break;
 	}
