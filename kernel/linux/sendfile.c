@@ -1,9 +1,9 @@
 /*
  * kernel/linux/sendfile.c - sendfile(2) and copy_file_range(2).
  *
- * Theory:    The source is a file with a page cache; its pages are written to the target. The write
- *            operations take application addresses, so the bytes go through a page that is mapped into the
- *            application for the time of the call: one anonymous page of the caller's address space.
+ * Theory:    The source is a file with a page cache. A TCP socket copies from there itself. Other targets have write operations that
+ *            take application addresses, so the bytes go through pages that are mapped into the
+ *            application for the time of the call: anonymous ones of the caller's address space.
  * Interface: sys_sendfile(), sys_copy_file_range(), sys_splice().
  * Errors:    as Linux; splice answers EINVAL, so that callers copy by themselves.
  */
@@ -14,6 +14,8 @@
 #include "linux/process.h"
 #include "linux/syscall.h"
 #include "mm/mm.h"
+#include "mm/pagecache.h"
+#include "net/socket.h"
 #include <linux/inotify.h>
 #include <linux/mman.h>
 
@@ -68,6 +70,35 @@ static ssize_t copy_loop(struct file *in, uint64_t *in_pos, struct file *out, ui
 	return total ? total : r;
 }
 
+/* The socket that a file's bytes can go to from where they lie, or NULL. */
+static struct socket *direct_target(struct file *in, struct file *out)
+{
+	struct socket *s = socket_of_file(out);
+
+	return s && s->ops->sends_files && S_ISREG(inode_type(in->inode)) ? s : NULL;
+}
+
+/* The same as copy_loop() for such a socket. */
+static ssize_t send_loop(struct file *in, uint64_t *in_pos, struct file *out, struct socket *s, size_t len)
+{
+	struct pagecache *cache = in->ops->map(in);
+	ssize_t r;
+
+	/* A file that becomes shorter meanwhile is looked at once more. */
+	do {
+		uint64_t size = atomic_load_explicit(&cache->size_bytes, memory_order_acquire), left = *in_pos < size ? size - *in_pos : 0;
+		struct socket_msg m = { .file = cache, .file_pos = *in_pos, .len = MIN(MIN(left, (uint64_t)len), (uint64_t)RW_MAX) };
+
+		r = m.len ? socket_send(out, s, &m, 0) : 0;
+	} while (r == -ENODATA);
+	if (r > 0) {
+		*in_pos += r;
+		if (in->dentry)
+			notify_change(in->dentry, IN_ACCESS);
+	}
+	return r;
+}
+
 static int files_get(int in, int out, struct file **fi, struct file **fo)
 {
 	*fo = NULL;
@@ -89,6 +120,7 @@ long sys_sendfile(int out, int in, uaddr_t offset, size_t count)
 	struct file *fi, *fo;
 	uint64_t in_pos, out_pos;
 	int64_t given = 0;
+	struct socket *s;
 	ssize_t r = files_get(in, out, &fi, &fo);
 
 	if (r)
@@ -104,7 +136,13 @@ long sys_sendfile(int out, int in, uaddr_t offset, size_t count)
 		goto out;
 	in_pos = offset ? (uint64_t)given : fi->pos;
 	out_pos = fo->pos;
-	r = count ? copy_loop(fi, &in_pos, fo, &out_pos, count) : 0;
+	s = direct_target(fi, fo);
+	if (!count)
+		r = 0;
+	else if (s)
+		r = send_loop(fi, &in_pos, fo, s, count);
+	else
+		r = copy_loop(fi, &in_pos, fo, &out_pos, count);
 	if (r > 0) {
 		if (fo->ops->lseek)
 			fo->pos = out_pos;

@@ -16,6 +16,7 @@
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/mm.h"
+#include "mm/pagecache.h"
 
 #define IOV_INLINE 8
 #define IOV_LIMIT 1024
@@ -60,7 +61,21 @@ static int msg_copy(struct socket_msg *m, void *kernel, size_t n, bool out)
 	return 0;
 }
 
-int socket_msg_get(struct socket_msg *m, void *to, size_t n) { return msg_copy(m, to, n, false); }
+static int msg_read(struct socket_msg *m, char *to, size_t n)
+{
+	while (n) {
+		ssize_t r = pagecache_read_kernel(m->file, m->file_pos, to, n);
+
+		if (r <= 0)
+			return r ? (int)r : -ENODATA;
+		m->file_pos += r;
+		to += r;
+		n -= r;
+	}
+	return 0;
+}
+
+int socket_msg_get(struct socket_msg *m, void *to, size_t n) { return m->file ? msg_read(m, to, n) : msg_copy(m, to, n, false); }
 int socket_msg_put(struct socket_msg *m, const void *from, size_t n)
 {
 	return msg_copy(m, (void *)from, n, true);
@@ -85,6 +100,9 @@ long sys_sendto(int fd, uaddr_t buf, size_t len, int flags, uaddr_t addr, unsign
 		return PTR_ERR(s);
 	if (addr)
 		r = socket_addr_get_user(&a, addr, alen);
+	/* A name without a byte is none, but not for a datagram of IP. */
+	if (addr && !alen && s->type == SOCK_DGRAM && (s->domain == AF_INET || s->domain == AF_INET6))
+		r = -EINVAL;
 	if (!r)
 		r = socket_send(f, s, &m, flags);
 	file_put(f);

@@ -8,7 +8,6 @@
 
 /* The socket of a descriptor; *f is referenced. Or an encoded error. */
 struct socket *socket_get(int fd, struct file **f);
-ssize_t socket_send(struct file *f, struct socket *s, struct socket_msg *m, int flags);
 ssize_t socket_receive(struct file *f, struct socket *s, struct socket_msg *m, int flags);
 /* -EINVAL if it is too long, -EFAULT. */
 int socket_addr_get_user(struct socket_addr *a, uaddr_t user, unsigned len);

@@ -698,6 +698,7 @@ static const struct socket_ops tcp_ops = {
 	.accept = tcp_sock_accept,
 	.sendmsg = tcp_sendmsg,
 	.recvmsg = tcp_recvmsg,
+	.sends_files = true,
 	.shutdown = tcp_sock_shutdown,
 	.getname = inet_getname,
 	.setopt = inet_setopt,

@@ -99,7 +99,6 @@ static int connect_to(struct udp_sock *u, struct inet_end to)
 {
 	const ip_addr_t *from;
 	ip_addr_t own = u->inet.local.ip;
-	int r;
 
 	inet_to_here(&to.ip);
 	if (inet_is_broadcast(&to.ip) && !socket_option_on(&u->inet.base, SO_BROADCAST))
@@ -112,9 +111,6 @@ static int connect_to(struct udp_sock *u, struct inet_end to)
 	if (!from)
 		return -ENETUNREACH;
 	own = *from;
-	r = udp_autobind(u);
-	if (r)
-		return r;
 	mutex_lock(&u->inet.lock);
 	u->inet.remote = to;
 	u->inet.local.ip = own;
@@ -126,15 +122,16 @@ static int udp_sock_connect(struct socket *s, const struct socket_addr *addr, in
 {
 	struct udp_sock *u = udp_sock(s);
 	struct inet_end to;
-	int r;
+	int r, name;
 
-	if (addr->len >= sizeof(addr->family) && addr->family == AF_UNSPEC)
+	if (addr->len < sizeof(addr->family))
+		return -EINVAL;
+	if (addr->family == AF_UNSPEC)
 		return disconnect(u);
-	r = udp_end_parse(u, addr, &to);
-	if (r)
-		return r;
+	name = udp_end_parse(u, addr, &to);
 	net_lock();
-	r = connect_to(u, to);
+	/* A socket that fails to connect has a port all the same. */
+	r = udp_autobind(u) ? -EAGAIN : name ? name : connect_to(u, to);
 	net_unlock();
 	return r;
 }

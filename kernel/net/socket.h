@@ -19,6 +19,7 @@
 #include "core/waitq.h"
 
 struct file;
+struct pagecache;
 struct poll_table;
 struct socket;
 
@@ -84,6 +85,8 @@ struct socket_msg {
 	unsigned niov;
 	size_t len;               /* sum of the buffers */
 	size_t skip;              /* bytes of iov[0] that are done: socket_msg_*() move on */
+	struct pagecache *file;   /* send, to sockets whose ops send files: the bytes lie there, from file_pos on, and there is no iov; or NULL */
+	uint64_t file_pos;
 	struct socket_addr *addr; /* send: destination (len 0: none); receive: filled by the family */
 	struct file **files;      /* SCM_RIGHTS; send: referenced, the family may take them (nfiles = 0);
 				     receive: room for SOCKET_MAX_FDS, or NULL if not wanted */
@@ -102,7 +105,8 @@ void socket_control_put(struct socket_msg *m, int level, int type, const void *d
 const struct socket_cmsg *socket_cmsg_next(const struct socket_msg *m, const struct socket_cmsg *c);
 static inline size_t socket_cmsg_len(const struct socket_cmsg *c) { return c->len - sizeof(*c); }
 
-/* Copies n bytes from or to the application's buffers and moves on; n is at most what is left. 0 or -EFAULT. */
+/* Copies n bytes from or to the application's buffers and moves on; n is at most what is left. 0 or -EFAULT; from a file also what reading it
+ * says, and -ENODATA if it ends before. May sleep. */
 int socket_msg_get(struct socket_msg *m, void *to, size_t n);
 int socket_msg_put(struct socket_msg *m, const void *from, size_t n);
 /* The next piece of the application's buffers, or NULL at the end; socket_msg_advance() after using it. */
@@ -122,6 +126,7 @@ struct socket_ops {
 	int (*pair)(struct socket *a, struct socket *b);
 	ssize_t (*sendmsg)(struct socket *s, struct socket_msg *m, int flags);
 	ssize_t (*recvmsg)(struct socket *s, struct socket_msg *m, int flags);
+	bool sends_files; /* sendmsg reads its bytes by socket_msg_get() alone: they may be a file's */
 	int (*shutdown)(struct socket *s, int how);
 	int (*getname)(struct socket *s, struct socket_addr *addr, enum socket_whose whose);
 	/* Options, before linux/socket_option.c is asked. value is in kernel memory; getopt: *len is the application's room, then the value's. */
@@ -180,5 +185,7 @@ static inline size_t socket_least(const struct socket *s, size_t len, int flags)
 struct file *socket_file_new(struct socket *s, unsigned flags);
 /* NULL if the file is no socket. */
 struct socket *socket_of_file(struct file *f);
+/* sendmsg by a file on it: without waiting if that does not, and with SIGPIPE. */
+ssize_t socket_send(struct file *f, struct socket *s, struct socket_msg *m, int flags);
 
 #endif

@@ -442,6 +442,68 @@ static void file_through_socket(bool wait)
 TEST(a_file_goes_through_a_socket) { file_through_socket(true); }
 TEST(a_file_goes_through_a_socket_that_does_not_wait) { file_through_socket(false); }
 
+/* Holes are zeros, wherever the pieces begin and end. */
+TEST(a_file_with_holes_goes_through_a_socket)
+{
+	static unsigned char got[300001];
+	int fd[2], file = scratch_file("holes", "begin", 5);
+	off_t at = 3;
+
+	CHECK_EQ(CHECK_OK(pwrite(file, "middle", 6, 140000)), 6);
+	CHECK_OK(ftruncate(file, 300004));
+	pair(AF_INET, fd);
+	CHECK_OK(fcntl(fd[0], F_SETFL, O_NONBLOCK));
+	for (size_t have = 0; have < sizeof(got);) {
+		if (at < 300004)
+			CHECK(sendfile(fd[0], file, &at, 50021) > 0 || errno == EAGAIN);
+		have += CHECK_OK(recv(fd[1], got + have, sizeof(got) - have, 0));
+	}
+	CHECK_EQ(CHECK_OK(sendfile(fd[0], file, &at, 50021)), 0);
+	CHECK(!memcmp(got, "in", 2) && !memcmp(got + 140000 - 3, "middle", 6));
+	for (size_t i = 2; i < sizeof(got); i++)
+		CHECK(!got[i] || (i >= 140000 - 3 && i < 140006 - 3));
+	close(file);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void *cuts_the_file(void *arg)
+{
+	int file = *(int *)arg;
+
+	for (int k = 0; k < 2000; k++) {
+		CHECK_OK(ftruncate(file, 1000));
+		CHECK_OK(ftruncate(file, 200000));
+	}
+	return NULL;
+}
+
+/* No error, and never more than there is. */
+TEST(a_file_that_is_cut_meanwhile_goes_through_a_socket)
+{
+	static unsigned char buf[65536];
+	int fd[2], file = scratch_file("cut", "", 0);
+	struct linger reset = { .l_onoff = 1 };
+	pthread_t t;
+
+	CHECK_OK(ftruncate(file, 200000));
+	pair(AF_INET, fd);
+	CHECK_OK(fcntl(fd[0], F_SETFL, O_NONBLOCK));
+	CHECK_EQ(pthread_create(&t, NULL, cuts_the_file, &file), 0);
+	while (pthread_tryjoin_np(t, NULL)) {
+		off_t at = 500;
+		ssize_t n = sendfile(fd[0], file, &at, 199000);
+
+		CHECK_MSG(n < 0 ? errno == EAGAIN : n > 0 && at == 500 + n, "%zd, position %lld, %s", n, (long long)at, strerror(errno));
+		while (recv(fd[1], buf, sizeof(buf), MSG_DONTWAIT) > 0)
+			;
+	}
+	CHECK_OK(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
+	close(fd[0]);
+	close(fd[1]);
+	close(file);
+}
+
 TEST(a_file_by_its_own_position)
 {
 	int fd[2], file = scratch_file("own", "0123456789", 10);

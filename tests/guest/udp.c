@@ -363,4 +363,40 @@ TEST(shut_down_for_one_direction)
 	close(s);
 }
 
+TEST(who_fails_to_connect_has_a_port)
+{
+	struct sockaddr_storage a;
+	socklen_t n = name_of(&a, AF_INET, "255.255.255.255", 9);
+	int fd = udp(AF_INET), other = udp(AF_INET), six = udp(AF_INET6);
+
+	CHECK_ERR(connect(fd, (struct sockaddr *)&a, 1), EINVAL);
+	CHECK_EQ(port_of(fd), 0);
+	CHECK_ERR(connect(fd, (struct sockaddr *)&a, n), EACCES);
+	CHECK(port_of(fd));
+	CHECK_ERR(connect(other, (struct sockaddr *)&a, n - 1), EINVAL);
+	CHECK(port_of(other));
+	CHECK_ERR(connect(six, (struct sockaddr *)&a, n), EACCES);
+	CHECK(port_of(six));
+	close(fd);
+	close(other);
+	close(six);
+}
+
+TEST(a_name_without_a_byte_is_wrong)
+{
+	int fd = udp(AF_INET), tcp[2];
+	struct sockaddr_in to;
+
+	to = at(9);
+	CHECK_ERR(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, 0), EINVAL);
+	CHECK_OK(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	CHECK_ERR(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, 0), EINVAL);
+	CHECK_EQ(sendto(fd, "x", 1, 0, NULL, 0), 1);
+	pair(AF_INET, tcp);
+	CHECK_EQ(sendto(tcp[0], "x", 1, 0, (struct sockaddr *)&to, 0), 1);
+	close(fd);
+	close(tcp[0]);
+	close(tcp[1]);
+}
+
 TEST_MAIN("udp")
