@@ -4,8 +4,8 @@
  *
  * The JVM's defaults assume that others need the machine too (a quarter of it for the heap). Here java is the
  * sole tenant, so the heap may take what code cache, metaspace, threads and the kernel leave: see
- * heap_percentage(). Options of the image come after ours and win; JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS
- * are read by the JDK itself.
+ * heap_percentage(). Options of the image come after ours and win. JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS
+ * are read by the JDK itself, before the command line; what they name is theirs, and we say nothing of it.
  * Settings: images/format.h. Errors end the machine with 125, 126 or 127 and one line.
  */
 #include "jvm/launcher.h"
@@ -87,20 +87,36 @@ static unsigned heap_percentage(uint64_t bytes, bool zgc)
 	return percent < 25 ? 25 : percent > 85 ? 85 : percent;
 }
 
-static void look_for_zgc(const char *text, void *found)
+struct search {
+	const char *option;
+	bool found;
+};
+
+static void look_for(const char *text, void *arg)
 {
-	if (strstr(text, "-XX:+UseZGC"))
-		*(bool *)found = true;
+	struct search *s = arg;
+
+	s->found |= strstr(text, s->option) != NULL;
 }
 
 /* Only in the variables from which java (the first) and its JVM take options: in another it is just a text. */
-static void look_for_zgc_in_env(const char *variable, void *found)
+static void look_for_in_env(const char *variable, void *arg)
 {
 	static const char *const names[] = { "JDK_JAVA_OPTIONS=", "JAVA_TOOL_OPTIONS=", "_JAVA_OPTIONS=" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_starts(variable, names[i]))
-			look_for_zgc(variable, found);
+			look_for(variable, arg);
+}
+
+/* Does anybody but us say something of that option to the JVM? */
+static bool is_asked(const char *option)
+{
+	struct search s = { .option = option };
+
+	setting_each("java.opt", look_for, &s);
+	setting_each("env", look_for_in_env, &s);
+	return s.found;
 }
 
 static void java_command(struct strings *argv, const char *home)
@@ -110,21 +126,20 @@ static void java_command(struct strings *argv, const char *home)
 	const char *jar = setting_get("java.jar"), *cp = setting_get("java.cp"), *main = setting_get("java.main");
 	const char *cds = setting_get("java.cds"), *release = setting_get("java.release");
 	uint64_t feature = 17;
-	bool zgc = false;
 
-	setting_each("java.opt", look_for_zgc, &zgc);
-	setting_each("env", look_for_zgc_in_env, &zgc);
 	snprintf(text, sizeof(text), "%s/bin/java", home);
 	add(argv, text);
 	mem_stats_get(&m);
-	snprintf(text, sizeof(text), "-XX:MaxRAMPercentage=%u", heap_percentage(m.total, zgc));
-	add(argv, text);
+	if (!is_asked("MaxRAMPercentage") && !is_asked("MaxRAMFraction")) {
+		snprintf(text, sizeof(text), "-XX:MaxRAMPercentage=%u", heap_percentage(m.total, is_asked("-XX:+UseZGC")));
+		add(argv, text);
+	}
 	if (release && parse_u64(release, NULL, &feature) != 0)
 		feature = 17;
 	/* The machine's files end with it: the report of a crash belongs on the console. */
-	if (feature >= 11)
+	if (feature >= 11 && !is_asked("ErrorFileToStderr"))
 		add(argv, "-XX:+ErrorFileToStderr");
-	if (cds) {
+	if (cds && !is_asked("SharedArchiveFile") && !is_asked("AOTCache")) {
 		snprintf(text, sizeof(text), feature >= 24 ? "-XX:AOTCache=%s" : "-XX:SharedArchiveFile=%s", cds);
 		add(argv, text);
 	}

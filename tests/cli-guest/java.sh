@@ -19,6 +19,7 @@ public class App {
 			System.out.println(store.size() > 100 ? "many" : "few " + store.size());
 			System.out.println(java.time.ZoneId.systemDefault());
 			break;
+		case "heap": System.out.println(Runtime.getRuntime().maxMemory() >> 20); break;
 		case "host": System.out.println(java.net.InetAddress.getLocalHost()); break;
 		case "wait":
 			Runtime.getRuntime().addShutdownHook(new Thread(() -> { System.out.println("hook"); System.out.flush(); }));
@@ -48,6 +49,13 @@ run_ibrik -e A=1 --jvm-opts '-Dp="x y"' "$T/app.jar" env
 check environment-and-jvm-options [ "$out" = "1 x y" ]
 run_ibrik -e JAVA_TOOL_OPTIONS=-Dp=tool "$T/app.jar" env
 check java-tool-options [ "$out" = "null tool" ]
+# The share of memory that is the heap's: ours, or what the variables say, which the JVM reads before its command line. A collector may take off some.
+run_ibrik -m 1G --jvm-opts -XX:+UseSerialGC "$T/app.jar" heap
+check heap-is-most-of-memory [ "$out" -ge 650 -a "$out" -le 780 ]
+for name in JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS; do
+	run_ibrik -m 1G -e "$name=-XX:+UseSerialGC -XX:MaxRAMPercentage=30" "$T/app.jar" heap
+	check "heap-by-$name" [ "$out" -ge 250 -a "$out" -le 320 ]
+done
 head -c 200000 /dev/urandom > "$T/input"
 INPUT=$T/input run_ibrik "$T/app.jar" cat
 check input cmp -s "$T/input" "$T/out"
