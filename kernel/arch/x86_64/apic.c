@@ -14,6 +14,7 @@
 #include "drivers/acpi.h"
 #include "io.h"
 #include "mm/mm.h"
+#include "rate.h"
 #include "traps.h"
 
 #define LAPIC_ID 0x20
@@ -32,6 +33,7 @@
 #define LAPIC_TIMER_DIVIDE 0x3e0
 #define LVT_MASKED 0x10000
 #define LVT_TSC_DEADLINE 0x40000
+#define CALIBRATION_NS 500000
 
 static bool x2apic;
 static volatile uint8_t *lapic;
@@ -130,6 +132,23 @@ void apic_init_this(void)
 	lapic_write(LAPIC_EOI, 0);
 }
 
+static uint32_t timer_count(void) { return lapic_read(LAPIC_TIMER_CURRENT); }
+
+/* Against the clock, which is calibrated already. Nothing mends this later. */
+static void timer_calibrate(void)
+{
+	struct rate_sample begin, end;
+
+	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+	lapic_write(LAPIC_TIMER_INITIAL, 0xffffffff);
+	rate_measure(clock_monotonic_ns, timer_count, CALIBRATION_NS, &begin, &end);
+	lapic_write(LAPIC_TIMER_INITIAL, 0);
+	timer_mult = ((uint64_t)(begin.count - end.count) << 32) / (end.at - begin.at);
+	if (!timer_mult)
+		panic("the local APIC timer does not run");
+	log_debug("apic: timer at %lu kHz", timer_mult * 1000000 >> 32);
+}
+
 void apic_init(void)
 {
 	/* The legacy controllers stay masked; they are remapped first, since a spurious interrupt 7 would look
@@ -168,20 +187,7 @@ void apic_init(void)
 	if (cpu_features.tsc_deadline) {
 		timer_mult = 0;
 	} else {
-		/* Against the clock, which is calibrated already. */
-		lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
-		lapic_write(LAPIC_TIMER_INITIAL, 0xffffffff);
-		uint64_t t0 = clock_monotonic_ns();
-		uint32_t c0 = lapic_read(LAPIC_TIMER_CURRENT);
-		uint64_t t1;
-		do {
-			t1 = clock_monotonic_ns();
-		} while (t1 - t0 < 500000);
-		uint32_t c1 = lapic_read(LAPIC_TIMER_CURRENT);
-		lapic_write(LAPIC_TIMER_INITIAL, 0);
-		timer_mult = ((uint64_t)(c0 - c1) << 32) / (t1 - t0);
-		if (!timer_mult)
-			panic("the local APIC timer does not run");
+		timer_calibrate();
 	}
 	apic_init_this();
 }

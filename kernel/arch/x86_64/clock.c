@@ -19,6 +19,7 @@
 #include "cpu.h"
 #include "drivers/rtc.h"
 #include "io.h"
+#include "rate.h"
 #include "vdso/data.h"
 
 #define PIT_HZ 1193182ull
@@ -26,7 +27,8 @@
 static struct vdso_data at_boot = { .rates = { { 0, 0, 1ull << 31 }, { 0, 0, 1ull << 31 } } };
 struct vdso_data *clock_data = &at_boot; /* what readers and writers use */
 static bool pit_runs;
-static uint64_t pit_start_tsc, pit_start_count, tsc_hz;
+static struct rate_sample pit_begin;
+static uint64_t tsc_hz;
 
 /* a * b / c with a 128-bit product; the quotient must fit 64 bits. */
 static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
@@ -109,29 +111,11 @@ static void pit_start(void)
 	outb(0x42, 0xff);
 }
 
-static uint16_t pit_read(void)
+static uint32_t pit_read(void)
 {
 	outb(0x43, 0x80); /* latch channel 2 */
 	uint8_t lo = inb(0x42);
 	return (uint16_t)(lo | inb(0x42) << 8);
-}
-
-/* A reading of both clocks, taken when the pair was read quickest of several tries: whoever is interrupted by
- * the host in between tries again. */
-static void read_pair(uint64_t *tsc, uint16_t *count)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int i = 0; i < 5; i++) {
-		uint64_t a = rdtsc();
-		uint16_t c = pit_read();
-		uint64_t b = rdtsc();
-		if (b - a < best) {
-			best = b - a;
-			*tsc = a + (b - a) / 2;
-			*count = c;
-		}
-	}
 }
 
 static uint64_t hz_from_cpuid(void)
@@ -161,35 +145,33 @@ void clock_init(void)
 
 	clock_data->rates[0].base_tsc = clock_data->rates[1].base_tsc = boot_info.entry_tsc;
 	if (!hz) {
-		uint16_t c0 = 0, c1 = 0;
-		uint64_t t0 = 0, t1 = 0;
+		struct rate_sample begin, end;
 		pit_start();
 		/* 2 ms. The host may take the CPU away for so long that the counter goes round (55 ms), and the rate would
 		 * be many times too high: a measurement with a wide gap is made again. */
 		for (unsigned try = 0; try < 20; try++) {
 			uint64_t last, widest = 0;
-			read_pair(&t0, &c0);
-			last = t0;
+			begin = rate_sample(rdtsc, pit_read);
+			last = begin.at;
 			/* The bound on reads ends this on a machine without a PIT. */
 			for (unsigned i = 0; i < 2000000; i++) {
-				uint16_t gone = c0 - pit_read();
+				uint16_t gone = (uint16_t)(begin.count - pit_read());
 				uint64_t now = rdtsc();
 				widest = MAX(widest, now - last);
 				last = now;
 				if (gone >= PIT_HZ / 500)
 					break;
 			}
-			read_pair(&t1, &c1);
-			widest = MAX(widest, t1 - last);
-			if (widest < (t1 - t0) / 8 || (uint16_t)(c0 - c1) < PIT_HZ / 1000)
+			end = rate_sample(rdtsc, pit_read);
+			widest = MAX(widest, end.at - last);
+			if (widest < (end.at - begin.at) / 8 || (uint16_t)(begin.count - end.count) < PIT_HZ / 1000)
 				break;
 		}
-		uint16_t ticks = c0 - c1;
+		uint16_t ticks = (uint16_t)(begin.count - end.count);
 		if (ticks >= PIT_HZ / 1000) {
-			hz = (t1 - t0) * PIT_HZ / ticks;
+			hz = (end.at - begin.at) * PIT_HZ / ticks;
 			pit_runs = true;
-			pit_start_tsc = t0;
-			pit_start_count = c0;
+			pit_begin = begin;
 		} else {
 			hz = 1000000000ull;
 			log_warn("no PIT and no TSC frequency from the CPU: taking 1 GHz, times will be wrong");
@@ -204,19 +186,17 @@ void clock_init(void)
 static void refine(void *arg)
 {
 	uint64_t hz = tsc_hz;
-	uint64_t t1;
-	uint16_t c1;
 
 	sleep_ns(NSEC_PER_SEC);
-	read_pair(&t1, &c1);
+	struct rate_sample now = rate_sample(rdtsc, pit_read);
 	/* The counter went round an unknown number of times; the first rate is good enough to tell how many. */
-	uint64_t about = mul_div(t1 - pit_start_tsc, PIT_HZ, hz);
-	uint16_t low = (uint16_t)(pit_start_count - c1);
+	uint64_t about = mul_div(now.at - pit_begin.at, PIT_HZ, hz);
+	uint16_t low = (uint16_t)(pit_begin.count - now.count);
 	/* Mode 2 reloads 65535: the period is 65535 counts. */
 	uint64_t rounds = about / 65535;
 	uint64_t best = 0, best_error = UINT64_MAX;
 	for (int64_t k = -1; k <= 1; k++) {
-		uint64_t ticks = (rounds + (uint64_t)k) * 65535 + low - (pit_start_count < c1 ? 1 : 0);
+		uint64_t ticks = (rounds + (uint64_t)k) * 65535 + low - (pit_begin.count < now.count ? 1 : 0);
 		uint64_t error = ticks > about ? ticks - about : about - ticks;
 		if (error < best_error) {
 			best_error = error;
@@ -227,7 +207,7 @@ static void refine(void *arg)
 		log_info("clock: second measurement does not fit the first, keeping %lu Hz", hz);
 		return;
 	}
-	uint64_t refined = mul_div(t1 - pit_start_tsc, PIT_HZ, best);
+	uint64_t refined = mul_div(now.at - pit_begin.at, PIT_HZ, best);
 	set_hz(refined);
 	log_info("clock: TSC at %lu Hz (%lu at boot)", refined, hz);
 }
