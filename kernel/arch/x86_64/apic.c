@@ -83,12 +83,8 @@ static void send_icr(uint32_t apic_id, uint32_t low)
 
 void apic_send_ipi(uint32_t apic_id, unsigned vector) { send_icr(apic_id, vector | 0x4000); }
 
-void apic_send_init_sipi(uint32_t apic_id, unsigned page)
-{
-	send_icr(apic_id, 0x4500);
-	delay_us(200);
-	send_icr(apic_id, 0x4600 | page);
-}
+void apic_send_init(uint32_t apic_id) { send_icr(apic_id, 0x4500); }
+void apic_send_startup(uint32_t apic_id, unsigned page) { send_icr(apic_id, 0x4600 | page); }
 
 void apic_send_nmi_others(void)
 {

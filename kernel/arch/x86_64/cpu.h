@@ -302,7 +302,9 @@ void apic_eoi(void);
 void apic_send_ipi(uint32_t apic_id, unsigned vector);
 void apic_send_nmi_others(void);
 void apic_timer_set(uint64_t deadline_ns); /* this CPU's; may be a second from now at the latest. UINT64_MAX: off */
-void apic_send_init_sipi(uint32_t apic_id, unsigned page);
+/* Resets another CPU; 200 us later it takes a start-up IPI, and begins in real mode at the beginning of that page. */
+void apic_send_init(uint32_t apic_id);
+void apic_send_startup(uint32_t apic_id, unsigned page);
 bool apic_in_service(unsigned vector);
 /* Starts the other CPUs from a thread of its own; smp_wait() returns when that is done. */
 void smp_start(void);

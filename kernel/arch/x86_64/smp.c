@@ -1,8 +1,10 @@
 /*
  * kernel/arch/x86_64/smp.c - starts the other CPUs.
  *
- * Each gets its block, interrupt stacks and idle thread first; then INIT and the start-up IPI, and a
- * bounded wait until it reports. A thread of its own does that while drivers start. A CPU that does not come is left out with a warning.
+ * Each gets its block, interrupt stacks and idle thread first; then INIT and the start-up IPI, once more if the first is lost, and a
+ * bounded wait until it reports. A thread of its own does that while drivers start. A CPU that does not come is left out with a warning,
+ * and so are all behind it: if it comes after all, it takes what the trampoline's words say, which therefore stay what they are.
+ * It then idles in a block and on a stack that nobody else has.
  * Source: Intel SDM volume 3, 9.4 (MP initialization).
  */
 #include "core/boot.h"
@@ -67,9 +69,13 @@ static bool start_one(unsigned id, uint32_t apic_id)
 	*word(&trampoline_stack_word) = idle->kstack_top;
 	*word(&trampoline_cpu_word) = (uint64_t)c;
 	atomic_thread_fence(memory_order_seq_cst);
-	apic_send_init_sipi(apic_id, TRAMPOLINE >> 12);
-	for (unsigned us = 0; us < 1000000 && !atomic_load(&c->online); us += 100)
+	apic_send_init(apic_id);
+	delay_us(200);
+	for (unsigned us = 0; us < 1000000 && !atomic_load(&c->online); us += 100) {
+		if (us == 0 || us == 200)
+			apic_send_startup(apic_id, TRAMPOLINE >> 12);
 		sleep_ns(100000);
+	}
 	if (!atomic_load(&c->online)) {
 		log_warn("CPU %u (APIC %u) does not start", id, apic_id);
 		return false;
@@ -92,8 +98,9 @@ static void start_all(void *arg)
 	for (unsigned i = 0; i < acpi.ncpus && id < limit && id < MAX_CPUS; i++) {
 		if (acpi.apic_ids[i] == cpus[0]->apic_id)
 			continue;
-		if (start_one(id, acpi.apic_ids[i]))
-			id++;
+		if (!start_one(id, acpi.apic_ids[i]))
+			break;
+		id++;
 	}
 	log_info("%u CPUs", id);
 	atomic_store(&done, true);
