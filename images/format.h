@@ -166,7 +166,7 @@ _Static_assert(sizeof(struct ibrik_header) == 3904, "header fits its page");
  *   cpus=N            use at most N CPUs
  *   tmp.max=BYTES     cap of tmpfs (suffix K, M, G; or N%), default 50% of memory
  *   virtio_mmio.device=SIZE@ADDR:IRQ   as Linux; QEMU microvm adds these itself
- *   panic.test=KIND   write, text, stack or assert: makes the kernel panic before the application starts
+ *   panic.test=KIND   write, text, stack, assert or others (all other CPUs at once): makes the kernel panic before the application starts
  *   syscalls=trap     reserved for the call gate
  */
 #endif

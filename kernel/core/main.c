@@ -85,6 +85,17 @@ static int overflow_stack(volatile int depth)
 	return depth > 1000000 ? 0 : overflow_stack(depth + 1) + frame[0];
 }
 
+/* Nobody panics before all are here, or have had the time. */
+static void panic_together(void *arg)
+{
+	static _Atomic unsigned here;
+
+	atomic_fetch_add(&here, 1);
+	for (unsigned i = 0; i < 100000000 && atomic_load(&here) < cpu_count() - 1; i++)
+		cpu_relax();
+	panic("CPUs that panic together");
+}
+
 /* Kernel option panic.test=KIND: the panic report itself can be tested, on any machine. */
 static void panic_test(void)
 {
@@ -100,8 +111,10 @@ static void panic_test(void)
 		overflow_stack(1);
 	else if (!strcmp(kind, "assert"))
 		assert(kind[0] == 0);
+	else if (!strcmp(kind, "others"))
+		smp_call_others(panic_together, NULL, false);
 	else
-		log_warn("option panic.test=%s: write, text, stack or assert", kind);
+		log_warn("option panic.test=%s: write, text, stack, assert or others", kind);
 }
 
 void kernel_init_thread(void *arg)

@@ -2,7 +2,8 @@
  * kernel/arch/x86_64/panic.c - the last words of the machine.
  *
  * The report goes through the log's sinks with level 0. Other CPUs are stopped by NMI first; nothing waits
- * for them. A panic inside a panic leaves at once.
+ * for them. One that panics meanwhile halts without a word, since to leave would end the machine in the middle of the report.
+ * A panic inside a panic leaves at once.
  */
 #include <stdarg.h>
 #include "core/log.h"
@@ -17,7 +18,7 @@
 #include "mm/mm.h"
 #include "traps.h"
 
-static _Atomic int panicking;
+static struct cpu *_Atomic panicking; /* whose report it is */
 
 extern const uint32_t symbol_count __attribute__((weak)), symbol_offsets[] __attribute__((weak));
 extern const char symbol_names[] __attribute__((weak));
@@ -92,10 +93,12 @@ _Noreturn static void leave(void)
 _Noreturn static void report(const struct regs *r, uintptr_t rip, uintptr_t rbp, const char *fmt, va_list ap)
 {
 	char text[200];
+	struct cpu *first = NULL;
 
 	irq_disable();
-	if (atomic_fetch_add(&panicking, 1)) {
-		outb(IBRIK_EXIT_PORT, IBRIK_EXIT_PANIC);
+	if (!atomic_compare_exchange_strong(&panicking, &first, this_cpu())) {
+		if (first == this_cpu())
+			outb(IBRIK_EXIT_PORT, IBRIK_EXIT_PANIC);
 		cpu_halt_forever();
 	}
 	apic_send_nmi_others();
