@@ -82,7 +82,9 @@ static void detect_features(void)
 	f->rdrand = c & (1u << 30);
 	f->hypervisor = c & (1u << 31);
 	f->pcid = c & (1u << 17);
+	f->mce = d & (1u << 7);
 	f->pge = d & (1u << 13);
+	f->mca = d & (1u << 14);
 	if (max >= 7) {
 		cpuid(7, 0, &a, &b, &c, &d);
 		f->fsgsbase = b & 1;
@@ -153,6 +155,8 @@ static void load_descriptors(struct cpu *c)
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
 }
 
+unsigned cpu_machine_check_banks(void) { return cpu_features.mca ? rdmsr(MSR_MCG_CAP) & 0xff : 0; }
+
 void cpu_init_this(struct cpu *c)
 {
 	load_descriptors(c);
@@ -161,6 +165,12 @@ void cpu_init_this(struct cpu *c)
 
 	uint64_t cr4 = read_cr4();
 	cr4 |= 1u << 9 | 1u << 10; /* OSFXSR, OSXMMEXCPT */
+	if (cpu_features.mce) {
+		/* What is left from before the boot is not for the report of one that comes. Which errors are reported is the firmware's choice. */
+		for (unsigned i = 0, n = cpu_machine_check_banks(); i < n; i++)
+			wrmsr(MSR_MC_STATUS(i), 0);
+		cr4 |= 1u << 6; /* without this bit a machine check resets the machine without a word */
+	}
 	if (cpu_features.pge)
 		cr4 |= 1u << 7;
 	if (cpu_features.fsgsbase)

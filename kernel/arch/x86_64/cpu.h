@@ -114,6 +114,13 @@
 #define MSR_GS_BASE 0xc0000101
 #define MSR_TSC_AUX 0xc0000103
 #define MSR_APIC_BASE 0x1b
+/* Machine checks: how many banks there are, what is going on, and in each bank what happened where. */
+#define MSR_MCG_CAP 0x179
+#define MSR_MCG_STATUS 0x17a
+#define MSR_MC_STATUS(bank) (0x401 + 4 * (bank))
+#define MSR_MC_ADDRESS(bank) (0x402 + 4 * (bank))
+#define MC_VALID (1ull << 63)
+#define MC_ADDRESS_VALID (1ull << 58)
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_PAT 0x277
 
@@ -275,11 +282,13 @@ static inline void cpu_relax(void) { __asm__ volatile("pause"); }
 
 /* The frame of the application always lies at the very top of the kernel stack. */
 bool regs_from_application(const struct regs *r);
+/* Banks of machine checks that this CPU has; may be none. */
+unsigned cpu_machine_check_banks(void);
 
 /* CPU features found at boot. */
 struct cpu_features {
 	bool fsgsbase, xsave, xsaveopt, xgetbv1, x2apic, tsc_deadline, rdrand, rdseed, invtsc, pge, pdpe1gb,
-		pcid, smep, umip, rdtscp, rdpid, hypervisor;
+		pcid, smep, umip, rdtscp, rdpid, mce, mca, hypervisor;
 	uint64_t xcr0;
 	uint32_t xsave_bytes;
 	char hypervisor_name[13];

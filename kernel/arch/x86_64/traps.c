@@ -66,6 +66,19 @@ _Noreturn static void kernel_exception(struct regs *r)
 		   r->error);
 }
 
+/* The hardware is broken, whoever was running: with what the first bank says that says something. It may stand in another CPU's. */
+_Noreturn static void machine_check(struct regs *r)
+{
+	for (unsigned i = 0, n = cpu_machine_check_banks(); i < n; i++) {
+		uint64_t status = rdmsr(MSR_MC_STATUS(i));
+
+		if (status & MC_VALID)
+			panic_regs(r, "machine check, bank %u: status %#lx, address %#lx, MCG status %#lx", i, status,
+				   status & MC_ADDRESS_VALID ? rdmsr(MSR_MC_ADDRESS(i)) : 0, rdmsr(MSR_MCG_STATUS));
+	}
+	panic_regs(r, "machine check");
+}
+
 /*
  * A relative jump accesses no data. A fault that says it did comes from an instruction that is no longer there: HotSpot
  * puts a jump over the first instruction of a method while other CPUs run it. Processors fetch such bytes at once;
@@ -185,7 +198,7 @@ static bool debug_status_take(void)
 }
 
 /*
- * What raises vectors 2 and 18 without an instruction (an NMI; a machine check, which is off) is so much rarer than the instruction that the
+ * What raises vectors 2 and 18 without an instruction (an NMI; a machine check) is so much rarer than the instruction that the
  * bytes before RIP are believed.
  */
 static bool is_software_interrupt(const struct regs *r)
@@ -281,8 +294,9 @@ void trap_handler(struct regs *r)
 			panic_nmi(r);
 			return;
 		case 8:
-		case 18:
 			kernel_exception(r);
+		case 18:
+			machine_check(r);
 		case 14:
 			page_fault(r, app);
 			break;
