@@ -591,6 +591,18 @@ static void resolve_restart(struct regs *r, bool handler_runs, uint64_t sa_flags
 	r->orig_rax = (uint64_t)-1;
 }
 
+/*
+ * No fetch may happen there: an address that is not canonical faults already in the return to it, that is in the kernel, and in the kernel's
+ * half the application would execute what lies there. So the fault is raised in the CPU's place.
+ */
+static void handler_out_of_reach(struct regs *r, uaddr_t handler)
+{
+	if ((uaddr_t)((int64_t)(handler << 16) >> 16) == handler)
+		signal_fault(r, SIGSEGV, SEGV_MAPERR, handler, 14, 0x14); /* a fetch of the application's */
+	else
+		signal_fault(r, SIGSEGV, SI_KERNEL, 0, 13, 0);
+}
+
 void signal_deliver(struct regs *r, bool from_syscall)
 {
 	struct thread *t = current;
@@ -642,6 +654,8 @@ void signal_deliver(struct regs *r, bool from_syscall)
 		if (!(act.flags & SA_NODEFER))
 			mask |= SIGSET_BIT(sig);
 		mask_set(mask & ~SIGSET_UNMASKABLE);
+		if (act.handler >= UADDR_END)
+			handler_out_of_reach(r, act.handler);
 	}
 	resolve_restart(r, false, 0);
 	if (atomic_fetch_and(&t->work, ~(uint32_t)WORK_RESTORE_MASK) & WORK_RESTORE_MASK)

@@ -157,6 +157,7 @@ static _Atomic int ran;
 static volatile siginfo_t overflow_info;
 static sigset_t overflow_mask;
 static char *volatile overflow_stack;
+static volatile uintptr_t overflow_rip;
 
 static void leave_handler(int sig, siginfo_t *info, void *context)
 {
@@ -169,6 +170,7 @@ static void leave_overflow(int sig, siginfo_t *info, void *context)
 {
 	overflow_info = *info;
 	overflow_mask = ((ucontext_t *)context)->uc_sigmask;
+	overflow_rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 	overflow_stack = __builtin_frame_address(0);
 	leave_handler(sig, info, context);
 }
@@ -248,6 +250,35 @@ TEST(a_frame_that_cannot_be_written_keeps_the_mask_to_be_restored)
 	CHECK_EQ(ran, SIGSEGV);
 	CHECK(sigismember(&overflow_mask, SIGUSR1) && sigismember(&overflow_mask, SIGUSR2));
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* The handler is entered, in a way: its frame is there, its signal blocked, and then its first instruction cannot be fetched. */
+TEST(a_handler_where_no_code_can_be_is_a_segmentation_fault)
+{
+	static const struct { uintptr_t at; int code; } cases[] = {
+		{ (uintptr_t)BAD_PTR, SEGV_MAPERR }, { 0x7ffffffff000, SEGV_MAPERR }, { (uintptr_t)HIGH_PTR, SEGV_MAPERR },
+		{ 0xffff900000000000, SEGV_MAPERR }, { ~0ul, SEGV_MAPERR },
+		{ 0xffffffff80240000, SEGV_MAPERR }, /* where kernels that are linked for the last 2 GiB have code */
+		{ (uintptr_t)NONCANONICAL_PTR, SI_KERNEL }, { 1ul << 63, SI_KERNEL },
+	};
+
+	handle(SIGSEGV, leave_overflow, SA_ONSTACK);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		void (*handler)(int, siginfo_t *, void *);
+
+		memcpy(&handler, &cases[i].at, sizeof(handler));
+		for (int again = 0; again < 2; again++) {
+			handle(SIGUSR2, handler, again ? SA_NODEFER : 0);
+			ran = 0;
+			if (!sigsetjmp(out_of_handler, 1))
+				raise(SIGUSR2);
+			CHECK_EQ(ran, SIGSEGV);
+			CHECK_EQ(overflow_info.si_code, cases[i].code);
+			CHECK_EQ((uintptr_t)overflow_info.si_addr, cases[i].code == SI_KERNEL ? 0 : cases[i].at);
+			CHECK_EQ(overflow_rip, cases[i].at);
+			CHECK_EQ(sigismember(&overflow_mask, SIGUSR2), !again);
+		}
+	}
 }
 
 static stack_t stack_to_take;
