@@ -68,6 +68,7 @@ static int queue_setup(struct virtio_device *dev, struct virtio_queue *q,
 		return -ENOMEM;
 	}
 	virtq_init(&q->vq, size, q->ring, align, slots, virtio_has(dev, VIRTIO_F_EVENT_IDX));
+	q->vq.legacy = dev->legacy;
 	return 0;
 }
 
@@ -173,7 +174,9 @@ static int negotiate(struct virtio_device *dev)
 	uint64_t offered = t->get_features(dev);
 	uint64_t general = VIRTIO_F_EVENT_IDX;
 
-	if (!dev->legacy) {
+	if (dev->legacy) {
+		general |= VIRTIO_F_ANY_LAYOUT;
+	} else {
 		if (!(offered & VIRTIO_F_VERSION_1))
 			return -EINVAL;
 		/* Addresses are physical here; behind an IOMMU that translates nothing that is right. */

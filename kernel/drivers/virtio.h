@@ -37,6 +37,7 @@ enum virtio_status {
 	VIRTIO_FAILED = 128,
 };
 
+#define VIRTIO_F_ANY_LAYOUT (1ull << 27) /* legacy devices: a request may be cut into descriptors anywhere, as always with version 1 */
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
 #define VIRTIO_F_ACCESS_PLATFORM (1ull << 33)

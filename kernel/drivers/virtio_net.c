@@ -13,13 +13,15 @@
  *          comes, or the flush at the end of the core lock's turn; the bytes of those that follow go to its buffers. lwIP's segments stay what
  *          they are: one that is lost is sent again alone. The other way (VIRTIO_NET_F_GUEST_TSO4 and 6) the device hands over what it or the
  *          sender has put together, in many of the same buffers; it needs merging, and as many buffers at any time as the largest takes.
+ *          A header and its frame lie behind each other in one descriptor. A legacy device that does not know VIRTIO_F_ANY_LAYOUT wants the header
+ *          in one of its own, both ways: it gets two descriptors of the same memory.
  *          Several pairs (VIRTIO_NET_F_MQ), one for each CPU at most. The device is asked at the start; until it has agreed, and if it does not, there is one.
  *          A flow is sent by one queue, chosen by its addresses and ports, so that its frames keep their order, and a device that looks at
  *          that answers by the same one. There is one core lock, so the network thread polls all queues, and one CPU takes all interrupts: what
  *          becomes parallel is the device's work.
  * Locking: the stack's core lock guards all queues' submitting and completing sides; the interrupt handler only wakes the thread.
  * Errors:  a device that breaks the protocol is stopped, with a line, and its link is down from then on; frames that it lost are lost.
- * Source:  Virtual I/O Device Version 1.2, 5.1.
+ * Source:  Virtual I/O Device Version 1.2, 5.1; 5.1.6.6 (legacy framing).
  */
 #include "core/log.h"
 #include "drivers/acpi.h"
@@ -106,6 +108,7 @@ struct vnet {
 	unsigned nused;         /* that frames are sent by: npairs once the device has agreed, until then 1 */
 	struct virtio_queue *control; /* NULL: there is one pair */
 	unsigned header_bytes;
+	bool header_apart;      /* it needs a descriptor of its own */
 	unsigned rx_bytes;      /* of a buffer to receive into */
 	/* The frame that is open: its buffers, which its queue does not have yet, but has room for; or NULL. */
 	struct tx_buffer *open, *open_last;
@@ -113,6 +116,9 @@ struct vnet {
 	unsigned open_pieces;
 	struct frame_run run;
 };
+
+/* Descriptors that the smallest frame takes, and each buffer to receive into. */
+static unsigned least_descriptors(const struct vnet *v) { return v->header_apart ? 2 : 1; }
 
 static void vnet_irq(struct virtio_queue *q) { net_device_wake(&((struct vnet *)q->arg)->net); }
 
@@ -140,9 +146,11 @@ static void rx_free(struct pbuf *p)
 
 static int rx_offer(struct vnet *v, struct virtio_queue *rx, struct rx_buffer *b)
 {
-	struct virtq_segment seg = { virt_to_phys(b->data), rx_room(v) };
+	paddr_t at = virt_to_phys(b->data);
+	unsigned first = v->header_apart ? v->header_bytes : rx_room(v);
+	struct virtq_segment segs[2] = { { at, first }, { at + first, rx_room(v) - first } };
 
-	return virtq_add(&rx->vq, &seg, 0, 1, b);
+	return virtq_add(&rx->vq, segs, 0, least_descriptors(v), b);
 }
 
 /* Takes the next used buffer. Its bytes, 0 if there is none, -EIO (then *b may be one, too, or NULL). */
@@ -300,17 +308,18 @@ static void tx_fill(struct tx_buffer *b, const struct pbuf *p, unsigned at, unsi
 static int tx_queue(struct vnet *v, struct virtio_queue *tx, struct tx_buffer *first)
 {
 	unsigned skip = sizeof(struct net_header) - v->header_bytes, n = 0;
-	struct virtq_segment segs[TX_PIECES_MAX];
+	struct virtq_segment segs[1 + TX_PIECES_MAX];
 	uint8_t *header = (uint8_t *)&first->header;
 	int r;
 
 	/* The shorter, old header ends where the frame begins, too. */
 	if (skip)
 		memmove(header + skip, header, v->header_bytes);
-	for (const struct tx_buffer *b = first; b; b = b->next)
+	segs[n++] = (struct virtq_segment){ virt_to_phys(header + skip), v->header_bytes };
+	if (!v->header_apart)
+		segs[0].len += first->len;
+	for (const struct tx_buffer *b = v->header_apart ? first : first->next; b; b = b->next)
 		segs[n++] = (struct virtq_segment){ virt_to_phys(b->data), b->len };
-	segs[0].addr = virt_to_phys(header + skip);
-	segs[0].len += v->header_bytes;
 	r = virtq_add(&tx->vq, segs, n, 0, first);
 	if (r < 0)
 		tx_free(first);
@@ -358,7 +367,7 @@ static bool tx_append(struct vnet *v, const struct pbuf *p)
 	bytes = p->tot_len - at;
 	here = MIN(bytes, last->room);
 	if (here < bytes) {
-		if (v->open_pieces == TX_PIECES_MAX || v->open_pieces >= v->open_queue->vq.nfree)
+		if (v->open_pieces == TX_PIECES_MAX || v->open_pieces + least_descriptors(v) > v->open_queue->vq.nfree)
 			return false;
 		more = tx_new(bytes - here, true);
 		if (!more)
@@ -404,7 +413,7 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	}
 	tx = tx_choose(v, p);
 	tx_reclaim(tx);
-	if (!tx->vq.nfree || virtq_broken(&tx->vq))
+	if (tx->vq.nfree < least_descriptors(v) || virtq_broken(&tx->vq))
 		return tx_wait(v, tx);
 	may_grow = tx_may_grow(v, p);
 	/* One that is pushed has nothing behind it, mostly. */
@@ -461,7 +470,7 @@ static void pairs_answered(struct vnet *v)
 		return;
 	virtq_free(&v->control->vq, done.head);
 	c = done.token;
-	if (done.len == sizeof(c->answer) && c->answer == ANSWER_OK)
+	if ((done.len == sizeof(c->answer) || v->dev->legacy) && c->answer == ANSWER_OK)
 		v->nused = v->npairs;
 	log_info("%s: %u pair(s) of queues%s", v->net.name, v->nused, v->nused < v->npairs ? ", more are refused" : "");
 	kfree(c);
@@ -542,8 +551,8 @@ static void vnet_queues(struct net_device *dev, unsigned *to_receive, unsigned *
 		struct vnet_pair *pair = &v->pairs[i];
 
 		tx_reclaim(pair->tx);
-		*to_receive += pair->rx->vq.size - pair->rx->vq.nfree;
-		*to_send += pair->tx->vq.size - pair->tx->vq.nfree;
+		*to_receive += (pair->rx->vq.size - pair->rx->vq.nfree) / least_descriptors(v);
+		*to_send += (pair->tx->vq.size - pair->tx->vq.nfree) / least_descriptors(v);
 	}
 }
 
@@ -569,13 +578,15 @@ static unsigned rx_largest(const struct vnet *v)
 	return virtio_has(v->dev, F_GUEST_TSO4 | F_GUEST_TSO6) ? LARGE_BYTES + v->header_bytes : 1;
 }
 
+static unsigned rx_places(const struct vnet *v, const struct virtio_queue *rx) { return rx->vq.size / least_descriptors(v); }
+
 /* Where queues have few places, buffers are larger. */
 static void rx_choose_bytes(struct vnet *v)
 {
-	unsigned places = v->pairs[0].rx->vq.size;
+	unsigned places = rx_places(v, v->pairs[0].rx);
 
 	for (unsigned i = 1; i < v->npairs; i++)
-		places = MIN(places, (unsigned)v->pairs[i].rx->vq.size);
+		places = MIN(places, rx_places(v, v->pairs[i].rx));
 	v->rx_bytes = RX_BUFFER_BYTES;
 	while (places * rx_room(v) < LARGE_WAITING * rx_largest(v))
 		v->rx_bytes *= 2;
@@ -589,7 +600,7 @@ static int rx_fill(struct vnet *v, struct virtio_queue *rx)
 
 	mem_stats_get(&m);
 	wanted = (unsigned)MIN(MAX(m.total / RX_BUFFERS_SHARE / RX_BUFFER_BYTES / v->npairs, (uint64_t)RX_BUFFERS_MIN), (uint64_t)RX_BUFFERS_MAX);
-	wanted = MIN(MAX(wanted, LARGE_WAITING * rx_largest(v) / rx_room(v) + 1), (unsigned)rx->vq.size);
+	wanted = MIN(MAX(wanted, LARGE_WAITING * rx_largest(v) / rx_room(v) + 1), rx_places(v, rx));
 	for (; n < wanted; n++) {
 		struct rx_buffer *b = rx_new(v);
 
@@ -639,6 +650,7 @@ static int vnet_probe(struct virtio_device *dev)
 	v->dev = dev;
 	dev->driver_data = v;
 	v->header_bytes = virtio_has(dev, VIRTIO_F_VERSION_1 | F_MRG_RXBUF) ? sizeof(struct net_header) : offsetof(struct net_header, num_buffers);
+	v->header_apart = dev->legacy && !virtio_has(dev, VIRTIO_F_ANY_LAYOUT);
 	v->net.transmit = vnet_transmit;
 	v->net.flush = vnet_flush;
 	v->net.poll = vnet_poll;
@@ -664,6 +676,9 @@ static int vnet_probe(struct virtio_device *dev)
 		v->pairs[i] = (struct vnet_pair){ &dev->queues[2 * i], &dev->queues[2 * i + 1] };
 	if (v->npairs > 1)
 		v->control = &dev->queues[2 * v->npairs];
+	for (unsigned i = 0; i < v->npairs; i++)
+		if (MIN(v->pairs[i].rx->vq.size, v->pairs[i].tx->vq.size) < least_descriptors(v))
+			return -EINVAL;
 	rx_choose_bytes(v);
 	for (unsigned i = 0; i < v->npairs; i++) {
 		r = rx_fill(v, v->pairs[i].rx);

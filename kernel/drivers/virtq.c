@@ -44,6 +44,7 @@ void virtq_init(struct virtq *q, unsigned size, void *ring, size_t used_align,
 	q->used = (struct virtq_used *)((char *)ring + used);
 	q->size = (uint16_t)size;
 	q->event_idx = event_idx;
+	q->legacy = false;
 	q->slots = slots;
 	q->free_head = 0;
 	q->nfree = (uint16_t)size;
@@ -147,13 +148,13 @@ int virtq_take(struct virtq *q, struct virtq_done *done)
 	done->token = atomic_exchange_explicit(&q->slots[id].token, NULL, memory_order_acq_rel);
 	if (!done->token)
 		return broken(q);
-	if (len > q->slots[id].writable) {
+	if (len > q->slots[id].writable && !q->legacy) {
 		/* Still in flight as far as the owner is concerned. */
 		atomic_store_explicit(&q->slots[id].token, done->token, memory_order_release);
 		return broken(q);
 	}
 	done->head = (uint16_t)id;
-	done->len = len;
+	done->len = MIN(len, q->slots[id].writable);
 	q->used_seen++;
 	return 1;
 }

@@ -4,7 +4,8 @@
  * Theory: the driver puts chains of descriptors into the available ring; the device answers with
  * their heads in the used ring, in any order. Nothing the device writes is trusted: free lists, chain
  * lengths and the owner of each head live in the driver's own memory, a head that is out of range
- * or not in flight, a length that is too large or an index that jumps marks the queue broken for ever.
+ * or not in flight, a length that is too large or an index that jumps marks the queue broken for ever. Only legacy devices
+ * may say any length: many do, of what they have read for example. There a length is no more than a bound.
  *
  * The code touches memory only (no registers, no allocation), so that a fuzzer can play the device.
  *
@@ -12,7 +13,7 @@
  *   owner. virtq_take and virtq_irq_* belong to the completing side: one interrupt handler, or one
  *   mutex. The two sides may run at the same time.
  * Errors: -ENOSPC (not enough descriptors now), -EIO (broken).
- * Source: Virtual I/O Device Version 1.2, section 2.7.
+ * Source: Virtual I/O Device Version 1.2, section 2.7; 2.7.8.1 (lengths of legacy devices).
  */
 #ifndef IBRIK_DRIVERS_VIRTQ_H
 #define IBRIK_DRIVERS_VIRTQ_H
@@ -62,6 +63,7 @@ struct virtq {
 	/* constant */
 	uint16_t size;     /* a power of two */
 	bool event_idx;
+	bool legacy;       /* lengths that are too large are cut to what the device could write; false at first, the owner sets it */
 	/* submitting side */
 	struct virtq_slot *slots;
 	uint16_t free_head;

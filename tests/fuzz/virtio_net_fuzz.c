@@ -32,7 +32,7 @@ static void use_rx(unsigned how)
 	if (head >= card_queue(2 * pair)->size || !atomic_load(&card_queue(2 * pair)->slots[head].token))
 		return;
 	buf = (uint8_t *)d->addr;
-	len = how & 1 ? d->len : MIN(next16() & 0x7ff, d->len);
+	len = how & 1 ? card_bytes(2 * pair, d) : MIN(next16() & 0x7ff, card_bytes(2 * pair, d));
 	if (how & 2) {
 		struct net_header *h = (struct net_header *)buf;
 
@@ -191,7 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		card_config[i] = features & 0x4000 ? next() : 1;
 	if (card_start((features & 0xff & (F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC)) | (features & 0x40 ? F_CTRL_VQ | F_MQ : 0) | (features & 0x100 ? F_MRG_RXBUF : 0) | (features & 0x200 ? F_STATUS : 0) |
 		       (features & 0x1000 ? F_HOST_TSO4 | F_HOST_TSO6 : 0) | (features & 0x2000 ? F_GUEST_TSO4 | F_GUEST_TSO6 : 0) |
-		       (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
+		       (features & 0x8000 ? VIRTIO_F_ANY_LAYOUT : 0) | (features & 0x400 ? VIRTIO_F_VERSION_1 : 0) | (features & 0x800 ? VIRTIO_F_EVENT_IDX : 0))) {
 		pair = 0;
 		for (unsigned i = 0; 2 * i + 1 < card->nqueues; i++)
 			free_at_first[i] = card_queue(2 * i)->nfree;

@@ -53,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	__builtin_memset(ring, 0, bytes);
 	virtq_init(&q, entries, ring, data[0] & 4 ? 4096 : 4, slots, data[0] & 8);
+	q.legacy = data[0] & 16;
 	while (i + 3 < size) {
 		uint8_t op = data[i], a = data[i + 1], b = data[i + 2], c = data[i + 3];
 		int r;

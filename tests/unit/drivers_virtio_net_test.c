@@ -200,7 +200,7 @@ static void the_old_header_is_shorter(void)
 	uint16_t head;
 	struct virtq_desc *d;
 
-	EXPECT(card_start(F_MAC | F_STATUS));
+	EXPECT(card_start(F_MAC | F_STATUS | VIRTIO_F_ANY_LAYOUT));
 	EXPECT(card_net->mtu == 1500);
 	EXPECT(send(100) == 0);
 	d = card_take(1, &head);
@@ -211,6 +211,70 @@ static void the_old_header_is_shorter(void)
 	card_give(0, head, 10 + 70);
 	poll_once();
 	EXPECT(card_received == 1 && card_last_bytes == 70);
+}
+
+/* A chain of exactly two descriptors in one piece of memory, the first of which is the header. */
+static uint8_t *header_apart(unsigned queue, unsigned header, uint16_t *head)
+{
+	struct virtq_desc *d = card_take(queue, head), *next = &card_queue(queue)->desc[d->next];
+
+	EXPECT(d->len == header && (d->flags & 1) && !(next->flags & 1) && (d->flags & 2) == (next->flags & 2));
+	EXPECT(next->addr == d->addr + header);
+	return (uint8_t *)d->addr;
+}
+
+static void an_old_device_gets_the_header_in_a_descriptor_of_its_own(void)
+{
+	static const struct { uint64_t features; unsigned header; } cases[] = { { F_MAC, 10 }, { F_MAC | F_MRG_RXBUF, 12 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned header = cases[i].header;
+		uint16_t head;
+		uint8_t *at;
+
+		if (i)
+			card_end();
+		EXPECT(card_start(cases[i].features));
+		EXPECT(card_offered(0) == 8);
+		for (unsigned n = 0; n < 50; n++) {
+			EXPECT(send(100) == 0);
+			at = header_apart(1, header, &head);
+			EXPECT(at[0] == 0 && at[header - 1] == 0 && at[header] == 'y' && at[header + 99] == 'y');
+			/* Some say what they have read, though they could write nothing. */
+			card_give(1, head, header + 100);
+			at = header_apart(0, header, &head);
+			memset(at, 0, header + 70);
+			at[10] = header == 12;
+			card_give(0, head, header + 70);
+			poll_once();
+			EXPECT(!card->stopped && card_received == n + 1 && card_last_bytes == 70);
+			EXPECT(card_offered(0) == 8);
+		}
+		for (unsigned n = 0; n < 8; n++)
+			EXPECT(send(100) == 0);
+		EXPECT(send(100) == -ENOBUFS);
+	}
+}
+
+static void an_old_device_may_say_that_it_has_written_more_than_it_could(void)
+{
+	uint16_t head;
+	uint8_t *at;
+
+	EXPECT(card_start(F_MAC | VIRTIO_F_ANY_LAYOUT));
+	at = (uint8_t *)card_take(0, &head)->addr;
+	memset(at, 0, 10);
+	card_give(0, head, 1u << 20);
+	poll_once();
+	EXPECT(!card->stopped && card_received == 1 && card_offered(0) == 16);
+}
+
+static void a_queue_that_holds_no_frame_is_refused(void)
+{
+	card_queue_entries = 1;
+	EXPECT(!card_start(F_MAC));
+	card_end();
+	EXPECT(card_start(F_MAC | VIRTIO_F_ANY_LAYOUT));
 }
 
 /* The driver has stopped the device, and goes on without it. */
@@ -408,6 +472,23 @@ static void without_room_or_memory_nothing_that_was_taken_is_lost(void)
 	for (unsigned failures = 0; failures < 6; failures++)
 		for (unsigned others = 0; others < 16; others++)
 			sent_in_the_end(failures, others);
+}
+
+static void large_frames_of_an_old_device(void)
+{
+	card_queue_entries = 64;
+	EXPECT(card_start((LARGE & ~VIRTIO_F_VERSION_1) | VIRTIO_F_ANY_LAYOUT));
+	segments_leave_as_one(false, 63);
+	card_end();
+	EXPECT(card_start(LARGE & ~VIRTIO_F_VERSION_1));
+	for (unsigned count = 1; count < 64; count += 3)
+		segments_leave_as_one(count & 1, count);
+	/* With as little room as a frame may leave, nothing is lost. */
+	card_end();
+	card_queue_entries = 16;
+	EXPECT(card_start(LARGE & ~VIRTIO_F_VERSION_1));
+	for (unsigned others = 0; others < 8; others++)
+		sent_in_the_end(0, others);
 }
 
 static void without_memory_frames_are_smaller(void)
@@ -743,6 +824,10 @@ int main(void)
 	RUN(without_memory_the_interrupt_for_sent_frames_is_asked_for);
 	RUN(without_memory_nothing_is_sent);
 	RUN(the_old_header_is_shorter);
+	RUN(an_old_device_gets_the_header_in_a_descriptor_of_its_own);
+	RUN(an_old_device_may_say_that_it_has_written_more_than_it_could);
+	RUN(large_frames_of_an_old_device);
+	RUN(a_queue_that_holds_no_frame_is_refused);
 	RUN(lengths_of_the_link_are_taken_with_care);
 	RUN(segments_that_follow_leave_as_one_large_frame);
 	RUN(only_what_the_device_cuts_is_large);

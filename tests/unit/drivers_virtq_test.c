@@ -92,6 +92,33 @@ static void test_liars(void)
 	check("virtq that is broken takes nothing", virtq_add(&q, &seg, 0, 1, &token) == -EIO);
 }
 
+/* What it was not allowed to write it has not written, whatever it says; everything else is checked as ever. */
+static void test_legacy_lengths(void)
+{
+	struct virtq_segment segs[2] = { { 0x1000, 100 }, { 0x2000, 60 } };
+	struct virtq_done done;
+	struct virtq q;
+	int token;
+
+	fresh(&q, false);
+	q.legacy = true;
+	virtq_add(&q, segs, 1, 1, &token);
+	device_step(&q, 160);
+	check("virtq cuts a legacy length to what is writable", virtq_take(&q, &done) == 1 && done.token == &token && done.len == 60);
+	virtq_free(&q, done.head);
+	virtq_add(&q, segs, 2, 0, &token);
+	device_step(&q, 0xffffffff);
+	check("virtq cuts a legacy length where nothing is writable", virtq_take(&q, &done) == 1 && done.len == 0);
+	virtq_free(&q, done.head);
+	virtq_add(&q, segs, 1, 1, &token);
+	device_step(&q, 59);
+	check("virtq keeps a legacy length that can be", virtq_take(&q, &done) == 1 && done.len == 59 && !virtq_broken(&q));
+	virtq_free(&q, done.head);
+	q.used->ring[3].id = 8;
+	atomic_store(&q.used->idx, 4);
+	check("virtq refuses a legacy head out of range", virtq_take(&q, &done) == -EIO && virtq_broken(&q));
+}
+
 static void test_notifications(void)
 {
 	struct virtq_segment seg = { 0x1000, 100 };
@@ -124,6 +151,7 @@ int main(void)
 {
 	test_round();
 	test_liars();
+	test_legacy_lengths();
 	test_notifications();
 	return failed;
 }

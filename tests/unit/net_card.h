@@ -124,6 +124,16 @@ static struct virtq_desc *card_take(unsigned i, uint16_t *head)
 	return &q->desc[*head];
 }
 
+/* All bytes of a chain. */
+static uint32_t card_bytes(unsigned i, const struct virtq_desc *d)
+{
+	uint32_t n = d->len;
+
+	for (; d->flags & 1; n += d->len)
+		d = &card_queue(i)->desc[d->next];
+	return n;
+}
+
 static void card_give(unsigned i, uint32_t id, uint32_t len)
 {
 	struct virtq *q = card_queue(i);
