@@ -41,7 +41,7 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define MAX_PRDS ((PAGE_SIZE - PRDT_OFFSET) / 16)
 #define MAX_SEGMENTS 128
 #define MAX_BYTES MIB(1)
-#define COMMAND_TIMEOUT_NS (20 * NSEC_PER_SEC)
+#define COMMAND_TIMEOUT_S 20
 
 struct command_header { uint16_t flags, prds; uint32_t bytes; uint64_t table; uint32_t reserved[4]; };
 struct prd { uint64_t addr; uint32_t reserved, bytes; };
@@ -123,7 +123,7 @@ static int port_start(struct port *p)
 /* Waits until the one command has left the queue or the port reports an error. */
 static int port_wait(struct port *p)
 {
-	uint64_t deadline = clock_monotonic_ns() + COMMAND_TIMEOUT_NS;
+	struct block_patience patience = block_patience(COMMAND_TIMEOUT_S);
 	int r = 0;
 
 	for (;;) {
@@ -137,7 +137,7 @@ static int port_wait(struct port *p)
 				return -EIO;
 			return port_reg(p, P_CI) & 1 ? r : 0;
 		}
-		r = sleep_until(deadline);
+		r = block_sleep(&patience);
 	}
 }
 

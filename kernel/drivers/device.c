@@ -1,10 +1,11 @@
 /*
  * kernel/drivers/device.c - the order in which devices are found, and the list of block devices.
  *
- * Interface: drivers_init(), block_register(), block_devices (device.h); block_name() (block.h)
+ * Interface: drivers_init(), block_register(), block_devices (device.h); block_name(), block_sleep() and their like (block.h)
  * Locking:   registration happens on the one thread of drivers_init(); afterwards the list is read-only.
  */
 #include "core/boot.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "drivers/acpi.h"
 #include "drivers/block.h"
@@ -50,6 +51,19 @@ int block_check(const struct block_device *dev, uint64_t offset, const struct bl
 		return -EINVAL;
 	*bytes = (uint32_t)total;
 	return 0;
+}
+
+struct block_patience block_patience(unsigned seconds)
+{
+	return (struct block_patience){ seconds, clock_monotonic_ns() + NSEC_PER_SEC };
+}
+
+int block_sleep(struct block_patience *p)
+{
+	if (sleep_until(p->second_ends) != -ETIMEDOUT)
+		return 0;
+	p->second_ends = clock_monotonic_ns() + NSEC_PER_SEC;
+	return p->seconds <= 1 ? -ETIMEDOUT : (p->seconds--, 0);
 }
 
 void block_register(struct block_device *dev)

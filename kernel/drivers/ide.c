@@ -33,7 +33,7 @@ enum { BM_COMMAND = 0, BM_STATUS = 2, BM_TABLE = 4 };
 
 #define MAX_SEGMENTS 64
 #define MAX_BYTES KIB(128) /* 256 sectors: what a 28-bit command can say */
-#define COMMAND_TIMEOUT_NS (20 * NSEC_PER_SEC)
+#define COMMAND_TIMEOUT_S 20
 
 struct prd { uint32_t addr, bytes; };
 
@@ -75,7 +75,7 @@ static bool channel_handler(void *arg)
 }
 
 /* Waits for the interrupt of this step. */
-static int channel_wait(struct channel *ch, uint64_t deadline)
+static int channel_wait(struct channel *ch, struct block_patience *patience)
 {
 	int r = 0;
 
@@ -85,7 +85,7 @@ static int channel_wait(struct channel *ch, uint64_t deadline)
 			sleep_cancel();
 			return 0;
 		}
-		r = sleep_until(deadline);
+		r = block_sleep(patience);
 	}
 	return atomic_exchange_explicit(&ch->interrupted, false, memory_order_acquire) ? 0 : -ETIMEDOUT;
 }
@@ -168,7 +168,7 @@ static bool build_table(struct channel *ch, const struct block_segment *segs, un
 	return true;
 }
 
-static int read_dma(struct disk *d, uint64_t lba, unsigned sectors, uint64_t deadline)
+static int read_dma(struct disk *d, uint64_t lba, unsigned sectors, struct block_patience *patience)
 {
 	struct channel *ch = d->channel;
 	uint8_t bm, status;
@@ -180,7 +180,7 @@ static int read_dma(struct disk *d, uint64_t lba, unsigned sectors, uint64_t dea
 	     (inb(ch->bus_master + BM_STATUS) & 0x60) | BM_INTERRUPT | BM_ERROR);
 	load_address(d, lba, sectors, d->id.lba48 ? ATA_READ_DMA_EXT : ATA_READ_DMA);
 	outb(ch->bus_master + BM_COMMAND, BM_TO_MEMORY | BM_START);
-	r = channel_wait(ch, deadline);
+	r = channel_wait(ch, patience);
 	bm = inb(ch->bus_master + BM_STATUS);
 	outb(ch->bus_master + BM_COMMAND, 0);
 	if (r < 0)
@@ -190,7 +190,7 @@ static int read_dma(struct disk *d, uint64_t lba, unsigned sectors, uint64_t dea
 }
 
 static int read_pio(struct disk *d, uint64_t lba, unsigned sectors, const struct block_segment *segs,
-		    uint64_t deadline)
+		    struct block_patience *patience)
 {
 	struct channel *ch = d->channel;
 	uint32_t at = 0;
@@ -198,7 +198,7 @@ static int read_pio(struct disk *d, uint64_t lba, unsigned sectors, const struct
 	load_address(d, lba, sectors, d->id.lba48 ? ATA_READ_SECTORS_EXT : ATA_READ_SECTORS);
 	for (unsigned i = 0; i < sectors; i++) {
 		uint8_t status;
-		int r = channel_wait(ch, deadline);
+		int r = channel_wait(ch, patience);
 
 		if (r < 0 || (r = channel_poll(ch, &status)) < 0)
 			return r;
@@ -219,7 +219,7 @@ static int disk_read(struct block_device *block, uint64_t offset, const struct b
 {
 	struct disk *d = block->driver_data;
 	struct channel *ch = d->channel;
-	uint64_t deadline;
+	struct block_patience patience;
 	uint32_t bytes;
 	uint8_t status;
 	int r = block_check(block, offset, segs, nsegs, &bytes);
@@ -227,15 +227,15 @@ static int disk_read(struct block_device *block, uint64_t offset, const struct b
 	if (r < 0)
 		return r;
 	mutex_lock(&ch->lock);
-	deadline = clock_monotonic_ns() + COMMAND_TIMEOUT_NS;
+	patience = block_patience(COMMAND_TIMEOUT_S);
 	atomic_store_explicit(&ch->interrupted, false, memory_order_relaxed);
 	atomic_store_explicit(&ch->waiter, current, memory_order_release);
 	select_unit(ch, d->unit);
 	r = channel_poll(ch, &status);
 	if (r == 0)
 		r = d->id.dma && build_table(ch, segs, nsegs) ?
-			    read_dma(d, offset / 512, bytes / 512, deadline) :
-			    read_pio(d, offset / 512, bytes / 512, segs, deadline);
+			    read_dma(d, offset / 512, bytes / 512, &patience) :
+			    read_pio(d, offset / 512, bytes / 512, segs, &patience);
 	if (r == -ETIMEDOUT)
 		channel_reset(ch);
 	atomic_store_explicit(&ch->waiter, NULL, memory_order_release);

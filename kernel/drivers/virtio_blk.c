@@ -8,11 +8,10 @@
  *          shares nothing with the submitting side.
  * Locking: `lock` guards pool and submitting side of the queue. The handler is the completing side.
  * Errors:  -EIO with a log line when the device reports one, breaks the protocol, or does not answer for
- *          REQUEST_TIMEOUT_NS. In the last two cases the device is reset first, so that it cannot write to
+ *          REQUEST_TIMEOUT_S. In the last two cases the device is reset first, so that it cannot write to
  *          memory that has been given away, and every later request fails at once.
  * Source:  Virtual I/O Device Version 1.2, 5.2.
  */
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/mutex.h"
 #include "core/thread.h"
@@ -32,7 +31,7 @@
 #define NSLOTS 32
 #define MAX_SEGMENTS 126
 #define MAX_BYTES MIB(1)
-#define REQUEST_TIMEOUT_NS (60 * NSEC_PER_SEC)
+#define REQUEST_TIMEOUT_S 60
 
 enum { C_CAPACITY = 0, C_SIZE_MAX = 8, C_SEG_MAX = 12 };
 
@@ -63,6 +62,17 @@ struct blk {
 	struct blk_slot slots[NSLOTS];
 };
 
+/* The device is gone: everybody looks for himself. Any context. */
+static void blk_wake_all(struct blk *blk)
+{
+	for (unsigned i = 0; i < NSLOTS; i++) {
+		struct thread *t = __atomic_load_n(&blk->slots[i].waiter, __ATOMIC_ACQUIRE);
+
+		if (t)
+			thread_wake(t);
+	}
+}
+
 /* Interrupt context. */
 static void blk_done(struct virtio_queue *q)
 {
@@ -73,20 +83,17 @@ static void blk_done(struct virtio_queue *q)
 	do {
 		while ((r = virtq_take(&q->vq, &done)) > 0) {
 			struct blk_slot *slot = done.token;
-			struct thread *t = slot->waiter;
+			/* NULL: it has just given up, and stops the device. */
+			struct thread *t = __atomic_load_n(&slot->waiter, __ATOMIC_ACQUIRE);
 
 			/* After `done` the slot is its owner's again. */
 			atomic_store_explicit(&slot->done, true, memory_order_release);
-			thread_wake(t);
-		}
-	} while (r == 0 && virtq_irq_enable(&q->vq));
-	if (r < 0) /* broken: everybody looks for himself */
-		for (unsigned i = 0; i < NSLOTS; i++) {
-			struct thread *t = __atomic_load_n(&blk->slots[i].waiter, __ATOMIC_ACQUIRE);
-
 			if (t)
 				thread_wake(t);
 		}
+	} while (r == 0 && virtq_irq_enable(&q->vq));
+	if (r < 0)
+		blk_wake_all(blk);
 }
 
 /* Device segments of one request, without header and status; 0 if they are too many. */
@@ -156,7 +163,7 @@ static struct blk_slot *blk_submit(struct blk *blk, uint64_t offset, struct virt
 /* Sleeps until the device has answered or cannot answer any more. */
 static bool blk_wait(struct blk *blk, struct blk_slot *slot)
 {
-	uint64_t deadline = clock_monotonic_ns() + REQUEST_TIMEOUT_NS;
+	struct block_patience patience = block_patience(REQUEST_TIMEOUT_S);
 
 	for (;;) {
 		sleep_prepare(SLEEP_UNINTERRUPTIBLE);
@@ -168,7 +175,7 @@ static bool blk_wait(struct blk *blk, struct blk_slot *slot)
 			sleep_cancel();
 			return false;
 		}
-		if (sleep_until(deadline) == -ETIMEDOUT &&
+		if (block_sleep(&patience) == -ETIMEDOUT &&
 		    !atomic_load_explicit(&slot->done, memory_order_acquire))
 			return false;
 	}
@@ -183,6 +190,7 @@ static int blk_finish(struct blk *blk, struct blk_slot *slot, bool answered)
 		blk->stopped = true;
 		virtio_stop(blk->dev, virtq_broken(&blk->queue->vq) ? "the device breaks the protocol"
 								     : "the disk does not answer");
+		blk_wake_all(blk);
 		waitq_wake_all(&blk->room, 0);
 	}
 	status = answered ? slot->wire->status : 0xff;
