@@ -5,6 +5,7 @@
  */
 #include "core/log.h"
 #include "drivers/virtio.h"
+#include "io.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 
@@ -23,6 +24,22 @@ void virtio_config_read(struct virtio_device *dev, unsigned offset, void *buf, u
 		dev->transport->read_config(dev, offset, buf, len);
 		after = dev->transport->config_generation(dev);
 	} while (before != after && ++tries < 16);
+}
+
+void virtio_field_read(const volatile uint8_t *space, uint32_t bytes, unsigned offset, void *buf, unsigned len)
+{
+	const volatile uint8_t *at = space + offset;
+	unsigned width = len == 8 ? 4 : len;
+	uint8_t *out = buf;
+
+	memset(out, 0, len);
+	if ((width != 2 && width != 4) || (uintptr_t)at % width || offset > bytes || len > bytes - offset)
+		width = 1;
+	for (unsigned i = 0; i < len && offset + i < bytes; i += width) {
+		uint32_t v = width == 4 ? mmio_read32(at + i) : width == 2 ? mmio_read16(at + i) : mmio_read8(at + i);
+
+		memcpy(out + i, &v, width);
+	}
 }
 
 static unsigned ring_order(size_t bytes)

@@ -152,6 +152,11 @@ int virtio_device_add(struct virtio_device *dev);
 /* Interrupt: every queue has to look, and, if the device said so, configuration changed. */
 void virtio_irq_queues(struct virtio_device *dev);
 void virtio_irq_config(struct virtio_device *dev);
+/*
+ * Reads a field of a mapped configuration space as version 1 demands it: 2 and 4 bytes in one access, 8 in two of 4, whose consistency is the
+ * generation's affair; everything else, arrays of bytes that is, byte by byte. What lies behind `bytes`, the size of the space, reads 0.
+ */
+void virtio_field_read(const volatile uint8_t *space, uint32_t bytes, unsigned offset, void *buf, unsigned len);
 /* Handler for a vector or line of one queue. */
 bool virtio_irq_one_queue(void *queue);
 bool virtio_irq_all_queues(void *dev);

@@ -76,6 +76,11 @@ static void read_config(struct virtio_device *dev, unsigned offset, void *buf, u
 {
 	uint8_t *out = buf;
 
+	if (!dev->legacy) {
+		virtio_field_read(dev->common + M_CONFIG, dev->config_bytes - M_CONFIG, offset, buf, len);
+		return;
+	}
+	/* The interface before version 1 knows no fields. */
 	memset(out, 0, len);
 	for (unsigned i = 0; i < len && M_CONFIG + offset + i < dev->config_bytes; i++)
 		out[i] = mmio_read8(dev->common + M_CONFIG + offset + i);

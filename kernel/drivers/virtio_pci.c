@@ -75,11 +75,7 @@ static void modern_set_features(struct virtio_device *dev, uint64_t features)
 
 static void modern_read_config(struct virtio_device *dev, unsigned offset, void *buf, unsigned len)
 {
-	uint8_t *out = buf;
-
-	memset(out, 0, len);
-	for (unsigned i = 0; i < len && offset + i < dev->config_bytes; i++)
-		out[i] = mmio_read8(dev->config + offset + i);
+	virtio_field_read(dev->config, dev->config_bytes, offset, buf, len);
 }
 
 static uint32_t modern_generation(struct virtio_device *dev)
