@@ -15,7 +15,6 @@
 #include "cpu.h"
 #include "drivers/acpi.h"
 #include "drivers/device.h"
-#include "drivers/console.h"
 #include "fs/vfs.h"
 #include "gate.h"
 #include "jvm/launcher.h"
@@ -60,7 +59,6 @@ static void read_log_level(bool complete)
 
 _Noreturn void kernel_main(void)
 {
-	serial_early_init();
 	read_log_level(false);
 	log_info("ibrik %s, command line: %s", ibrik_version, boot_info.cmdline);
 	mm_init(&boot_info);

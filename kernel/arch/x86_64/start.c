@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/main.h"
 #include "cpu.h"
+#include "drivers/serial.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 
@@ -110,6 +111,7 @@ _Noreturn void kernel_boot(uint64_t tsc, paddr_t info, unsigned protocol);
 _Noreturn void kernel_boot(uint64_t tsc, paddr_t info, unsigned protocol)
 {
 	cpu_init_boot();
+	serial_early_init(); /* what is wrong with the loader's data is said there */
 	boot_info.entry_tsc = tsc;
 	if (protocol == 0)
 		read_pvh(info);
