@@ -23,7 +23,7 @@ struct acpi_info {
 	struct acpi_ioapic ioapics[8];
 	unsigned noverrides;
 	struct acpi_override overrides[16];
-	paddr_t mcfg_base; uint16_t mcfg_segment; uint8_t mcfg_bus_start, mcfg_bus_end; /* 0 = none */
+	paddr_t mcfg_base; uint16_t mcfg_segment; uint8_t mcfg_bus_start, mcfg_bus_end; /* base 0 = none; it is bus 0's, whichever bus is the first */
 	paddr_t hpet_base;
 	uint32_t pm_timer_port;          /* 0 = none */
 	bool pm_timer_32bit;

@@ -45,7 +45,7 @@ static volatile uint8_t *ecam(const struct pci_device *d, unsigned offset)
 	volatile uint8_t **map = &ecam_bus[d->bus];
 
 	if (!*map)
-		*map = ioremap(acpi.mcfg_base + ((paddr_t)(d->bus - acpi.mcfg_bus_start) << 20), MIB(1));
+		*map = ioremap(acpi.mcfg_base + ((paddr_t)d->bus << 20), MIB(1));
 	return *map ? *map + (d->slot << 15 | d->function << 12 | offset) : NULL;
 }
 

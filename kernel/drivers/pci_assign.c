@@ -94,12 +94,12 @@ void pci_bars_read(struct pci_device *d)
 
 static uint64_t memory_take(uint64_t size)
 {
-	uint64_t mcfg_end = acpi.mcfg_base +
-			    ((uint64_t)(acpi.mcfg_bus_end - acpi.mcfg_bus_start + 1) << 20);
+	uint64_t ecam = acpi.mcfg_base + ((uint64_t)acpi.mcfg_bus_start << 20);
+	uint64_t ecam_end = acpi.mcfg_base + ((uint64_t)(acpi.mcfg_bus_end + 1) << 20);
 	uint64_t at = ALIGN_UP(memory_next, size);
 
-	if (acpi.mcfg_base && at < mcfg_end && at + size > acpi.mcfg_base)
-		at = ALIGN_UP(mcfg_end, size);
+	if (acpi.mcfg_base && at < ecam_end && at + size > ecam)
+		at = ALIGN_UP(ecam_end, size);
 	if (at + size > MEMORY_LIMIT || at + size < at)
 		return 0;
 	memory_next = at + size;
