@@ -142,6 +142,12 @@ static void enable(const struct pci_device *d)
 			       ~COMMAND_NO_INTX));
 }
 
+/* Nobody will take back what it requests on its line, which another function may share. */
+static void silence(const struct pci_device *d)
+{
+	pci_write16(d, COMMAND, pci_read16(d, COMMAND) | COMMAND_NO_INTX);
+}
+
 volatile uint8_t *pci_bar_map(const struct pci_device *d, unsigned bar, uint64_t offset, uint64_t len)
 {
 	const struct pci_bar *b = &d->bars[bar];
@@ -344,6 +350,8 @@ void pci_scan(void)
 			  d->device, d->class_code);
 		if (driver_of(d))
 			enable(d);
+		else if (d->header_type == 0)
+			silence(d);
 	}
 }
 

@@ -3,7 +3,7 @@
  *
  * pci_scan() finds every function behind every host bridge of segment 0, gives addresses to base
  * registers that the firmware left empty, and enables the functions that have a driver (PCI_DRIVER in
- * device.h); pci_probe() offers them to it. All of this runs on one thread, of drivers_find() and
+ * device.h), while the others may not use their interrupt line; pci_probe() offers them to it. All of this runs on one thread, of drivers_find() and
  * drivers_init(); configuration space is not touched by anybody else.
  *
  * Whatever changes the machine's address map (base registers, bridge windows, the bits of the command

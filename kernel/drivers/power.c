@@ -146,7 +146,8 @@ static void pm1_enable_button(const struct acpi_register *event, uint8_t bytes)
 {
 	if (!is_port(event))
 		return;
-	outw((uint16_t)event->addr, PM1_POWER_BUTTON); /* a press from before the boot is not for us */
+	/* Neither is a press from before the boot for us, nor what else firmware has enabled: nobody would take its request back. */
+	outw((uint16_t)event->addr, PM1_POWER_BUTTON);
 	outw((uint16_t)(event->addr + bytes / 2), PM1_POWER_BUTTON);
 }
 
@@ -179,11 +180,10 @@ void acpi_enable_events(void)
 			return;
 		}
 	}
-	r = sci_request(f->sci_irq);
-	if (r < 0) {
-		log_warn("acpi: no interrupt for the power button (error %d)", -r);
-		return;
-	}
+	/* The interrupt last: its line is level. */
 	pm1_enable_button(&f->pm1a_event, f->pm1_event_bytes);
 	pm1_enable_button(&f->pm1b_event, f->pm1_event_bytes);
+	r = sci_request(f->sci_irq);
+	if (r < 0)
+		log_warn("acpi: no interrupt for the power button (error %d)", -r);
 }
