@@ -83,6 +83,9 @@ boots microvm "${kernel[@]}" -M microvm -smp 2 $(drive d) -device virtio-blk-dev
 boots microvm-modern "${kernel[@]}" -M microvm -global virtio-mmio.force-legacy=false -smp 2 $(drive d) \
 	-device virtio-blk-device,drive=d -device virtio-rng-device
 boots microvm-without-acpi "${kernel[@]}" -M microvm,acpi=off -smp 2 $(drive d) -device virtio-blk-device,drive=d
+boots microvm-without-pit "${kernel[@]}" -M microvm,pit=off $(drive d) -device virtio-blk-device,drive=d
+boots q35-without-pit "${kernel[@]}" -M q35,pit=off $(drive d) -device virtio-blk-pci,drive=d
+check no-pit-is-no-reason-to-guess [ "$(grep -ac 'taking 1 GHz' "$T/out")" = 0 ]
 
 # A disk that fails: one clear line, no hang.
 timeout 60 qemu-system-x86_64 -accel tcg -cpu max -m 256 -nodefaults -display none -no-reboot -serial stdio "${kernel[@]}" -M q35 \

@@ -5,24 +5,29 @@
  * (vdso/data.h): a writer changes the copy that readers do not use, then turns the sequence number. Kernel and
  * vDSO read the same copy with the same function: clock_share() moves it to the page that programs see, before
  * another CPU or a writer exists. The rate comes from CPUID where the hypervisor or CPU
- * tells it, else from the PIT, measured over a few milliseconds at boot; a second measurement one second
- * later refines it. The refinement changes only the slope from that moment on, so time never steps.
+ * tells it, else from the PIT, measured over a few milliseconds at boot, where a second measurement one second
+ * later refines it; where there is no PIT, from ACPI's PM timer. The refinement changes only the slope from that moment on, so time never steps.
  *
  * The TSC is used even where it is not promised to be invariant: under an emulator it is derived from the
  * host's clock.
- * Sources: Intel 8254 data sheet; Intel SDM volume 3, 18.17 (TSC).
+ * Sources: Intel 8254 data sheet; ACPI Specification 6.5, 4.8.2.1 (PM timer); Intel SDM volume 3, 18.17 (TSC).
  */
 #include "core/clock.h"
 #include "core/boot.h"
 #include "core/log.h"
 #include "core/thread.h"
 #include "cpu.h"
+#include "drivers/acpi.h"
 #include "drivers/rtc.h"
 #include "io.h"
 #include "rate.h"
 #include "vdso/data.h"
 
 #define PIT_HZ 1193182ull
+#define PIT_READS 2000000
+#define PIT_READS_STILL 1000        /* each takes a microsecond at least: a counter that has not moved by then is none */
+#define PM_TIMER_HZ 3579545ull
+#define PM_TIMER_CYCLES 10000000ull /* 2 ms and more */
 
 static struct vdso_data at_boot = { .rates = { { 0, 0, 1ull << 31 }, { 0, 0, 1ull << 31 } } };
 struct vdso_data *clock_data = &at_boot; /* what readers and writers use */
@@ -139,43 +144,78 @@ static uint64_t hz_from_cpuid(void)
 	return 0;
 }
 
+/* Measured over 2 ms; 0 if there is no PIT. */
+static uint64_t hz_from_pit(void)
+{
+	struct rate_sample begin, end;
+	uint16_t ticks = 0;
+
+	pit_start();
+	/* The host may take the CPU away for so long that the counter goes round (55 ms), and the rate would
+	 * be many times too high: a measurement with a wide gap is made again. */
+	for (unsigned try = 0; try < 20; try++) {
+		uint64_t last, widest = 0;
+
+		begin = rate_sample(rdtsc, pit_read);
+		last = begin.at;
+		for (unsigned i = 0; i < PIT_READS; i++) {
+			uint16_t gone = (uint16_t)(begin.count - pit_read());
+			uint64_t now = rdtsc();
+
+			widest = MAX(widest, now - last);
+			last = now;
+			if (gone >= PIT_HZ / 500 || (gone == 0 && i >= PIT_READS_STILL))
+				break;
+		}
+		end = rate_sample(rdtsc, pit_read);
+		ticks = (uint16_t)(begin.count - end.count);
+		widest = MAX(widest, end.at - last);
+		if (widest < (end.at - begin.at) / 8 || ticks < PIT_HZ / 1000)
+			break;
+	}
+	if (ticks < PIT_HZ / 1000)
+		return 0;
+	pit_runs = true;
+	pit_begin = begin;
+	return (end.at - begin.at) * PIT_HZ / ticks;
+}
+
+/* Some count 24 bits, some 32: the lower ones do in both, moved to where their differences go round by themselves. */
+static uint32_t pm_timer_read(void) { return inl((uint16_t)acpi.pm_timer_port) << 8; }
+
+/* Over some milliseconds; 0 if there is none. It goes round in 4.7 s: a measurement that took much longer than it should is made again. */
+static uint64_t hz_from_pm_timer(void)
+{
+	struct rate_sample begin, end;
+	uint32_t ticks;
+
+	if (!acpi.pm_timer_port)
+		return 0;
+	for (unsigned try = 0; try < 20; try++) {
+		rate_measure(rdtsc, pm_timer_read, PM_TIMER_CYCLES, &begin, &end);
+		if (end.at - begin.at < 64 * PM_TIMER_CYCLES)
+			break;
+	}
+	ticks = (end.count - begin.count) >> 8;
+	if (ticks < PM_TIMER_HZ / 10000)
+		return 0;
+	uint64_t hz = (end.at - begin.at) * PM_TIMER_HZ / ticks;
+	log_info("clock: TSC at %lu Hz by the PM timer", hz);
+	return hz;
+}
+
 void clock_init(void)
 {
 	uint64_t hz = hz_from_cpuid();
 
 	clock_data->rates[0].base_tsc = clock_data->rates[1].base_tsc = boot_info.entry_tsc;
+	if (!hz)
+		hz = hz_from_pit();
+	if (!hz)
+		hz = hz_from_pm_timer();
 	if (!hz) {
-		struct rate_sample begin, end;
-		pit_start();
-		/* 2 ms. The host may take the CPU away for so long that the counter goes round (55 ms), and the rate would
-		 * be many times too high: a measurement with a wide gap is made again. */
-		for (unsigned try = 0; try < 20; try++) {
-			uint64_t last, widest = 0;
-			begin = rate_sample(rdtsc, pit_read);
-			last = begin.at;
-			/* The bound on reads ends this on a machine without a PIT. */
-			for (unsigned i = 0; i < 2000000; i++) {
-				uint16_t gone = (uint16_t)(begin.count - pit_read());
-				uint64_t now = rdtsc();
-				widest = MAX(widest, now - last);
-				last = now;
-				if (gone >= PIT_HZ / 500)
-					break;
-			}
-			end = rate_sample(rdtsc, pit_read);
-			widest = MAX(widest, end.at - last);
-			if (widest < (end.at - begin.at) / 8 || (uint16_t)(begin.count - end.count) < PIT_HZ / 1000)
-				break;
-		}
-		uint16_t ticks = (uint16_t)(begin.count - end.count);
-		if (ticks >= PIT_HZ / 1000) {
-			hz = (end.at - begin.at) * PIT_HZ / ticks;
-			pit_runs = true;
-			pit_begin = begin;
-		} else {
-			hz = 1000000000ull;
-			log_warn("no PIT and no TSC frequency from the CPU: taking 1 GHz, times will be wrong");
-		}
+		hz = 1000000000ull;
+		log_warn("no PIT, no PM timer and no TSC frequency from the CPU: taking 1 GHz, times will be wrong");
 	}
 	/* From entry on, at this rate. */
 	clock_data->rates[0].mult = clock_data->rates[1].mult = (NSEC_PER_SEC << 32) / hz;
