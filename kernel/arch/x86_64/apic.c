@@ -3,6 +3,9 @@
  *
  * Handlers are entered into the table once and never removed. The local APIC is reached through its MSRs
  * (x2APIC) where the CPU has them, else through its uncached page.
+ *
+ * A level line whose request nobody takes back interrupts again before the next instruction, and the boot CPU, which takes all lines, would do
+ * nothing else for ever. So handlers answer whether it was their device, and a line that is nearly always nobody's is masked, with a line in the log.
  * Sources: Intel SDM volume 3, chapter 11 (APIC); 82093AA I/O APIC data sheet.
  */
 #include "cpu.h"
@@ -110,6 +113,15 @@ static struct {
 } ioapics[8];
 static unsigned nioapics;
 static uint8_t gsi_vectors[256];
+/* Somebody is between the two accesses of ioapic_write(). Taken with interrupts off, so that no handler finds its own CPU there. */
+static _Atomic bool ioapic_busy;
+
+/* Of the interrupts of a line, counted by the CPU that takes them. */
+static struct line_count {
+	unsigned all, nobodys;
+} line_counts[256]; /* by vector */
+#define LINE_ROUND 100000
+#define LINE_CLAIMED_LEAST 100
 
 void apic_init_this(void)
 {
@@ -209,6 +221,42 @@ void apic_timer_set(uint64_t deadline_ns)
 	lapic_write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1ull), 0xffffffffull));
 }
 
+/* One more interrupt of a line. Should it be masked? */
+static bool line_is_stuck(struct line_count *n, bool claimed)
+{
+	n->nobodys += !claimed;
+	if (++n->all < LINE_ROUND)
+		return false;
+	bool stuck = n->nobodys > LINE_ROUND - LINE_CLAIMED_LEAST;
+	*n = (struct line_count){ 0 };
+	return stuck;
+}
+
+static bool gsi_find(unsigned gsi, unsigned *ioapic, unsigned *line)
+{
+	for (unsigned i = 0; i < nioapics; i++)
+		if (gsi >= ioapics[i].gsi_base && gsi - ioapics[i].gsi_base < ioapics[i].lines) {
+			*ioapic = i;
+			*line = gsi - ioapics[i].gsi_base;
+			return true;
+		}
+	return false;
+}
+
+/* Masks the line of a vector; one of a message has none. Interrupt context: if another CPU is at the I/O APIC, the next round tries again. */
+static void line_mask(unsigned vector)
+{
+	unsigned i, line;
+
+	for (unsigned gsi = 0; gsi < ARRAY_SIZE(gsi_vectors); gsi++) {
+		if (gsi_vectors[gsi] != vector || !gsi_find(gsi, &i, &line) || atomic_exchange(&ioapic_busy, true))
+			continue;
+		ioapic_write(ioapics[i].base, 0x10 + line * 2, LVT_MASKED);
+		atomic_store(&ioapic_busy, false);
+		log_err("interrupt line %u: nobody takes its requests back, masked", gsi);
+	}
+}
+
 void irq_dispatch(unsigned vector)
 {
 	switch (vector) {
@@ -223,8 +271,11 @@ void irq_dispatch(unsigned vector)
 	case VEC_SPURIOUS:
 		return;
 	}
+	bool claimed = false;
 	for (struct handler *h = atomic_load(&handlers[vector]); h; h = atomic_load(&h->next))
-		h->fn(h->arg);
+		claimed |= h->fn(h->arg);
+	if (line_is_stuck(&line_counts[vector], claimed))
+		line_mask(vector);
 	apic_eoi();
 }
 
@@ -266,28 +317,32 @@ int irq_alloc_msi(irq_handler_fn *handler, void *arg, unsigned cpu, uint64_t *ms
 
 int irq_request_gsi(unsigned gsi, bool level, bool active_low, irq_handler_fn *handler, void *arg)
 {
+	unsigned i, line;
 	int r = -EINVAL;
 
 	mutex_lock(&vector_lock);
-	for (unsigned i = 0; i < nioapics; i++) {
-		unsigned line = gsi - ioapics[i].gsi_base;
-		if (gsi < ioapics[i].gsi_base || line >= ioapics[i].lines || gsi >= ARRAY_SIZE(gsi_vectors))
-			continue;
-		bool fresh = gsi_vectors[gsi] == 0;
-		r = fresh ? new_vector() : gsi_vectors[gsi];
-		if (r < 0)
-			break;
-		unsigned v = r;
-		r = add_handler(v, handler, arg);
-		if (r)
-			break;
-		if (fresh) {
-			gsi_vectors[gsi] = v;
-			ioapic_write(ioapics[i].base, 0x11 + line * 2, cpus[0]->apic_id << 24);
-			ioapic_write(ioapics[i].base, 0x10 + line * 2, v | (level ? 0x8000 : 0) | (active_low ? 0x2000 : 0));
-		}
-		break;
+	if (gsi >= ARRAY_SIZE(gsi_vectors) || !gsi_find(gsi, &i, &line))
+		goto out;
+	bool fresh = gsi_vectors[gsi] == 0;
+	r = fresh ? new_vector() : gsi_vectors[gsi];
+	if (r < 0)
+		goto out;
+	unsigned v = r;
+	r = add_handler(v, handler, arg);
+	if (r || !fresh)
+		goto out;
+	gsi_vectors[gsi] = v;
+	uint64_t f = irq_save();
+	while (atomic_exchange(&ioapic_busy, true)) { /* a line is just being masked */
+		irq_restore(f);
+		sleep_ns(1000);
+		f = irq_save();
 	}
+	ioapic_write(ioapics[i].base, 0x11 + line * 2, cpus[0]->apic_id << 24);
+	ioapic_write(ioapics[i].base, 0x10 + line * 2, v | (level ? 0x8000 : 0) | (active_low ? 0x2000 : 0));
+	atomic_store(&ioapic_busy, false);
+	irq_restore(f);
+out:
 	mutex_unlock(&vector_lock);
 	return r;
 }
