@@ -70,13 +70,15 @@ ended() {
 }
 show() { tr -d '\0\r' < "$T/out" | tail -n 15 | sed 's/^/| /'; }
 
+# With several CPUs any of them may be the one that reports; in those that only hear of it, the bank has no address.
 for cpus in 1 2; do
 	start wait -smp $cpus
 	said 60 ready
 	echo "mce -b 0 1 0xbe00000000000000 0x5 0x12345000 0x8c" >&3
 	ended 20
 	check "a-machine-check-is-a-panic-on-$cpus" [ "$status" = 35 ]
-	check "it-says-what-the-bank-says-on-$cpus" grep -aqE 'panic: machine check, bank [0-9]+: status 0x[0-9a-f]+, address 0x[0-9a-f]+, MCG status 0x[0-9a-f]+' "$T/out"
+	check "it-says-what-the-bank-says-on-$cpus" \
+		grep -aqE 'panic: machine check, bank 1: status 0x[0-9a-f]+, address (0x12345000|0), MCG status 0x[0-9a-f]+' "$T/out"
 	check "it-is-reported-to-its-end-on-$cpus" grep -aq 'last lines of the log:' "$T/out"
 	[ $failed = 0 ] || show
 done
