@@ -20,12 +20,25 @@ int bytering_init(struct bytering *r, unsigned npages)
 	return 0;
 }
 
-static void pages_free(struct page **pages, unsigned n)
+static void pages_put(struct page **pages, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		if (pages[i])
 			page_put(pages[i]);
+		pages[i] = NULL;
+	}
+}
+
+static void pages_free(struct page **pages, unsigned n)
+{
+	pages_put(pages, n);
 	kfree(pages);
+}
+
+void bytering_clear(struct bytering *r)
+{
+	pages_put(r->pages, r->npages);
+	r->head = r->tail = 0;
 }
 
 void bytering_free(struct bytering *r)

@@ -25,6 +25,7 @@ struct bytering {
 /* An empty ring of npages (a power of two). 0 or -ENOMEM. */
 int bytering_init(struct bytering *r, unsigned npages);
 void bytering_free(struct bytering *r);
+void bytering_clear(struct bytering *r); /* throws the content away */
 
 static inline size_t bytering_used(const struct bytering *r) { return r->head - r->tail; }
 static inline size_t bytering_space(const struct bytering *r)

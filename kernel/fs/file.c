@@ -31,7 +31,7 @@ static int anon_open(struct inode *inode, struct file *f)
 	return -ENXIO;
 }
 
-static int anon_setattr(struct inode *inode, const struct inode_attr *attr)
+int anon_setattr(struct inode *inode, const struct inode_attr *attr)
 {
 	if (attr->valid & ATTR_MODE)
 		atomic_store(&inode->mode, inode_type(inode) | (attr->mode & 07777));

@@ -141,6 +141,7 @@ int inode_truncate(struct inode *inode, uint64_t size);               /* prepare
 /* A named-nowhere inode (file.c); its readlink gives the text of /proc/self/fd links. */
 void anon_inode_setup(struct inode *inode, const struct inode_ops *ops, const struct file_ops *fops,
 		      uint32_t mode);
+int anon_setattr(struct inode *inode, const struct inode_attr *attr); /* keeps what it is told */
 
 /* --- dentries (dentry.c) ------------------------------------------------------------------------ */
 static inline void dentry_get(struct dentry *d)

@@ -328,10 +328,11 @@ struct file *dentry_open(struct dentry *d, int flags)
 	if (!(flags & O_PATH)) {
 		if (inode->ops->open)
 			r = inode->ops->open(inode, f);
-		if (!r && (flags & O_TRUNC) && S_ISREG(type))
+		if (r)
+			f->flags |= O_PATH; /* what was refused has no state that a release could work on */
+		else if ((flags & O_TRUNC) && S_ISREG(type))
 			r = inode_truncate(inode, 0);
 		if (r) {
-			f->ops = inode->fops;
 			file_put(f);
 			return ERR_PTR(r);
 		}

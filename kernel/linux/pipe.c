@@ -1,17 +1,17 @@
 /*
  * kernel/linux/pipe.c - pipes.
  *
- * A pipe is a ring of bytes (bytering.h) between two files.
+ * A pipe is a ring of bytes (bytering.h) behind an inode. pipe2() opens that twice; open() of such a descriptor's link in
+ * /proc/self/fd is a further end, for reading, for writing or for both.
  *
  * Interface: sys_pipe, sys_pipe2; pipe.h.
  * Locking:   pipe->lock guards everything; it is held across the copy from or to the application,
- *            which is allowed because the fault path never takes it. refs counts the two ends (each
- *            struct file is one); the last release frees.
+ *            which is allowed because the fault path never takes it. The pipe goes with its inode, which every end holds.
  * Waking:    one thread per transfer. A reader that leaves bytes behind wakes the next reader and a
  *            writer that leaves room wakes the next writer, so no wake is lost when a woken thread takes
  *            less than was offered. A wake with events 0 is for sleeping threads only, poll ignores it.
  * Errors:    -EAGAIN (O_NONBLOCK), -ERESTARTSYS (signal before the first byte), -EPIPE and SIGPIPE,
- *            -EFAULT, -ENOMEM.
+ *            -EFAULT, -ENOMEM, -EINVAL (an end that is for neither).
  */
 #include "linux/pipe.h"
 #include "core/bytering.h"
@@ -19,7 +19,8 @@
 #include "linux/signal.h"
 #include "linux/process.h"
 #include "core/uaccess.h"
-#include "fs/vfs.h"
+#include "fs/inode.h"
+#include "lib/string.h"
 #include "mm/mm.h"
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
@@ -33,20 +34,14 @@
 #define PIPE_MAX_BYTES MIB(1)      /* pipe-max-size */
 
 struct pipe {
+	struct inode inode;
 	struct mutex lock;
 	struct waitq readers, writers; /* those that wait for bytes, for room */
 	struct bytering ring;
-	unsigned nreaders, nwriters;   /* open ends of each kind: 0 or 1 */
-	_Atomic unsigned refs;
+	unsigned nreaders, nwriters;   /* open files that may read, that may write */
 };
 
 static bool pipe_writable(const struct pipe *p) { return bytering_space(&p->ring) >= PIPE_ATOMIC; }
-
-static void pipe_free(struct pipe *p)
-{
-	bytering_free(&p->ring);
-	kfree(p);
-}
 
 /* A place in a vector of buffers. */
 struct pieces {
@@ -183,32 +178,26 @@ static ssize_t pipe_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 	return pipe_write_vector(f, (struct pieces){ &one, 1, 0 }, len);
 }
 
-static unsigned pipe_poll_read(struct file *f, struct poll_table *pt)
+static unsigned pipe_poll(struct file *f, struct poll_table *pt)
 {
 	struct pipe *p = f->priv;
 	unsigned events = 0;
 
 	mutex_lock(&p->lock);
-	poll_attach(pt, &p->readers, &p->lock);
-	if (bytering_used(&p->ring))
-		events |= EPOLLIN | EPOLLRDNORM;
-	if (p->nwriters == 0)
-		events |= EPOLLHUP;
-	mutex_unlock(&p->lock);
-	return events;
-}
-
-static unsigned pipe_poll_write(struct file *f, struct poll_table *pt)
-{
-	struct pipe *p = f->priv;
-	unsigned events = 0;
-
-	mutex_lock(&p->lock);
-	poll_attach(pt, &p->writers, &p->lock);
-	if (pipe_writable(p))
-		events |= EPOLLOUT | EPOLLWRNORM;
-	if (p->nreaders == 0)
-		events |= EPOLLERR;
+	if (file_readable(f)) {
+		poll_attach(pt, &p->readers, &p->lock);
+		if (bytering_used(&p->ring))
+			events |= EPOLLIN | EPOLLRDNORM;
+		if (p->nwriters == 0)
+			events |= EPOLLHUP;
+	}
+	if (file_writable(f)) {
+		poll_attach(pt, &p->writers, &p->lock);
+		if (pipe_writable(p))
+			events |= EPOLLOUT | EPOLLWRNORM;
+		if (p->nreaders == 0)
+			events |= EPOLLERR;
+	}
 	mutex_unlock(&p->lock);
 	return events;
 }
@@ -226,55 +215,71 @@ static long pipe_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 	return put_user(arg, used);
 }
 
-static void pipe_drop(struct pipe *p)
-{
-	/* Counted outside the mutex: whoever frees knows that nobody is still inside its unlock. */
-	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
-		pipe_free(p);
-}
-
-static void pipe_release_read(struct file *f)
+static void pipe_release(struct file *f)
 {
 	struct pipe *p = f->priv;
 
 	mutex_lock(&p->lock);
-	p->nreaders = 0;
-	waitq_wake_all(&p->writers, EPOLLERR | EPOLLOUT | EPOLLWRNORM);
+	if (file_readable(f) && --p->nreaders == 0)
+		waitq_wake_all(&p->writers, EPOLLERR | EPOLLOUT | EPOLLWRNORM);
+	if (file_writable(f) && --p->nwriters == 0)
+		waitq_wake_all(&p->readers, EPOLLHUP | EPOLLIN | EPOLLRDNORM);
+	if (!p->nreaders && !p->nwriters)
+		bytering_clear(&p->ring); /* a descriptor of the path only may open the pipe again: it is empty then */
 	mutex_unlock(&p->lock);
-	pipe_drop(p);
 }
 
-static void pipe_release_write(struct file *f)
-{
-	struct pipe *p = f->priv;
-
-	mutex_lock(&p->lock);
-	p->nwriters = 0;
-	waitq_wake_all(&p->readers, EPOLLHUP | EPOLLIN | EPOLLRDNORM);
-	mutex_unlock(&p->lock);
-	pipe_drop(p);
-}
-
-static const struct file_ops pipe_read_ops = {
+static const struct file_ops pipe_ops = {
 	.read = pipe_read,
-	.vector = pipe_vector,
-	.poll = pipe_poll_read,
-	.ioctl = pipe_ioctl,
-	.release = pipe_release_read,
-};
-
-static const struct file_ops pipe_write_ops = {
 	.write = pipe_write,
 	.vector = pipe_vector,
-	.poll = pipe_poll_write,
+	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
-	.release = pipe_release_write,
+	.release = pipe_release,
 };
 
-static struct pipe *pipe_of(struct file *f)
+static struct pipe *pipe_of_inode(struct inode *inode) { return container_of(inode, struct pipe, inode); }
+
+/* A further end. It does not wait for the other side, as that of a FIFO with a name would. */
+static int pipe_open(struct inode *inode, struct file *f)
 {
-	return f->ops == &pipe_read_ops || f->ops == &pipe_write_ops ? f->priv : NULL;
+	struct pipe *p = pipe_of_inode(inode);
+
+	if (!file_readable(f) && !file_writable(f))
+		return -EINVAL;
+	mutex_lock(&p->lock);
+	p->nreaders += file_readable(f);
+	p->nwriters += file_writable(f);
+	mutex_unlock(&p->lock);
+	f->priv = p;
+	return 0;
 }
+
+static ssize_t pipe_name(struct inode *inode, char *buf, size_t size)
+{
+	char text[32];
+	size_t n = MIN((size_t)snprintf(text, sizeof(text), "pipe:[%lu]", (unsigned long)inode->ino), size);
+
+	memcpy(buf, text, n);
+	return (ssize_t)n;
+}
+
+static void pipe_evict(struct inode *inode)
+{
+	struct pipe *p = pipe_of_inode(inode);
+
+	bytering_free(&p->ring);
+	kfree(p);
+}
+
+static const struct inode_ops pipe_inode_ops = {
+	.open = pipe_open,
+	.readlink = pipe_name,
+	.setattr = anon_setattr,
+	.evict = pipe_evict,
+};
+
+static struct pipe *pipe_of(struct file *f) { return f->ops == &pipe_ops ? f->priv : NULL; }
 
 long pipe_get_size(struct file *f)
 {
@@ -329,17 +334,14 @@ int pipe_new(unsigned flags, struct file **read_end, struct file **write_end)
 	waitq_init(&p->readers);
 	waitq_init(&p->writers);
 	p->nreaders = p->nwriters = 1;
-	atomic_store_explicit(&p->refs, 2, memory_order_relaxed);
-	r = file_new_anon("pipe", S_IFIFO | 0600, &pipe_read_ops, O_RDONLY | (flags & O_NONBLOCK), p);
-	if (IS_ERR(r)) {
-		pipe_free(p);
-		return PTR_ERR(r);
-	}
-	w = file_new_anon("pipe", S_IFIFO | 0600, &pipe_write_ops, O_WRONLY | (flags & O_NONBLOCK), p);
-	if (IS_ERR(w)) {
-		pipe_drop(p); /* the write end that never was */
-		file_put(r);
-		return PTR_ERR(w);
+	anon_inode_setup(&p->inode, &pipe_inode_ops, &pipe_ops, S_IFIFO | 0600);
+	r = file_new(&pipe_ops, &p->inode, O_RDONLY | (flags & O_NONBLOCK), p);
+	w = r ? file_new(&pipe_ops, &p->inode, O_WRONLY | (flags & O_NONBLOCK), p) : NULL;
+	inode_put(&p->inode); /* the ends hold it */
+	if (!w) {
+		if (r)
+			file_put(r);
+		return -ENOMEM;
 	}
 	*read_end = r;
 	*write_end = w;

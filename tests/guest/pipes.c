@@ -191,6 +191,81 @@ TEST(pipe_calls_check_their_arguments)
 	CHECK_ERR(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fds[0], 0), ENODEV);
 }
 
+static int link_open(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags);
+}
+
+TEST(an_open_of_the_link_is_a_further_end)
+{
+	struct pollfd p = { .events = POLLIN | POLLOUT };
+	struct stat read_end, write_end;
+	int fds[2], in, out, both;
+	char text[16];
+
+	CHECK_OK(pipe(fds));
+	CHECK_OK(fstat(fds[0], &read_end));
+	CHECK_OK(fstat(fds[1], &write_end));
+	CHECK_EQ(read_end.st_ino, write_end.st_ino);
+	in = CHECK_OK(link_open(fds[0], O_RDONLY | O_NONBLOCK));
+	CHECK_ERR(read(in, text, 1), EAGAIN);
+	CHECK_ERR(write(in, text, 1), EBADF);
+	CHECK_EQ(write(fds[1], "abc", 3), 3);
+	CHECK_EQ(read(in, text, 1), 1);
+	CHECK_EQ(read(fds[0], text + 1, 1), 1);
+	/* A reader is left, so writing is no error. */
+	CHECK_OK(close(fds[0]));
+	CHECK_EQ(write(fds[1], "d", 1), 1);
+	/* A writer, too: the end has not come. */
+	out = CHECK_OK(link_open(in, O_WRONLY));
+	CHECK_OK(close(fds[1]));
+	CHECK_EQ(read(in, text + 2, 8), 2);
+	CHECK(!memcmp(text, "abcd", 4));
+	CHECK_ERR(read(in, text, 1), EAGAIN);
+	CHECK_ERR(read(out, text, 1), EBADF);
+	CHECK_OK(close(out));
+	CHECK_EQ(read(in, text, 1), 0);
+	/* One for both. */
+	both = CHECK_OK(link_open(in, O_RDWR));
+	CHECK_EQ(fcntl(both, F_GETFL) & O_ACCMODE, O_RDWR);
+	p.fd = both;
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLOUT);
+	CHECK_EQ(write(both, "xy", 2), 2);
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLIN | POLLOUT);
+	CHECK_EQ(read(both, text, 8), 2);
+	CHECK_OK(close(in));
+	CHECK_EQ(write(both, "z", 1), 1);
+	CHECK_ERR(link_open(both, 3), EINVAL);
+	CHECK_OK(close(both));
+}
+
+TEST(a_pipe_that_nobody_has_open_is_empty)
+{
+	int fds[2], place, in, out;
+	char c;
+
+	CHECK_OK(pipe(fds));
+	place = CHECK_OK(link_open(fds[0], O_PATH));
+	CHECK_EQ(write(fds[1], "lost", 4), 4);
+	CHECK_OK(close(fds[0]));
+	CHECK_OK(close(fds[1]));
+	in = CHECK_OK(link_open(place, O_RDONLY | O_NONBLOCK));
+	CHECK_EQ(read(in, &c, 1), 0);
+	out = CHECK_OK(link_open(place, O_WRONLY));
+	CHECK_ERR(read(in, &c, 1), EAGAIN);
+	CHECK_EQ(write(out, "n", 1), 1);
+	CHECK_EQ(read(in, &c, 1), 1);
+	CHECK_EQ(c, 'n');
+	close(in);
+	close(out);
+	close(place);
+}
+
 TEST(pipe_size_can_be_asked_and_set)
 {
 	int fds[2];

@@ -160,4 +160,41 @@ TEST(the_path_of_a_descriptor_without_a_name_is_not_waited_for)
 	}
 }
 
+/* Its inode can be opened by nobody; what was refused must leave the descriptor as it was. */
+TEST(a_descriptor_without_a_name_is_not_opened_by_its_link)
+{
+	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDONLY | O_NONBLOCK };
+	struct epoll_event e = { .events = EPOLLIN };
+	struct itimerspec soon = { .it_value = { .tv_nsec = 1000 } };
+	uint64_t count;
+	sigset_t none;
+	char link[64];
+	int fds[6];
+
+	sigemptyset(&none);
+	fds[0] = CHECK_OK(epoll_create1(0));
+	fds[1] = CHECK_OK(eventfd(1, 0));
+	fds[2] = CHECK_OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	fds[3] = CHECK_OK(signalfd(-1, &none, 0));
+	fds[4] = CHECK_OK(inotify_init1(0));
+	fds[5] = CHECK_OK(socket(AF_UNIX, SOCK_STREAM, 0));
+	for (int i = 0; i < 6; i++) {
+		for (unsigned m = 0; m < sizeof(modes) / sizeof(int); m++) {
+			snprintf(link, sizeof(link), "/proc/self/fd/%d", fds[i]);
+			CHECK_ERR(open(link, modes[m]), ENXIO);
+			snprintf(link, sizeof(link), "/dev/fd/%d", fds[i]);
+			CHECK_ERR(open(link, modes[m]), ENXIO);
+		}
+	}
+	CHECK_OK(epoll_ctl(fds[0], EPOLL_CTL_ADD, fds[2], &e));
+	CHECK_OK(timerfd_settime(fds[2], 0, &soon, NULL));
+	CHECK_EQ(epoll_wait(fds[0], &e, 1, 5000), 1);
+	CHECK_EQ(read(fds[2], &count, 8), 8);
+	CHECK_EQ(read(fds[1], &count, 8), 8);
+	CHECK_EQ(count, 1);
+	CHECK_OK(inotify_add_watch(fds[4], scratch(""), IN_CREATE));
+	for (int i = 0; i < 6; i++)
+		CHECK_OK(close(fds[i]));
+}
+
 TEST_MAIN("ready")

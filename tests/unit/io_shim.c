@@ -23,27 +23,50 @@ static struct process process = {
 static struct mutex fds_lock = MUTEX_INIT("descriptors");
 static struct file *fds[MAX_FDS];
 static bool fds_reserved[MAX_FDS];
-static struct inode the_inode = { .ino = 7 };
+static struct inode the_inode = { .ino = 7, .refs = 1 };
 
 struct process *io_process(void) { return &process; }
 struct thread *thread_find(int tid) { return NULL; }
 
 /* --- files --------------------------------------------------------------------------------------- */
 
-struct file *file_new_anon(const char *name, uint32_t mode, const struct file_ops *ops, unsigned flags,
-			   void *priv)
+struct file *file_new(const struct file_ops *ops, struct inode *inode, unsigned flags, void *priv)
 {
 	struct file *f = kzalloc(sizeof(*f));
 
 	if (!f)
-		return ERR_PTR(-ENFILE);
+		return NULL;
 	f->refs = 1;
 	f->flags = flags;
 	f->ops = ops;
-	f->inode = &the_inode;
+	f->inode = inode;
+	inode_get(inode);
 	f->priv = priv;
 	list_init(&f->epolls);
 	return f;
+}
+
+struct file *file_new_anon(const char *name, uint32_t mode, const struct file_ops *ops, unsigned flags,
+			   void *priv)
+{
+	struct file *f = file_new(ops, &the_inode, flags, priv);
+
+	return f ? f : ERR_PTR(-ENFILE);
+}
+
+void anon_inode_setup(struct inode *inode, const struct inode_ops *ops, const struct file_ops *fops, uint32_t mode)
+{
+	atomic_init(&inode->refs, 1);
+	inode->ops = ops;
+	inode->fops = fops;
+}
+
+int anon_setattr(struct inode *inode, const struct inode_attr *attr) { return 0; }
+
+void inode_put(struct inode *inode)
+{
+	if (atomic_fetch_sub(&inode->refs, 1) == 1)
+		inode->ops->evict(inode);
 }
 
 void file_get(struct file *f) { atomic_fetch_add(&f->refs, 1); }
@@ -56,6 +79,7 @@ void file_put(struct file *f)
 		epoll_file_release(f);
 	if (f->ops->release)
 		f->ops->release(f);
+	inode_put(f->inode);
 	kfree(f);
 }
 
@@ -126,14 +150,14 @@ void io_flags(int fd, unsigned flags)
 {
 	struct file *f = fd_get(fd);
 
-	f->flags = flags;
+	f->flags = (f->flags & O_ACCMODE) | flags;
 	file_put(f);
 }
 
 ssize_t io_read(int fd, void *buf, size_t len)
 {
 	struct file *f = fd_get(fd);
-	ssize_t n = f && f->ops->read ? f->ops->read(f, U(buf), len, 0) : -EBADF;
+	ssize_t n = f && file_readable(f) && f->ops->read ? f->ops->read(f, U(buf), len, 0) : -EBADF;
 
 	if (f)
 		file_put(f);
@@ -143,7 +167,7 @@ ssize_t io_read(int fd, void *buf, size_t len)
 ssize_t io_write(int fd, const void *buf, size_t len)
 {
 	struct file *f = fd_get(fd);
-	ssize_t n = f && f->ops->write ? f->ops->write(f, U(buf), len, 0) : -EBADF;
+	ssize_t n = f && file_writable(f) && f->ops->write ? f->ops->write(f, U(buf), len, 0) : -EBADF;
 
 	if (f)
 		file_put(f);
