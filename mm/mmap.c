@@ -167,9 +167,9 @@ static int desc_set_file(struct area_desc *d, int prot, int flags, struct file *
 		return -EACCES;
 	if ((d->kind & AREA_SHARED) && (prot & PROT_WRITE) && !file_writable(file))
 		return -EACCES;
-	d->cache = file->ops->map ? file->ops->map(file) : NULL;
-	if (!d->cache)
+	if (!file->ops->map)
 		return -ENODEV;
+	d->cache = file->ops->map(file);
 	if (IS_ERR(d->cache))
 		return (int)PTR_ERR(d->cache);
 	d->file = file;

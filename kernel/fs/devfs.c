@@ -44,7 +44,7 @@ static struct pagecache *zero_map(struct file *f)
 		}
 	}
 	mutex_unlock(&lock);
-	return c;
+	return c ? c : ERR_PTR(-ENOMEM);
 }
 
 static void zero_release(struct file *f)

@@ -85,12 +85,7 @@ void tmpfs_set_max(void)
 
 /* --- regular files -------------------------------------------------------------------------------------- */
 
-static struct pagecache *regular_map(struct file *f)
-{
-	struct pagecache *c = f->inode->ops->cache(f->inode);
-
-	return IS_ERR(c) ? NULL : c;
-}
+static struct pagecache *regular_map(struct file *f) { return f->inode->ops->cache(f->inode); }
 
 static ssize_t regular_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 {

@@ -276,10 +276,10 @@ struct file *vfs_open(const char *path, int flags, unsigned mode)
 
 ssize_t file_read_kernel(struct file *f, void *buf, size_t len, uint64_t pos)
 {
-	struct pagecache *cache = f->ops->map ? f->ops->map(f) : NULL;
+	struct pagecache *cache = f->ops->map ? f->ops->map(f) : ERR_PTR(inode_is_dir(f->inode) ? -EISDIR : -EINVAL);
 
-	if (!cache)
-		return inode_is_dir(f->inode) ? -EISDIR : -EINVAL;
+	if (IS_ERR(cache))
+		return PTR_ERR(cache);
 	return pagecache_read_kernel(cache, pos, buf, len);
 }
 
@@ -292,8 +292,8 @@ static int make_file(const char *path, unsigned mode, const void *data, size_t l
 
 	if (IS_ERR(f))
 		return (int)PTR_ERR(f);
-	cache = f->ops->map ? f->ops->map(f) : NULL;
-	r = cache ? pagecache_write_kernel(cache, 0, data, len) : -EINVAL;
+	cache = f->ops->map ? f->ops->map(f) : ERR_PTR(-EINVAL);
+	r = IS_ERR(cache) ? PTR_ERR(cache) : pagecache_write_kernel(cache, 0, data, len);
 	file_put(f);
 	return r < 0 ? (int)r : (size_t)r < len ? -ENOSPC : 0;
 }

@@ -79,7 +79,7 @@ struct file_ops {
 	unsigned (*poll)(struct file *f, struct poll_table *pt);
 	long (*ioctl)(struct file *f, unsigned cmd, uaddr_t arg);
 	int (*readdir)(struct file *f, dir_emit_fn *emit, void *arg);
-	/* The page cache a mapping shares, or NULL if this file cannot be mapped (-ENODEV). */
+	/* The page cache a mapping shares, or an encoded error (-ENOMEM, -EIO). May sleep. NULL: cannot be mapped (-ENODEV). */
 	struct pagecache *(*map)(struct file *f);
 	int (*fsync)(struct file *f);
 	int (*allocate)(struct file *f, int mode, uint64_t off, uint64_t len);

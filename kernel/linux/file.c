@@ -479,7 +479,7 @@ static void pages_prefetch(struct file *f, uint64_t offset, uint64_t len)
 	struct pagecache *c = f->ops->map ? f->ops->map(f) : NULL;
 	uint64_t end, size;
 
-	if (!c || !c->ops->fill)
+	if (!c || IS_ERR(c) || !c->ops->fill)
 		return;
 	size = atomic_load(&c->size_bytes);
 	end = !len || len > size ? size : MIN(size, offset + len);

@@ -84,6 +84,8 @@ static ssize_t send_loop(struct file *in, uint64_t *in_pos, struct file *out, st
 	struct pagecache *cache = in->ops->map(in);
 	ssize_t r;
 
+	if (IS_ERR(cache))
+		return PTR_ERR(cache);
 	/* A file that becomes shorter meanwhile is looked at once more. */
 	do {
 		uint64_t size = atomic_load_explicit(&cache->size_bytes, memory_order_acquire), left = *in_pos < size ? size - *in_pos : 0;
