@@ -230,8 +230,13 @@ struct superblock *overlay_new(const char *type, const char *source, unsigned fl
 struct sqfs;
 int overlay_add_layer(struct superblock *sb, struct sqfs *fs); /* lowest last */
 int overlay_finish(struct superblock *sb);                      /* makes the root */
+/* Counts what lies in memory: pages of files, and files and further names. Negative: gives it back. 0 or -ENOSPC. */
 int tmpfs_charge(struct pagecache *cache, int64_t npages);
-void tmpfs_usage(uint64_t *max_pages, uint64_t *used_pages);
+int tmpfs_charge_inode(int64_t n);
+struct tmpfs_usage { /* of all file systems in memory together; a cap may have been lowered below what is used */
+	uint64_t max_pages, used_pages, max_inodes, used_inodes;
+};
+void tmpfs_usage(struct tmpfs_usage *out);
 void tmpfs_set_max(void);
 /* memfd.c shares the file operations of tmpfs. */
 extern const struct file_ops regular_file_ops;

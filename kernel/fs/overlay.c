@@ -98,7 +98,10 @@ void overlay_evict(struct inode *inode)
 		table_free(n);
 		kfree(n->lowers);
 		kfree(n->name);
+		if (n->target)
+			tmpfs_charge(NULL, -target_pages(n->target));
 		kfree(n->target);
+		tmpfs_charge_inode(-(int64_t)n->charged);
 		node_free(n);
 		if (!parent || atomic_fetch_sub_explicit(&parent->inode.refs, 1,
 							 memory_order_acq_rel) != 1)
@@ -205,19 +208,19 @@ const struct inode_ops overlay_dev_ops = {
 static void overlay_statfs(struct superblock *sb, struct kstatfs *out)
 {
 	struct overlay *o = sb->priv;
-	uint64_t max, used;
+	struct tmpfs_usage u;
 
-	tmpfs_usage(&max, &used);
 	out->bsize = PAGE_SIZE;
 	if (sb->flags & SB_RDONLY) {
 		out->blocks = o->nlayers ? (o->layers[0]->bytes_used + PAGE_SIZE - 1) / PAGE_SIZE : 0;
 		out->files = o->nlayers ? o->layers[0]->ninodes : 0;
 		return;
 	}
-	out->blocks = max;
-	out->bfree = max > used ? max - used : 0;
-	out->files = 1u << 20;
-	out->ffree = out->files - MIN(out->files, atomic_load(&sb->next_ino));
+	tmpfs_usage(&u);
+	out->blocks = u.max_pages;
+	out->bfree = u.max_pages - MIN(u.max_pages, u.used_pages);
+	out->files = u.max_inodes;
+	out->ffree = u.max_inodes - MIN(u.max_inodes, u.used_inodes);
 }
 
 struct superblock *overlay_new(const char *type, const char *source, unsigned flags)

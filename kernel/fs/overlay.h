@@ -19,6 +19,7 @@
 #include "fs/inode.h"
 #include "fs/readahead.h"
 #include "fs/squashfs.h"
+#include "lib/string.h"
 
 #define LAYERS_MAX 15
 
@@ -62,6 +63,7 @@ struct node {
 	struct lower *lowers;   /* [0] is the top one */
 	struct table *table;    /* directories, made at the first change */
 	char *target;           /* symbolic links that are not from a layer */
+	unsigned charged;       /* tmpfs_charge_inode(): the node itself if it is not from a layer, and further names */
 	struct lower_cache *lower_data;
 	struct pagecache *upper_data;
 	struct rcu_head rcu;
@@ -98,5 +100,8 @@ extern const struct file_ops overlay_dir_file_ops;
 int overlay_prepare_write(struct inode *inode, uint64_t keep);
 int overlay_truncate(struct inode *inode, uint64_t size);
 void node_free(struct node *n);
+
+/* Pages that the target of a symbolic link counts as; a short one is part of its node. */
+static inline int64_t target_pages(const char *target) { return strlen(target) > 128; }
 
 #endif

@@ -5,7 +5,7 @@
  * then each layer. A position is the phase in bits 48 and up and the place in it below. Names that a layer
  * has and the table changed without hiding (from_lower) are listed at the layer's place, so that changing
  * files while listing neither drops nor doubles them.
- * Errors: -ENOTEMPTY, -ENOMEM, -EIO.
+ * Errors: -ENOTEMPTY, -ENOSPC (tmpfs_charge_inode()), -ENOMEM, -EIO.
  */
 #include "fs/overlay.h"
 #include "core/log.h"
@@ -213,6 +213,33 @@ static void dir_changed(struct node *dir)
 	inode_touch(&dir->inode, true);
 }
 
+/* Counts a further node or name. 0 or -ENOSPC. */
+static int name_charge(void)
+{
+	int r = tmpfs_charge_inode(1);
+
+	if (r) { /* the cache of names keeps removed directories that were asked for a name */
+		dentry_shrink(0);
+		r = tmpfs_charge_inode(1);
+	}
+	return r;
+}
+
+/* Takes a copy of the target. 0, -ENOSPC or -ENOMEM. */
+static int target_set(struct node *n, const char *target)
+{
+	int r = tmpfs_charge(NULL, target_pages(target));
+
+	if (r)
+		return r;
+	n->target = kstrdup(target);
+	if (!n->target) {
+		tmpfs_charge(NULL, -target_pages(target));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static struct inode *overlay_create(struct inode *inode, const char *name, size_t len, uint32_t mode,
 				    uint64_t rdev, const char *target)
 {
@@ -233,27 +260,30 @@ static struct inode *overlay_create(struct inode *inode, const char *name, size_
 	n->inode.rdev = rdev;
 	if (inode->mode & S_ISGID)
 		n->inode.gid = inode->gid;
-	if (target) {
-		n->target = kstrdup(target);
-		if (!n->target)
-			goto out_of_memory;
-	}
+	r = name_charge();
+	if (r)
+		goto out;
+	n->charged = 1;
+	r = target ? target_set(n, target) : 0;
+	if (r)
+		goto out;
+	r = -ENOMEM;
 	if (S_ISREG(mode)) {
 		n->upper_data = kzalloc(sizeof(*n->upper_data));
 		if (!n->upper_data)
-			goto out_of_memory;
+			goto out;
 		pagecache_init(n->upper_data, &tmpfs_pages, &n->inode);
 		atomic_store(&n->inode.data, n->upper_data);
 	}
 	if (!table_add(dir, name, len, n))
-		goto out_of_memory;
+		goto out;
 	if (S_ISDIR(mode))
 		inode->nlink++;
 	dir_changed(dir);
 	return &n->inode;
-out_of_memory:
+out:
 	inode_put(&n->inode);
-	return ERR_PTR(-ENOMEM);
+	return ERR_PTR(r);
 }
 
 static int overlay_link(struct inode *inode, const char *name, size_t len, struct inode *target)
@@ -265,10 +295,15 @@ static int overlay_link(struct inode *inode, const char *name, size_t len, struc
 		r = node_pin(n);
 	if (!r && !target->nlink)
 		r = -ENOENT;
-	if (!r && !table_add(dir, name, len, n))
+	if (!r)
+		r = name_charge(); /* a further name takes about as much as a file */
+	if (!r && !table_add(dir, name, len, n)) {
+		tmpfs_charge_inode(-1);
 		r = -ENOMEM;
+	}
 	if (r)
 		return r;
+	n->charged++;
 	target->nlink++;
 	inode_touch(target, false);
 	dir_changed(dir);
@@ -288,6 +323,17 @@ static void node_detach(struct node *n)
 	n->name = NULL;
 	if (parent)
 		inode_put(&parent->inode);
+}
+
+/* A file lost a name. */
+static void link_removed(struct node *n)
+{
+	if (n->inode.nlink)
+		n->inode.nlink--;
+	if (n->charged > (n->nlowers ? 0u : 1u)) { /* the node's own is given back with it */
+		n->charged--;
+		tmpfs_charge_inode(-1);
+	}
 }
 
 /* Takes the name away from its directory, which is pinned. Cannot fail if the name has an entry. */
@@ -324,8 +370,7 @@ static int overlay_unlink(struct inode *inode, const char *name, size_t len, str
 	if (r)
 		return r;
 	node_detach(node_of(victim));
-	if (victim->nlink)
-		victim->nlink--;
+	link_removed(node_of(victim));
 	inode_touch(victim, false);
 	dir_changed(dir);
 	return 0;
@@ -451,7 +496,10 @@ static int overlay_rename(struct inode *from_inode, const char *from, size_t fro
 	name_remove(from_dir, from, from_len); /* it has an entry */
 	if (to) {
 		node_detach(node_of(to));
-		to->nlink = inode_is_dir(to) ? 0 : to->nlink - (to->nlink > 0);
+		if (inode_is_dir(to))
+			to->nlink = 0;
+		else
+			link_removed(node_of(to));
 		inode_touch(to, false);
 		if (inode_is_dir(to) && to_inode->nlink > 2)
 			to_inode->nlink--;

@@ -2,9 +2,10 @@
  * kernel/fs/tmpfs.c - pages in memory: their cap, and the operations of regular files.
  *
  * Theory:    Every file that lives in memory, on whichever mount, shares one cap (option tmp.max; see default_max()). memfds
- *            are the application's own memory and stand outside it, as on Linux. Reading and writing is
- *            the same for all regular files: it goes through the page cache of the inode.
- * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_usage() in inode.h.
+ *            are the application's own memory and stand outside it, as on Linux. Files, directories, links and names that
+ *            are made take memory of the kernel's: there may be as many as pages (INODES_MIN at least, as the machine makes some itself).
+ *            Reading and writing is the same for all regular files: it goes through the page cache of the inode.
+ * Interface: regular_file_ops, tmpfs_pages, memfd_pages, tmpfs_charge(), tmpfs_charge_inode(), tmpfs_usage() in inode.h.
  * Locking:   the count is atomic; write_lock of the inode serialises writers, each with all that its call writes.
  * Errors:    -ENOSPC at the cap, -EFBIG, -EPERM (sealed).
  */
@@ -17,30 +18,40 @@
 #include <linux/uio.h>
 
 #define JVM_BYTES MIB(64ul)
+#define INODES_MIN 1024
 
 static _Atomic int64_t used_pages;
+static _Atomic int64_t used_inodes;
 static int64_t max_pages = INT64_MAX;
 
-int tmpfs_charge(struct pagecache *cache, int64_t npages)
-{
-	int64_t used = atomic_fetch_add(&used_pages, npages) + npages;
+static int64_t max_inodes(void) { return MAX(max_pages, (int64_t)INODES_MIN); }
 
-	if (npages > 0 && used > max_pages) {
-		atomic_fetch_sub(&used_pages, npages);
+/* Counts n more, or less. -ENOSPC if that were more than max. */
+static int charge(_Atomic int64_t *used, int64_t n, int64_t max)
+{
+	int64_t sum = atomic_fetch_add(used, n) + n;
+
+	if (n > 0 && sum > max) {
+		atomic_fetch_sub(used, n);
 		return -ENOSPC;
 	}
 	return 0;
 }
+
+int tmpfs_charge(struct pagecache *cache, int64_t npages) { return charge(&used_pages, npages, max_pages); }
+int tmpfs_charge_inode(int64_t n) { return charge(&used_inodes, n, max_inodes()); }
 
 static void pages_stored(struct pagecache *cache) { inode_touch(cache->owner, true); }
 
 const struct pagecache_ops tmpfs_pages = { .charge = tmpfs_charge, .stored = pages_stored };
 const struct pagecache_ops memfd_pages = { .stored = pages_stored };
 
-void tmpfs_usage(uint64_t *max, uint64_t *used)
+void tmpfs_usage(struct tmpfs_usage *out)
 {
-	*max = max_pages;
-	*used = atomic_load(&used_pages);
+	*out = (struct tmpfs_usage){
+		.max_pages = (uint64_t)max_pages, .used_pages = (uint64_t)atomic_load(&used_pages),
+		.max_inodes = (uint64_t)max_inodes(), .used_inodes = (uint64_t)atomic_load(&used_inodes),
+	};
 }
 
 /*

@@ -539,27 +539,27 @@ static void allocation_asks_for_the_pages_that_are_missing(void)
 static void truncation_copies_of_a_layers_file_what_stays(void)
 {
 	char buf[8];
-	uint64_t max, used;
+	struct tmpfs_usage u;
 	long fd;
 
 	host_tmp_max = "40K";
 	tmpfs_set_max();
-	tmpfs_usage(&max, &used);
-	CHECK_EQ(max, 10);
-	CHECK_EQ(used, 0);
+	tmpfs_usage(&u);
+	CHECK_EQ(u.max_pages, 10);
+	CHECK_EQ(u.used_pages, 0);
 	CHECK_EQ(sys_openat(-100, U("/large/a"), O_RDWR, 0), -ENOSPC);
 	CHECK(size_of("/large/a") > 200000);
 	fd = sys_openat(-100, U("/large/a"), O_RDWR | O_TRUNC, 0);
 	CHECK(fd >= 0);
 	CHECK_EQ(size_of("/large/a"), 0);
-	tmpfs_usage(&max, &used);
-	CHECK_EQ(used, 0);
+	tmpfs_usage(&u);
+	CHECK_EQ(u.used_pages, 0);
 	CHECK_EQ(sys_write(fd, U("new"), 3), 3);
 	CHECK_EQ(sys_close(fd), 0);
 	CHECK_EQ(sys_truncate(U("/large/b"), 5001), 0);
 	CHECK_EQ(size_of("/large/b"), 5001);
-	tmpfs_usage(&max, &used);
-	CHECK_EQ(used, 3);
+	tmpfs_usage(&u);
+	CHECK_EQ(u.used_pages, 3);
 	fd = sys_openat(-100, U("/large/b"), O_RDWR, 0);
 	CHECK(fd >= 0);
 	CHECK_EQ(sys_pread64(fd, U(buf), 6, 0), 6);
