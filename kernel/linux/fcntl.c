@@ -64,7 +64,7 @@ static long fcntl_fd(int fd, struct file *f, int cmd, unsigned long arg)
 	}
 }
 
-static long fcntl_file(struct file *f, int cmd, unsigned long arg)
+static long fcntl_file(int fd, struct file *f, int cmd, unsigned long arg)
 {
 	switch (cmd) {
 	case F_SETFL:
@@ -75,7 +75,7 @@ static long fcntl_file(struct file *f, int cmd, unsigned long arg)
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
-		return flock_fcntl(f, cmd, arg);
+		return flock_fcntl(fd, f, cmd, arg);
 	case F_SETOWN:
 		f->owner_pid = (int)arg;
 		return 0;
@@ -135,7 +135,7 @@ long sys_fcntl(int fd, int cmd, unsigned long arg)
 		return -EBADF;
 	r = fcntl_fd(fd, f, cmd, arg);
 	if (r == -ENOSYS)
-		r = (f->flags & O_PATH) ? -EBADF : fcntl_file(f, cmd, arg);
+		r = (f->flags & O_PATH) ? -EBADF : fcntl_file(fd, f, cmd, arg);
 	file_put(f);
 	return r;
 }

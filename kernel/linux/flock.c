@@ -289,7 +289,24 @@ static long lock_query(struct file *f, const struct file_lock *want, struct floc
 	return copy_to_user(arg, fl, sizeof(*fl));
 }
 
-long flock_fcntl(struct file *f, int cmd, unsigned long arg)
+/*
+ * A close() of the descriptor while the lock was waited for has found no lock to release, and there may be no other close() to come. So
+ * it is made up for, and the caller is told that the descriptor is no longer there.
+ */
+static int closed_meanwhile(int fd, struct file *f)
+{
+	bool gone;
+
+	rcu_read_lock();
+	gone = fd_peek(fd) != f;
+	rcu_read_unlock();
+	if (!gone)
+		return 0;
+	locks_release_posix(f, current_process()->pid);
+	return -EBADF;
+}
+
+long flock_fcntl(int fd, struct file *f, int cmd, unsigned long arg)
 {
 	bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
 	struct file_lock want = { .kind = ofd ? LOCK_OFD : LOCK_POSIX, .file = f };
@@ -313,6 +330,8 @@ long flock_fcntl(struct file *f, int cmd, unsigned long arg)
 	if ((fl.l_type == F_RDLCK && !file_readable(f)) || (fl.l_type == F_WRLCK && !file_writable(f)))
 		return -EBADF;
 	r = lock_set(f, &want, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+	if (!r && !ofd && want.type != F_UNLCK)
+		r = closed_meanwhile(fd, f);
 	return r == -EINTR ? -ERESTARTSYS : r;
 }
 

@@ -3,7 +3,6 @@
  * themselves: descriptors.c.
  */
 #include "harness.h"
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/statfs.h>
@@ -626,90 +625,6 @@ TEST(a_missing_extended_attribute_is_enodata_or_not_supported)
 	CHECK(errno == ENODATA || errno == EOPNOTSUPP);
 	CHECK_ERR(getxattr("/tmp/none-such", "user.none", value, 1), ENOENT);
 	CHECK_ERR(fgetxattr(999, "user.none", value, 1), EBADF);
-}
-
-/* Locks */
-
-TEST(a_record_lock_of_the_same_process_does_not_conflict)
-{
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 10 };
-	int a = scratch_file("lock", "0123456789", 10), b = CHECK_OK(open(scratch("lock"), O_RDWR));
-
-	CHECK_OK(fcntl(a, F_SETLK, &fl));
-	CHECK_OK(fcntl(b, F_SETLK, &fl));
-	CHECK_OK(fcntl(b, F_GETLK, &fl));
-	CHECK_EQ(fl.l_type, F_UNLCK);
-	fl.l_type = F_UNLCK;
-	CHECK_OK(fcntl(a, F_SETLK, &fl));
-	fl.l_type = 99;
-	CHECK_ERR(fcntl(a, F_SETLK, &fl), EINVAL);
-	fl = (struct flock){ .l_type = F_WRLCK, .l_whence = 9 };
-	CHECK_ERR(fcntl(a, F_SETLK, &fl), EINVAL);
-	CHECK_EQ(sys(SYS_fcntl, a, F_SETLK, BAD_PTR), -EFAULT);
-	close(b);
-	b = CHECK_OK(open(scratch("lock"), O_RDONLY));
-	fl = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	CHECK_ERR(fcntl(b, F_SETLK, &fl), EBADF);
-}
-
-TEST(open_file_description_locks_conflict)
-{
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 5, .l_len = 5 }, got;
-	int a = scratch_file("ofd", "0123456789", 10), b = CHECK_OK(open(scratch("ofd"), O_RDWR));
-
-	CHECK_OK(fcntl(a, F_OFD_SETLK, &fl));
-	CHECK_ERR(fcntl(b, F_OFD_SETLK, &fl), EAGAIN);
-	got = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 100 };
-	CHECK_OK(fcntl(b, F_OFD_GETLK, &got));
-	CHECK_EQ(got.l_type, F_WRLCK);
-	CHECK_EQ(got.l_start, 5);
-	CHECK_EQ(got.l_len, 5);
-	CHECK_EQ(got.l_pid, -1);
-	fl.l_start = 0; /* 0-4 is free */
-	CHECK_OK(fcntl(b, F_OFD_SETLK, &fl));
-	close(a); /* ends its locks */
-	fl.l_start = 5;
-	CHECK_OK(fcntl(b, F_OFD_SETLK, &fl));
-}
-
-TEST(flock_excludes_other_open_files)
-{
-	int a = scratch_file("flock", "", 0), b = CHECK_OK(open(scratch("flock"), O_RDWR)), c = dup(a);
-
-	CHECK_OK(flock(a, LOCK_EX));
-	CHECK_ERR(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
-	CHECK_ERR(flock(b, LOCK_SH | LOCK_NB), EWOULDBLOCK);
-	CHECK_OK(flock(c, LOCK_EX | LOCK_NB)); /* the same open file */
-	CHECK_OK(flock(a, LOCK_SH));
-	CHECK_OK(flock(b, LOCK_SH | LOCK_NB));
-	CHECK_ERR(flock(a, LOCK_EX | LOCK_NB), EWOULDBLOCK);
-	CHECK_OK(flock(b, LOCK_UN));
-	CHECK_ERR(flock(a, 77), EINVAL);
-	CHECK_ERR(flock(999, LOCK_SH), EBADF);
-}
-
-static int lock_fd;
-
-static void *take_lock(void *arg)
-{
-	(void)arg;
-	return (void *)(long)flock(lock_fd, LOCK_EX);
-}
-
-TEST(flock_waits_until_the_holder_closes)
-{
-	int a = scratch_file("flock2", "", 0);
-	pthread_t thread;
-	void *got = (void *)9;
-
-	lock_fd = CHECK_OK(open(scratch("flock2"), O_RDWR));
-	CHECK_OK(flock(a, LOCK_EX));
-	thread = thread_start(take_lock, NULL);
-	sleep_ms(50);
-	CHECK_EQ(pthread_tryjoin_np(thread, &got), EBUSY);
-	close(a);
-	pthread_join(thread, &got);
-	CHECK(got == NULL);
 }
 
 TEST_MAIN("files")
