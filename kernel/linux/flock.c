@@ -147,6 +147,19 @@ static bool deadlock(uintptr_t owner, uintptr_t holder)
 	return false;
 }
 
+/* The other kind of flock() is not exchanged for this one but given up before: it is gone though this one may not come. locks_mutex held. */
+static void flock_give_up(struct inode *inode, const struct file_lock *want)
+{
+	struct file_lock *l, *tmp;
+
+	list_for_each_safe(l, tmp, &inode->locks, link) {
+		if (same_owner(l, want) && l->type != want->type) {
+			lock_free(l);
+			waitq_wake_all(&waiters, 0);
+		}
+	}
+}
+
 /* Takes, changes or drops a lock; sleeps if `wait`. */
 static int lock_set(struct file *f, const struct file_lock *want, bool wait)
 {
@@ -160,21 +173,20 @@ static int lock_set(struct file *f, const struct file_lock *want, bool wait)
 		return -ENOLCK;
 	}
 	mutex_lock(&locks_mutex);
-	while (want->type != F_UNLCK && (other = conflict_find(inode, want))) {
-		struct lock_wait w = { .owner = want->owner, .holder = other->owner };
-		bool posix = want->kind == LOCK_POSIX && other->kind == LOCK_POSIX;
+	while (want->type != F_UNLCK) {
+		struct lock_wait w = { .owner = want->owner };
+		bool posix;
 
+		if (want->kind == LOCK_FLOCK)
+			flock_give_up(inode, want);
+		other = conflict_find(inode, want);
+		if (!other)
+			break;
+		w.holder = other->owner;
+		posix = want->kind == LOCK_POSIX && other->kind == LOCK_POSIX;
 		r = -EAGAIN;
 		if (!wait)
 			break;
-		if (want->kind == LOCK_FLOCK) {
-			/* Changing the kind of a lock gives the old one up before it waits. */
-			struct file_lock none = *want;
-
-			none.type = F_UNLCK;
-			range_apply(inode, &none, &spare, &spare2);
-			waitq_wake_all(&waiters, 0);
-		}
 		r = -EDEADLK;
 		if (posix && deadlock(want->owner, other->owner))
 			break;

@@ -63,6 +63,23 @@ TEST(flock_excludes_other_open_files)
 	CHECK_ERR(flock(999, LOCK_SH), EBADF);
 }
 
+/* Of two that share a lock and want it alone, the one that is refused has let it go. */
+TEST(a_refused_change_of_a_flock_gives_the_old_one_up)
+{
+	int a = scratch_file("upgrade", "", 0), b = CHECK_OK(open(scratch("upgrade"), O_RDWR));
+
+	CHECK_OK(flock(a, LOCK_SH));
+	CHECK_OK(flock(b, LOCK_SH));
+	CHECK_ERR(flock(a, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	CHECK_OK(flock(b, LOCK_EX | LOCK_NB));
+	/* What is refused as the same kind that is there takes nothing away. */
+	CHECK_ERR(flock(a, LOCK_SH | LOCK_NB), EWOULDBLOCK);
+	CHECK_OK(flock(b, LOCK_EX | LOCK_NB));
+	CHECK_ERR(flock(a, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	close(a);
+	close(b);
+}
+
 static int lock_fd;
 
 static void *take_lock(void *arg)
