@@ -555,7 +555,7 @@ static int entry_link(struct entry *e, struct dentry *from)
 
 	if (dentry_inode(e->d))
 		return -EEXIST;
-	if (e->trailing || from->deleted)
+	if (e->trailing)
 		return -ENOENT;
 	if (inode->sb != e->dir->sb)
 		return -EXDEV;

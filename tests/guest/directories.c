@@ -142,6 +142,28 @@ TEST(hard_links_share_the_file)
 	CHECK_ERR(link(scratch_dir, scratch("h3")), EPERM);
 }
 
+/* The name it was opened by is gone: what counts is whether the file has another. */
+TEST(an_open_file_gets_a_further_name_while_it_has_one)
+{
+	int fd = scratch_file("own", "x", 1);
+	struct stat st;
+	char link_path[64];
+
+	snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", fd);
+	CHECK_OK(link(scratch("own"), scratch("second")));
+	CHECK_OK(unlink(scratch("own")));
+	CHECK_OK(linkat(AT_FDCWD, link_path, AT_FDCWD, scratch("third"), AT_SYMLINK_FOLLOW));
+	CHECK_OK(fstat(fd, &st));
+	CHECK_EQ(st.st_nlink, 2);
+	CHECK_OK(linkat(AT_FDCWD, link_path, AT_FDCWD, scratch("own"), AT_SYMLINK_FOLLOW));
+	CHECK_OK(unlink(scratch("own")));
+	CHECK_OK(unlink(scratch("second")));
+	CHECK_OK(unlink(scratch("third")));
+	CHECK_ERR(linkat(AT_FDCWD, link_path, AT_FDCWD, scratch("fourth"), AT_SYMLINK_FOLLOW), ENOENT);
+	CHECK_ERR(stat(scratch("fourth"), &st), ENOENT);
+	close(fd);
+}
+
 TEST(symbolic_links_are_followed_read_and_kept)
 {
 	char text[64];
