@@ -181,14 +181,6 @@ int mount_at(struct superblock *sb, const char *path);
 struct superblock *superblock_by_dev(unsigned dev);
 
 /* --- paths (namei.c) ------------------------------------------------------------------------------ */
-struct path_arg { /* a path copied from the application */
-	const char *name;
-	char *allocated;
-	char buf[232];
-};
-int path_arg_get(struct path_arg *p, uaddr_t addr);
-void path_arg_put(struct path_arg *p);
-
 enum lookup_flags {
 	LOOKUP_FOLLOW = 1,    /* a symbolic link at the end is followed */
 	LOOKUP_DIRECTORY = 2, /* must be a directory */
@@ -209,6 +201,16 @@ int path_link(struct dentry *from, struct dentry *base, const char *path);
 int path_remove(struct dentry *base, const char *path, bool dir);
 int path_rename(struct dentry *from_base, const char *from, struct dentry *to_base, const char *to,
 		unsigned flags);
+
+/* linux/path.c */
+struct path_arg { /* a path copied from the application */
+	const char *name;
+	char *allocated;
+	char buf[232];
+};
+/* 0, -EFAULT, -ENAMETOOLONG or -ENOMEM; path_arg_put() follows when it was 0. */
+int path_arg_get(struct path_arg *p, uaddr_t addr);
+void path_arg_put(struct path_arg *p);
 
 /* --- working directory and umask (vfs.c) ----------------------------------------------------------- */
 struct fs_context {

@@ -25,33 +25,6 @@ struct walk {
 	unsigned links;
 };
 
-int path_arg_get(struct path_arg *p, uaddr_t addr)
-{
-	ssize_t n = strncpy_from_user(p->buf, addr, sizeof(p->buf));
-
-	p->allocated = NULL;
-	p->name = p->buf;
-	if (n != -ENAMETOOLONG)
-		return n < 0 ? n : 0;
-	p->allocated = kmalloc(PATH_MAX);
-	if (!p->allocated)
-		return -ENOMEM;
-	n = strncpy_from_user(p->allocated, addr, PATH_MAX);
-	if (n < 0) {
-		kfree(p->allocated);
-		p->allocated = NULL;
-		return n;
-	}
-	p->name = p->allocated;
-	return 0;
-}
-
-void path_arg_put(struct path_arg *p)
-{
-	kfree(p->allocated);
-	p->allocated = NULL;
-}
-
 static void walk_end(struct walk *w)
 {
 	kfree(w->text);
@@ -83,12 +56,37 @@ static int walk_start(struct walk *w, struct dentry *base, const char *path)
 	return 0;
 }
 
+/* The target of a link, allocated, with room for `more` bytes and a NUL behind its *len; or an encoded error. */
+static char *target_read(struct inode *inode, size_t more, size_t *len)
+{
+	char *text = kmalloc(PATH_MAX), *longer = NULL;
+	ssize_t n = text ? inode->ops->readlink(inode, text, PATH_MAX) : -ENOMEM;
+
+	if (n == 0)
+		n = -ENOENT;
+	else if (n >= PATH_MAX)
+		n = -ENAMETOOLONG;
+	/* What a target and the rest behind it make together has no limit but that of the links. */
+	if (n > 0 && (size_t)n + more >= PATH_MAX) {
+		longer = kmalloc((size_t)n + more + 1);
+		if (longer)
+			memcpy(longer, text, (size_t)n);
+		else
+			n = -ENOMEM;
+	}
+	if (n < 0 || longer)
+		kfree(text);
+	if (n < 0)
+		return ERR_PTR(n);
+	*len = (size_t)n;
+	return longer ? longer : text;
+}
+
 /* Puts the target of the link `d` in front of the rest; the walk stands in the link's directory. */
 static int walk_link(struct walk *w, struct dentry *d)
 {
 	struct inode *inode = dentry_inode(d);
-	size_t rest = strlen(w->rest);
-	ssize_t n;
+	size_t rest = strlen(w->rest), n = 0;
 	char *text;
 
 	if (++w->links > SYMLINKS_MAX)
@@ -103,16 +101,9 @@ static int walk_link(struct walk *w, struct dentry *d)
 	}
 	if (!inode->ops->readlink)
 		return -EINVAL;
-	text = kmalloc(PATH_MAX);
-	if (!text)
-		return -ENOMEM;
-	n = inode->ops->readlink(inode, text, PATH_MAX - 1);
-	if (n >= 0 && (n == 0 || n + rest + 2 > PATH_MAX))
-		n = n ? -ENAMETOOLONG : -ENOENT;
-	if (n < 0) {
-		kfree(text);
-		return n;
-	}
+	text = target_read(inode, rest + 1, &n);
+	if (IS_ERR(text))
+		return PTR_ERR(text);
 	if (rest) {
 		text[n] = '/';
 		memcpy(text + n + 1, w->rest, rest + 1);

@@ -3,7 +3,7 @@
  *
  * Theory:    Each call copies its paths, finds the base of a relative one, and leaves the work to
  *            fs/namei.c. The only user is root: permission bits count as they do for it.
- * Interface: sys_*() of syscalls.def.
+ * Interface: sys_*() of syscalls.def; path_arg_get() and path_arg_put() of inode.h.
  * Errors:    as Linux.
  */
 #include "fs/inode.h"
@@ -24,6 +24,33 @@
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
 	 FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |  \
 	 __O_SYNC | O_PATH | __O_TMPFILE)
+
+int path_arg_get(struct path_arg *p, uaddr_t addr)
+{
+	ssize_t n = strncpy_from_user(p->buf, addr, sizeof(p->buf));
+
+	p->allocated = NULL;
+	p->name = p->buf;
+	if (n != -ENAMETOOLONG)
+		return n < 0 ? n : 0;
+	p->allocated = kmalloc(PATH_MAX);
+	if (!p->allocated)
+		return -ENOMEM;
+	n = strncpy_from_user(p->allocated, addr, PATH_MAX);
+	if (n < 0) {
+		kfree(p->allocated);
+		p->allocated = NULL;
+		return n;
+	}
+	p->name = p->allocated;
+	return 0;
+}
+
+void path_arg_put(struct path_arg *p)
+{
+	kfree(p->allocated);
+	p->allocated = NULL;
+}
 
 /* A path and what it is relative to. */
 struct at {

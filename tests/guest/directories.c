@@ -221,6 +221,37 @@ TEST(a_link_to_a_directory_works_inside_paths)
 	CHECK_OK(unlink(scratch("alias")));
 }
 
+/* PATH_MAX is for one path and for one target, not for what they make together. */
+TEST(a_link_may_make_a_path_longer_than_path_max)
+{
+	static char path[PATH_MAX], target[PATH_MAX];
+	struct stat st;
+	size_t n;
+
+	n = sprintf(target, "%s", scratch_dir);
+	while (n < PATH_MAX - 3)
+		n += sprintf(target + n, "/.");
+	CHECK_OK(symlink(target, scratch("far")));
+	CHECK_OK(symlink("far", scratch("further")));
+	CHECK_OK(close(open(scratch("behind"), O_CREAT | O_RDWR, 0600)));
+	for (int i = 0; i < 2; i++) {
+		n = sprintf(path, "%s", scratch(i ? "further" : "far"));
+		while (n < PATH_MAX - 20)
+			n += sprintf(path + n, "/.");
+		CHECK_OK(stat(path, &st));
+		CHECK(S_ISDIR(st.st_mode));
+		sprintf(path + n, "/behind");
+		CHECK_OK(stat(path, &st));
+		CHECK(S_ISREG(st.st_mode));
+		CHECK_OK(unlink(path));
+		CHECK_OK(close(open(path, O_CREAT | O_EXCL | O_RDWR, 0600)));
+	}
+	memset(path, 'p', sizeof(path) - 1);
+	CHECK_ERR(stat(path, &st), ENAMETOOLONG);
+	path[sizeof(path) - 1] = 'p';
+	CHECK_EQ(sys(SYS_symlink, path, scratch("too-long")), -ENAMETOOLONG);
+}
+
 TEST(chdir_and_getcwd_agree)
 {
 	char cwd[PATH_MAX], want[PATH_MAX];
