@@ -293,12 +293,12 @@ struct file *dentry_open(struct dentry *d, int flags)
 
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	else if (S_ISLNK(type))
-		return ERR_PTR(-ELOOP);
 	if ((flags & O_DIRECTORY) && !S_ISDIR(type))
 		return ERR_PTR(-ENOTDIR);
 	if (!(flags & O_PATH)) {
-		if (S_ISDIR(type) && (writes || (flags & O_CREAT)))
+		if (S_ISLNK(type))
+			return ERR_PTR(-ELOOP);
+		if (S_ISDIR(type) && (writes || (flags & (O_CREAT | O_TRUNC))))
 			return ERR_PTR(-EISDIR);
 		if ((writes || (flags & O_TRUNC)) && S_ISREG(type)) {
 			if (inode->sb->flags & SB_RDONLY)

@@ -46,6 +46,19 @@ TEST(open_reports_the_right_error)
 	CHECK_EQ(sys(SYS_openat, 999, "/dev/null", O_RDONLY) >= 0, 1); /* absolute: not looked at */
 }
 
+TEST(open_tells_directories_links_and_what_exists_apart)
+{
+	CHECK_OK(mkdir(scratch("kind"), 0755));
+	CHECK_OK(symlink("kind", scratch("kind-link")));
+	CHECK_ERR(open(scratch("kind-link"), O_RDONLY | O_NOFOLLOW), ELOOP);
+	CHECK_ERR(open(scratch("kind-link"), O_RDONLY | O_NOFOLLOW | O_DIRECTORY), ENOTDIR);
+	CHECK_ERR(open(scratch("kind-link"), O_PATH | O_NOFOLLOW | O_DIRECTORY), ENOTDIR);
+	CHECK_OK(close(CHECK_OK(open(scratch("kind-link"), O_PATH | O_NOFOLLOW))));
+	CHECK_OK(close(CHECK_OK(open(scratch("kind-link"), O_RDONLY | O_DIRECTORY))));
+	CHECK_ERR(open(scratch("kind"), O_RDONLY | O_TRUNC), EISDIR);
+	CHECK_ERR(open(scratch("kind-link"), O_RDONLY | O_TRUNC), EISDIR);
+}
+
 TEST(a_path_longer_than_path_max_is_enametoolong)
 {
 	char *path = malloc(5000);
