@@ -148,7 +148,8 @@ ssize_t file_path(struct file *f, char *buf, size_t size)
 {
 	size_t n;
 
-	if (f->dentry)
+	/* Opened by a link in /proc, what has no name has a place of its own in the tree (fd_follow()), but still no name. */
+	if (f->dentry && f->dentry->sb != &anon_sb)
 		return dentry_path(f->dentry, buf, size);
 	if (f->inode->ops == &anon_ops) {
 		struct anon_inode *a = container_of(f->inode, struct anon_inode, inode);

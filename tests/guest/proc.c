@@ -363,6 +363,66 @@ TEST(an_open_by_proc_self_fd_is_a_new_open_file)
 	CHECK_EQ(lseek(again, 0, SEEK_CUR), 0);
 }
 
+static void link_read(int fd, char to[256])
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = CHECK_OK(readlink(path, to, 255));
+	to[n] = 0;
+}
+
+/* A program that trusts the link must not be led to the root. */
+TEST(what_has_no_name_gets_none_by_being_opened_again)
+{
+	static const int modes[] = { O_RDWR, O_RDONLY, O_PATH };
+	char path[64], first[256], again[256], *p;
+	struct area area;
+	int memfd = CHECK_OK(memfd_create("nameless", 0)), ends[2], fd;
+
+	link_read(memfd, first);
+	CHECK_STR(first, "/memfd:nameless (deleted)");
+	CHECK_OK(ftruncate(memfd, PAGE));
+	CHECK_OK(pipe(ends));
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+		fd = CHECK_OK(open(path, modes[i]));
+		link_read(fd, again);
+		CHECK_STR(again, first);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		close(memfd);
+		memfd = CHECK_OK(open(path, O_RDWR)); /* of one that was itself opened so */
+		close(fd);
+		link_read(memfd, again);
+		CHECK_STR(again, first);
+	}
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, memfd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(area_of(p, &area));
+	CHECK_STR(area.path, first);
+	link_read(ends[0], first);
+	CHECK(!strncmp(first, "pipe:[", 6));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+	for (unsigned i = 0; i < 3; i++) {
+		fd = CHECK_OK(open(path, modes[i]));
+		link_read(fd, again);
+		CHECK_STR(again, first);
+		close(fd);
+	}
+	/* The standard output, whatever it is. */
+	link_read(1, first);
+	fd = open("/dev/stdout", O_WRONLY);
+	if (fd >= 0) {
+		link_read(fd, again);
+		CHECK_STR(again, first);
+		close(fd);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	close(memfd);
+}
+
 TEST(cpuinfo_has_an_entry_for_each_cpu)
 {
 	int n = 0;
