@@ -232,7 +232,7 @@ static ssize_t gen_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 		size_t n = MIN(len, gf->text.len - pos);
 		size_t missing = copy_to_user_partial(buf, gf->text.buf + pos, n);
 
-		r = n > missing ? (ssize_t)(n - missing) : -EFAULT;
+		r = missing && missing == n ? -EFAULT : (ssize_t)(n - missing);
 	}
 	mutex_unlock(&gf->lock);
 	return r;

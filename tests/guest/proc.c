@@ -7,6 +7,7 @@
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 
 static char text[1 << 18];
 
@@ -515,6 +516,24 @@ TEST(proc_files_report_the_right_errors)
 	CHECK_EQ(c, 'N');
 	CHECK_EQ(sys(SYS_read, fd, BAD_PTR, 10), -EFAULT);
 	CHECK_ERR(write(fd, "x", 1), EBADF);
+}
+
+TEST(nothing_is_read_where_nothing_is_asked_for)
+{
+	static const char *const paths[] = { "/proc/self/status", "/proc/cpuinfo", "/sys/devices/system/cpu/online" };
+	struct iovec none[2] = { { text, 0 }, { NULL, 0 } };
+
+	for (unsigned i = 0; i < 3; i++) {
+		int fd = CHECK_OK(open(paths[i], O_RDONLY));
+
+		CHECK_EQ(CHECK_OK(read(fd, text, 0)), 0);
+		CHECK_EQ(CHECK_OK(read(fd, NULL, 0)), 0);
+		CHECK_EQ(CHECK_OK(pread(fd, text, 0, 1)), 0);
+		CHECK_EQ(CHECK_OK(readv(fd, none, 2)), 0);
+		CHECK_EQ(CHECK_OK(read(fd, text, 1)), 1);
+		CHECK_EQ(sys(SYS_read, fd, BAD_PTR, 1), -EFAULT);
+		close(fd);
+	}
 }
 
 TEST(reading_in_small_pieces_gives_the_same_text)
