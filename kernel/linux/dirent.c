@@ -94,6 +94,8 @@ static long getdents(int fd, uaddr_t to, unsigned count, bool old)
 	mutex_lock(&f->pos_lock);
 	before = f->pos;
 	r = f->ops->readdir(f, dirent_emit, &s);
+	if (r < 0 && s.used)
+		r = 0; /* what came before the failure is handed out; the next call begins at the failure */
 	if (!r && s.used && copy_to_user(to, s.buf, s.used)) {
 		f->pos = before;
 		r = -EFAULT;
