@@ -376,9 +376,33 @@ static int overlay_unlink(struct inode *inode, const char *name, size_t len, str
 	return 0;
 }
 
+/*
+ * Does the layer's entry show, as far as the layers have a say? Not if it is a whiteout, nor if a layer above has the name. 0, 1, or -errno if
+ * that cannot be read.
+ */
+static int lower_shows(struct node *dir, unsigned layer, const char *name, size_t len, uint64_t ref, unsigned type)
+{
+	struct sqfs_inode info;
+	uint64_t other;
+
+	for (unsigned i = 0; i < layer; i++) {
+		int r = sqfs_lookup(dir->lowers[i].fs, &dir->lowers[i].info, name, len, &other);
+
+		if (r != -ENOENT)
+			return r;
+	}
+	if (type == S_IFCHR >> 12) {
+		int r = sqfs_inode_read(dir->lowers[layer].fs, ref, &info);
+
+		return r ? r : info.rdev != 0;
+	}
+	return 1;
+}
+
 struct empty_check {
 	struct node *dir;
-	bool found;
+	unsigned layer;
+	int found; /* or -errno */
 };
 
 static bool empty_emit(void *arg, const char *name, size_t len, uint64_t ref, uint32_t number,
@@ -388,8 +412,8 @@ static bool empty_emit(void *arg, const char *name, size_t len, uint64_t ref, ui
 
 	if (table_find(c->dir, name, len))
 		return true; /* a whiteout: entries with nodes were seen before */
-	c->found = true;
-	return false;
+	c->found = lower_shows(c->dir, c->layer, name, len, ref, type);
+	return !c->found;
 }
 
 /* 0 if the directory shows nothing, -ENOTEMPTY, or another error. */
@@ -404,12 +428,14 @@ static int dir_empty(struct node *dir)
 				return -ENOTEMPTY;
 	for (unsigned i = 0; i < dir->nlowers; i++) {
 		uint64_t pos = 0;
-		int r = sqfs_readdir(dir->lowers[i].fs, &dir->lowers[i].info, &pos, empty_emit, &c);
+		int r;
 
+		c.layer = i;
+		r = sqfs_readdir(dir->lowers[i].fs, &dir->lowers[i].info, &pos, empty_emit, &c);
 		if (r)
 			return r;
 		if (c.found)
-			return -ENOTEMPTY;
+			return c.found < 0 ? c.found : -ENOTEMPTY;
 	}
 	return 0;
 }
@@ -557,19 +583,8 @@ static bool list_lower(void *arg, const char *name, size_t len, uint64_t ref, ui
 
 	if (e && !e->from_lower)
 		return true;
-	for (unsigned i = 0; i < s->layer; i++) {
-		uint64_t other;
-
-		if (sqfs_lookup(s->dir->lowers[i].fs, &s->dir->lowers[i].info, name, len, &other) !=
-		    -ENOENT)
-			return true; /* a layer above has listed it */
-	}
-	if (type == S_IFCHR >> 12) {
-		struct sqfs_inode info;
-
-		if (sqfs_inode_read(l->fs, ref, &info) || !info.rdev)
-			return true;
-	}
+	if (lower_shows(s->dir, s->layer, name, len, ref, type) <= 0)
+		return true;
 	if (e) {
 		ino = e->node->inode.ino;
 		type = node_dtype(e->node);

@@ -13,7 +13,7 @@
 #include <linux/fs.h>
 #include <linux/inotify.h>
 #include "fs_host.h"
-#include "fs_memory.h"
+#include "fs_layers.h"
 #include "shim.h"
 
 #define U(p) ((uaddr_t)(uintptr_t)(p))
@@ -30,51 +30,13 @@ static long host(long nr, long a, long b, long c, long d, long e)
 	return r;
 }
 
-static char top[64]; /* of the host's tree */
-static int host_dir; /* descriptor of it: paths are relative on both sides */
-
-static struct memory layers[2];
+static int host_dir; /* descriptor of the host's tree: paths are relative on both sides */
 
 static long size_of(const char *path)
 {
 	struct stat st;
 
 	return sys_newfstatat(-100, U(path), U(&st), 0) ? -1 : st.st_size;
-}
-
-static void shell(const char *fmt, ...)
-{
-	char command[2048];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command)) {
-		printf("not ok: %s\n", command);
-		exit(1);
-	}
-}
-
-static struct sqfs *layer_load(const char *name, int i)
-{
-	struct sqfs *fs = malloc(sizeof(*fs));
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", top, name);
-	f = fopen(path, "r");
-	CHECK(f);
-	fseek(f, 0, SEEK_END);
-	layers[i].source.length = ftell(f);
-	layers[i].source.read = memory_read;
-	layers[i].source.name = name;
-	layers[i].data = malloc(layers[i].source.length);
-	rewind(f);
-	CHECK(fread(layers[i].data, 1, layers[i].source.length, f) == layers[i].source.length);
-	fclose(f);
-	CHECK_EQ(sqfs_open(fs, &layers[i].source), 0);
-	return fs;
 }
 
 /* --- random operations ------------------------------------------------------------------------------ */
@@ -637,8 +599,7 @@ int main(void)
 	char path[128];
 
 	srand(7);
-	snprintf(top, sizeof(top), "%s/fs_vfs_XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	CHECK(mkdtemp(top));
+	top_make("fs_vfs");
 	/* What the layers show together is what the host's tree begins with. */
 	shell("cd %s && mkdir -p l1/t/a/low l1/t/both/c l1/only l1/etc l2/t/both l2/t/low tree && umask 022 && "
 	      "seq 1 5000 > l1/t/file && seq 1 50 > l1/t/both/a && seq 2 60 > l1/t/both/b && "
