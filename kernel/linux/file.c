@@ -51,6 +51,9 @@ static __attribute__((noinline)) ssize_t io_done(struct file *f, bool write, ssi
 	return r == -EINTR && !socket_of_file(f) ? -ERESTARTSYS : r;
 }
 
+/* Do len bytes at pos end where a position can be? */
+static inline_always bool position_ok(uint64_t pos, size_t len) { return (int64_t)(pos + len) >= 0; }
+
 static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, size_t len, uint64_t pos)
 {
 	ssize_t (*io)(struct file *, uaddr_t, size_t, uint64_t) = write ? f->ops->write : f->ops->read;
@@ -61,6 +64,8 @@ static inline_always ssize_t file_io(struct file *f, bool write, uaddr_t buf, si
 	/* All of it, though less is moved. */
 	if (unlikely(!uaddr_ok(buf, len)))
 		return -EFAULT;
+	if (unlikely(!position_ok(pos, len)))
+		return -EINVAL;
 	len = MIN(len, RW_MAX);
 	r = io(f, buf, len, pos);
 	if (unlikely(r == -EINTR || plain_watched()))
@@ -221,9 +226,11 @@ static ssize_t iovec_io(struct file *f, bool write, const struct iovec *iov, uns
 	return total;
 }
 
-/* A vector at pos of a file that has a position. */
-static ssize_t vector_at(struct file *f, bool write, const struct iovec *iov, unsigned long n, uint64_t pos)
+/* A vector of `total` bytes at pos of a file that has a position. */
+static ssize_t vector_at(struct file *f, bool write, const struct iovec *iov, unsigned long n, size_t total, uint64_t pos)
 {
+	if (!position_ok(pos, total))
+		return -EINVAL;
 	if (!write || !f->ops->write_vector)
 		return iovec_io(f, write, iov, n, pos);
 	return io_done(f, true, f->ops->write_vector(f, iov, (unsigned)n, pos));
@@ -233,6 +240,7 @@ static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool pos
 {
 	struct iovec small[8], *iov;
 	struct file *f;
+	size_t total;
 	ssize_t r;
 
 	if (positional && pos < 0)
@@ -246,17 +254,18 @@ static long rw_vector(int fd, bool write, uaddr_t vec, unsigned long n, bool pos
 	}
 	r = iovec_get(vec, n, small, ARRAY_SIZE(small), &iov);
 	if (r >= 0) {
+		total = (size_t)r;
 		if (positional) {
-			r = vector_at(f, write, iov, n, (uint64_t)pos);
+			r = vector_at(f, write, iov, n, total, (uint64_t)pos);
 		} else if (has_position(f)) {
 			mutex_lock(&f->pos_lock);
 			do {
 				pos = (long)atomic_load_explicit(&f->pos, memory_order_relaxed);
-				r = vector_at(f, write, iov, n, (uint64_t)pos);
+				r = vector_at(f, write, iov, n, total, (uint64_t)pos);
 			} while (r > 0 && !position_move(f, write, (uint64_t)pos, r));
 			mutex_unlock(&f->pos_lock);
 		} else if (f->ops->vector) {
-			r = f->ops->vector(f, write, iov, n, r);
+			r = f->ops->vector(f, write, iov, n, total);
 		} else {
 			r = iovec_io(f, write, iov, n, 0);
 		}

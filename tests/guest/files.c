@@ -295,6 +295,35 @@ TEST(lengths_beyond_the_address_space_are_efault)
 	close(ends[1]);
 }
 
+/* A position is at most INT64_MAX, and so is where a transfer ends. */
+TEST(transfers_beyond_the_last_position_are_einval)
+{
+	char data[16] = "0123456789abcde";
+	struct iovec two[2] = { { data, 8 }, { data + 8, 8 } };
+	const off_t last = INT64_MAX;
+	int fd = CHECK_OK(memfd_create("far", 0)), proc = CHECK_OK(open("/proc/self/status", O_RDONLY));
+
+	CHECK_EQ(write(fd, data, 16), 16);
+	CHECK_ERR(pread(fd, data, 16, last - 15), EINVAL);
+	CHECK_EQ(pread(fd, data, 16, last - 16), 0);
+	CHECK_EQ(pread(fd, data, 0, last), 0);
+	CHECK_ERR(pwrite(fd, data, 16, last - 15), EINVAL);
+	CHECK_ERR(preadv(fd, two, 2, last - 10), EINVAL);
+	CHECK_EQ(preadv(fd, two, 2, last - 16), 0);
+	CHECK_ERR(pwritev(fd, two, 2, last - 10), EINVAL);
+	CHECK_EQ(lseek(fd, last - 10, SEEK_SET), last - 10);
+	CHECK_ERR(read(fd, data, 16), EINVAL);
+	CHECK_ERR(write(fd, data, 16), EINVAL);
+	CHECK_ERR(readv(fd, two, 2), EINVAL);
+	CHECK_ERR(writev(fd, two, 2), EINVAL);
+	CHECK_EQ(lseek(fd, 0, SEEK_CUR), last - 10);
+	CHECK_EQ(lseek(fd, 0, SEEK_END), 16);
+	CHECK_ERR(pread(proc, data, 16, last - 15), EINVAL);
+	CHECK_EQ(pread(proc, data, 16, last - 16), 0);
+	close(fd);
+	close(proc);
+}
+
 TEST(a_large_file_reads_back_as_written)
 {
 	enum { SIZE = 8 << 20, CHUNK = 70001 };
