@@ -426,8 +426,10 @@ struct file *path_open(struct dentry *base, const char *path, int flags, unsigne
 				f = ERR_PTR(r);
 				break;
 			}
-			if (!len)
-				break; /* "/" or a magic link: what the walk stands on */
+			if (!len) { /* "/" or a magic link: what the walk stands on */
+				f = (flags & O_EXCL) ? ERR_PTR(-EEXIST) : NULL;
+				break;
+			}
 			if (name[len] == '/') {
 				f = ERR_PTR(-EISDIR);
 				break;
@@ -584,14 +586,14 @@ static struct inode *entry_remove(struct entry *e, bool want_dir)
 	struct inode *parent = dentry_inode(e->dir), *inode = dentry_inode(e->d);
 	int r = inode ? may_change(e->dir) : -ENOENT;
 
-	if (!r && e->d->mounted)
-		r = -EBUSY;
 	if (r)
 		return ERR_PTR(r);
 	if (want_dir)
 		r = !inode_is_dir(inode) ? -ENOTDIR : parent->ops->rmdir ? 0 : -EPERM;
 	else
 		r = inode_is_dir(inode) ? -EISDIR : e->trailing ? -ENOTDIR : parent->ops->unlink ? 0 : -EPERM;
+	if (!r && e->d->mounted)
+		r = -EBUSY;
 	if (r)
 		return ERR_PTR(r);
 	inode_get(inode);

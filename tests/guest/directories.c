@@ -58,6 +58,14 @@ TEST(rmdir_refuses_files_and_full_directories)
 	CHECK_ERR(access(scratch("full"), F_OK), ENOENT);
 }
 
+TEST(mount_points_cannot_be_removed)
+{
+	CHECK_ERR(unlink("/proc"), EISDIR);
+	CHECK_ERR(rmdir("/proc"), EBUSY);
+	CHECK_ERR(rename("/proc", "/proc2"), EBUSY);
+	CHECK_OK(access("/proc/self", F_OK));
+}
+
 TEST(unlink_refuses_directories)
 {
 	make_dir("dir-unlink");

@@ -57,6 +57,11 @@ TEST(open_tells_directories_links_and_what_exists_apart)
 	CHECK_OK(close(CHECK_OK(open(scratch("kind-link"), O_RDONLY | O_DIRECTORY))));
 	CHECK_ERR(open(scratch("kind"), O_RDONLY | O_TRUNC), EISDIR);
 	CHECK_ERR(open(scratch("kind-link"), O_RDONLY | O_TRUNC), EISDIR);
+	CHECK_ERR(open("/", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
+	CHECK_ERR(open("//", O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+	CHECK_ERR(open("/", O_RDONLY | O_CREAT, 0600), EISDIR);
+	CHECK_ERR(open(scratch("kind/."), O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+	CHECK_ERR(open(scratch("kind"), O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
 }
 
 TEST(a_path_longer_than_path_max_is_enametoolong)
