@@ -124,8 +124,10 @@ static inline __attribute__((always_inline)) bool file_reads_short(const struct 
 	return f->ops->plain_position && (atomic_load_explicit(&f->flags, memory_order_relaxed) & (O_ACCMODE | O_PATH)) == O_RDONLY;
 }
 
-static inline bool file_readable(const struct file *f) { return (f->flags & 3) != 1; }
-static inline bool file_writable(const struct file *f) { return (f->flags & 3) != 0; }
+/* Bit 0: reads, bit 1: writes. A file that was opened with both bits of O_ACCMODE does neither: it is for ioctl(), fstat() and the like. */
+static inline unsigned access_of_flags(uint32_t flags) { return (flags + 1) & 3; }
+static inline bool file_readable(const struct file *f) { return access_of_flags(f->flags) & 1; }
+static inline bool file_writable(const struct file *f) { return access_of_flags(f->flags) & 2; }
 
 /* A new file with one reference. priv is the caller's; release() frees it. */
 struct file *file_new(const struct file_ops *ops, struct inode *inode, unsigned flags, void *priv);

@@ -21,7 +21,7 @@ PLAIN bool plain_allowed(const struct file *f, bool write)
 {
 	uint32_t flags = atomic_load_explicit(&f->flags, memory_order_relaxed);
 
-	return !(flags & O_PATH) && (flags & O_ACCMODE) != (write ? O_RDONLY : O_WRONLY);
+	return !(flags & O_PATH) && (access_of_flags(flags) & (write ? 2 : 1));
 }
 
 /* Somebody wants to hear of every access: notify_change(). */

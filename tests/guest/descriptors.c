@@ -78,6 +78,34 @@ TEST(getfl_answers_access_mode_and_status_flags)
 	CHECK_EQ(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
 }
 
+TEST(both_bits_of_the_access_mode_are_neither_reading_nor_writing)
+{
+	static const char *const paths[] = { NULL, "/dev/null", "/dev/zero" };
+	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct stat st;
+	char c = 'x';
+
+	close(scratch_file("neither", "abc", 3));
+	for (int i = 0; i < 3; i++) {
+		int fd = CHECK_OK(open(paths[i] ? paths[i] : scratch("neither"), 3));
+
+		CHECK_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, 3);
+		CHECK_ERR(read(fd, &c, 1), EBADF);
+		CHECK_ERR(pread(fd, &c, 1, 0), EBADF);
+		CHECK_ERR(write(fd, &c, 1), EBADF);
+		CHECK_ERR(fallocate(fd, 0, 0, 1), EBADF);
+		CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EACCES);
+		CHECK_ERR(fcntl(fd, F_SETLK, &fl), EBADF);
+		CHECK_OK(fstat(fd, &st));
+		if (!paths[i]) {
+			CHECK_ERR(ftruncate(fd, 0), EINVAL);
+			CHECK_EQ(lseek(fd, 0, SEEK_END), 3);
+		}
+		close(fd);
+	}
+	CHECK_ERR(open(scratch(""), 3), EISDIR);
+}
+
 TEST(an_o_path_descriptor_cannot_read)
 {
 	struct stat st;
