@@ -67,7 +67,8 @@ struct inode {
 	void *priv;
 };
 
-enum attr_valid { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATTR_MTIME = 16 };
+/* ATTR_OWNER: the owner is set, if only to what it is; inode_setattr() makes ATTR_MODE of that where a program loses the right to act for another. */
+enum attr_valid { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATTR_MTIME = 16, ATTR_OWNER = 32 };
 struct inode_attr {
 	unsigned valid;
 	uint32_t mode, uid, gid;

@@ -72,8 +72,17 @@ void inode_touch(struct inode *inode, bool data)
 		atomic_store_explicit(&inode->mtime_ns, now, memory_order_relaxed);
 }
 
+/* The mode that a new owner leaves: whom a program acts for is for its owner to say. S_ISGID without S_IXGRP means something else. */
+static uint32_t mode_of_new_owner(uint32_t mode)
+{
+	if (S_ISDIR(mode))
+		return mode;
+	return mode & ~(S_ISUID | ((mode & S_IXGRP) ? S_ISGID : 0u));
+}
+
 int inode_setattr(struct inode *inode, const struct inode_attr *attr)
 {
+	struct inode_attr set = *attr;
 	int r;
 
 	if (inode->sb->flags & SB_RDONLY)
@@ -81,7 +90,13 @@ int inode_setattr(struct inode *inode, const struct inode_attr *attr)
 	if (!inode->ops->setattr)
 		return -EPERM;
 	mutex_lock(&inode->sb->lock);
-	r = inode->ops->setattr(inode, attr);
+	if (attr->valid & ATTR_OWNER) {
+		uint32_t old = atomic_load(&inode->mode);
+
+		set.mode = mode_of_new_owner(old);
+		set.valid = (attr->valid & ~(unsigned)ATTR_OWNER) | (set.mode != old ? ATTR_MODE : 0);
+	}
+	r = inode->ops->setattr(inode, &set);
 	mutex_unlock(&inode->sb->lock);
 	return r;
 }

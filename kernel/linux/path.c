@@ -446,7 +446,7 @@ long sys_fchmod(int fd, unsigned mode)
 static struct inode_attr owner_attr(int uid, int gid)
 {
 	return (struct inode_attr){
-		.valid = (uid != -1 ? ATTR_UID : 0) | (gid != -1 ? ATTR_GID : 0), .uid = uid, .gid = gid,
+		.valid = ATTR_OWNER | (uid != -1 ? ATTR_UID : 0) | (gid != -1 ? ATTR_GID : 0), .uid = uid, .gid = gid,
 	};
 }
 

@@ -478,6 +478,45 @@ TEST(chmod_chown_and_utimens_change_the_attributes)
 
 /* Devices */
 
+static mode_t mode_of(const char *name)
+{
+	struct stat st;
+
+	CHECK_OK(stat(scratch(name), &st));
+	return st.st_mode & 07777;
+}
+
+/* Whom a program acts for is for its owner to say. */
+TEST(a_new_owner_takes_set_user_and_group_id_away)
+{
+	int fd = scratch_file("setid", "x", 1), memfd = CHECK_OK(memfd_create("setid", 0));
+	struct stat st;
+
+	if (geteuid())
+		SKIP("only root gives files away");
+	CHECK_OK(fchmod(fd, 06755));
+	CHECK_EQ(mode_of("setid"), 06755);
+	CHECK_OK(fchown(fd, 1, 1));
+	CHECK_EQ(mode_of("setid"), 0755);
+	CHECK_OK(fchmod(fd, 06755));
+	CHECK_OK(chown(scratch("setid"), -1, -1));
+	CHECK_EQ(mode_of("setid"), 0755);
+	CHECK_OK(fchmod(fd, 06744)); /* the second bit without a right to execute is no set-group-ID */
+	CHECK_OK(lchown(scratch("setid"), 0, 0));
+	CHECK_EQ(mode_of("setid"), 02744);
+	CHECK_OK(mkdir(scratch("setid-dir"), 0755));
+	CHECK_OK(chmod(scratch("setid-dir"), 06755));
+	CHECK_OK(chown(scratch("setid-dir"), 1, 1));
+	CHECK_EQ(mode_of("setid-dir"), 06755);
+	CHECK_OK(fchmod(memfd, 06755));
+	CHECK_OK(fchown(memfd, 1, 1));
+	CHECK_OK(fstat(memfd, &st));
+	CHECK_EQ(st.st_mode & 07777, 0755);
+	CHECK_EQ(st.st_uid, 1);
+	close(fd);
+	close(memfd);
+}
+
 TEST(dev_null_swallows_and_gives_nothing)
 {
 	char c;
