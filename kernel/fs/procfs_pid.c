@@ -157,6 +157,17 @@ ssize_t proc_thread_self_readlink(const struct gen_ref *ref, char *buf, size_t s
 
 /* --- memory ------------------------------------------------------------------------------------------ */
 
+/* A line of maps stays one line, whatever a file is called. */
+static void path_add(struct text *t, const char *path)
+{
+	for (; *path; path++) {
+		if (*path == '\n')
+			text_add(t, "\\012", 4);
+		else
+			text_add(t, path, 1);
+	}
+}
+
 static void map_line(struct text *t, const struct area_info *a)
 {
 	size_t start = t->len;
@@ -169,7 +180,7 @@ static void map_line(struct text *t, const struct area_info *a)
 		do
 			text_add(t, " ", 1);
 		while (!t->failed && t->len - start < 73);
-		text_printf(t, "%s", a->path);
+		path_add(t, a->path);
 	}
 	text_add(t, "\n", 1);
 }

@@ -126,6 +126,28 @@ TEST(maps_names_files_with_offset_and_inode)
 	CHECK(strstr(a.path, " (deleted)"));
 }
 
+TEST(a_line_of_maps_is_a_line_whatever_the_file_is_called)
+{
+	int fds[2] = { scratch_file("a\nb c\\d", "", 0), CHECK_OK(memfd_create("1-2 r--p 0 00:00 0 \n3-4", 0)) };
+	struct area a;
+	char *p[2];
+
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(ftruncate(fds[i], PAGE));
+		p[i] = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fds[i], 0);
+		CHECK(p[i] != MAP_FAILED);
+	}
+	CHECK(area_of(p[0], &a));
+	CHECK(!strncmp(a.path, scratch("a"), strlen(scratch("a"))));
+	CHECK_STR(a.path + strlen(scratch("a")), "\\012b c\\d");
+	CHECK(area_of(p[1], &a));
+	CHECK_STR(a.path, "/memfd:1-2 r--p 0 00:00 0 \\0123-4 (deleted)");
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(munmap(p[i], PAGE));
+		close(fds[i]);
+	}
+}
+
 TEST(neighbouring_areas_of_the_same_kind_are_one_line)
 {
 	char *p = map_anon(6, PROT_NONE);
