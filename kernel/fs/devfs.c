@@ -9,6 +9,7 @@
 #include "fs/inode.h"
 #include "core/log.h"
 #include "core/random.h"
+#include "core/thread.h"
 #include "core/uaccess.h"
 #include "lib/string.h"
 #include <linux/eventpoll.h>
@@ -19,9 +20,21 @@
 static ssize_t null_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos) { return 0; }
 static ssize_t null_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos) { return len; }
 
+/* Has so much been moved that a signal need not wait for the rest? The calls here never wait, but may be for 2 GiB. */
+static bool interrupted(size_t done) { return done >= PAGE_SIZE && signal_pending(); }
+
 static ssize_t zero_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 {
-	return clear_user(buf, len) ? -EFAULT : (ssize_t)len;
+	size_t done = 0;
+
+	while (done < len && !interrupted(done)) {
+		size_t n = MIN(len - done, PAGE_SIZE - (buf + done) % PAGE_SIZE); /* a fault is the whole piece's */
+
+		if (clear_user(buf + done, n))
+			return done ? (ssize_t)done : -EFAULT;
+		done += n;
+	}
+	return (ssize_t)done;
 }
 
 /* Nobody counts them, and stores are no changes of the device. */
@@ -62,27 +75,25 @@ static ssize_t full_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 static ssize_t random_read(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 {
 	char bytes[256];
-	size_t done = 0;
+	size_t done = 0, left = 0;
 
-	while (done < len) {
+	while (done < len && !left && (done % PAGE_SIZE || !interrupted(done))) {
 		size_t n = MIN(len - done, sizeof(bytes));
 
 		random_bytes(bytes, n);
-		if (copy_to_user(buf + done, bytes, n)) {
-			memset(bytes, 0, sizeof(bytes));
-			return done ? (ssize_t)done : -EFAULT;
-		}
-		done += n;
+		left = copy_to_user_partial(buf + done, bytes, n);
+		done += n - left;
 	}
 	memset(bytes, 0, sizeof(bytes));
-	return done;
+	return done || !left ? (ssize_t)done : -EFAULT;
 }
 
 static ssize_t random_write(struct file *f, uaddr_t buf, size_t len, uint64_t pos)
 {
 	char bytes[256];
+	size_t done = 0;
 
-	for (size_t done = 0; done < len;) {
+	while (done < len && (done % PAGE_SIZE || !interrupted(done))) {
 		size_t n = MIN(len - done, sizeof(bytes));
 
 		if (copy_from_user(bytes, buf + done, n))
@@ -90,7 +101,7 @@ static ssize_t random_write(struct file *f, uaddr_t buf, size_t len, uint64_t po
 		random_mix(bytes, n, 0); /* mixed in, but trusted for nothing */
 		done += n;
 	}
-	return len;
+	return (ssize_t)done;
 }
 
 static long random_ioctl(struct file *f, unsigned cmd, uaddr_t arg)

@@ -7,8 +7,6 @@
 #include <sys/sendfile.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <termios.h>
@@ -515,57 +513,6 @@ TEST(a_new_owner_takes_set_user_and_group_id_away)
 	CHECK_EQ(st.st_uid, 1);
 	close(fd);
 	close(memfd);
-}
-
-TEST(dev_null_swallows_and_gives_nothing)
-{
-	char c;
-	struct stat st;
-	int fd = CHECK_OK(open("/dev/null", O_RDWR));
-
-	CHECK_EQ(write(fd, "hello", 5), 5);
-	CHECK_EQ(read(fd, &c, 1), 0);
-	CHECK_OK(fstat(fd, &st));
-	CHECK(S_ISCHR(st.st_mode));
-	CHECK_EQ(major(st.st_rdev), 1);
-	CHECK_EQ(minor(st.st_rdev), 3);
-}
-
-TEST(dev_zero_gives_zeroes_and_maps)
-{
-	char data[100], *p;
-	int fd = CHECK_OK(open("/dev/zero", O_RDWR));
-
-	memset(data, 1, sizeof(data));
-	CHECK_EQ(read(fd, data, sizeof(data)), (long)sizeof(data));
-	for (unsigned i = 0; i < sizeof(data); i++)
-		CHECK_EQ(data[i], 0);
-	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	CHECK(p != MAP_FAILED);
-	CHECK_EQ(p[77], 0);
-	p[77] = 1;
-}
-
-TEST(dev_full_is_always_full)
-{
-	int fd = CHECK_OK(open("/dev/full", O_RDWR));
-
-	CHECK_ERR(write(fd, "x", 1), ENOSPC);
-}
-
-TEST(random_devices_and_getrandom_give_different_bytes)
-{
-	unsigned char a[64], b[64], c[64] = { 0 };
-	int fd = CHECK_OK(open("/dev/urandom", O_RDONLY)), fd2 = CHECK_OK(open("/dev/random", O_RDONLY));
-
-	CHECK_EQ(read(fd, a, 64), 64);
-	CHECK_EQ(read(fd2, b, 64), 64);
-	CHECK_EQ(sys(SYS_getrandom, c, 64, 0), 64);
-	CHECK(memcmp(a, b, 64) && memcmp(b, c, 64) && memcmp(a, c, 64));
-	CHECK_EQ(sys(SYS_getrandom, c, 10, 1), 10);
-	CHECK_EQ(sys(SYS_getrandom, c, 10, 0x100), -EINVAL);
-	CHECK_EQ(sys(SYS_getrandom, BAD_PTR, 10, 0), -EFAULT);
-	CHECK_EQ(sys(SYS_getrandom, c, 0, 0), 0);
 }
 
 TEST(terminal_calls_on_a_file_are_enotty)
