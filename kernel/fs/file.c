@@ -113,7 +113,13 @@ static void file_release(struct file *f)
 		if (f->ops->release)
 			f->ops->release(f);
 	}
-	dentry_put(f->dentry);
+	if (f->dentry) {
+		struct inode *named = dentry_inode(f->dentry); /* a console's file has another one */
+
+		atomic_fetch_sub(&named->opens, 1);
+		notify_end(named);
+		dentry_put(f->dentry);
+	}
 	inode_put(f->inode);
 	rcu_call(&f->rcu, file_free_rcu);
 }

@@ -51,6 +51,7 @@ struct inode {
 	_Atomic uint32_t refs;
 	_Atomic uint32_t mode;
 	uint32_t uid, gid, nlink;
+	_Atomic uint32_t opens;       /* files that were opened by a name of it */
 	uint64_t ino, rdev;
 	_Atomic int64_t atime_ns, mtime_ns, ctime_ns; /* since 1970, negative before: file_time_make() */
 	int64_t btime_ns;
@@ -258,6 +259,7 @@ int chrdev_open(struct inode *inode, struct file *f);
 void notify_change(struct dentry *d, uint32_t mask);
 void notify_child(struct inode *dir, const char *name, uint32_t mask, uint32_t cookie);
 void notify_inode(struct inode *inode, uint32_t mask);
+void notify_end(struct inode *inode); /* after a name or an open file went: was it the last thing that keeps the file? */
 void notify_inode_gone(struct inode *inode);
 extern _Atomic uint32_t notify_watches;
 

@@ -2,10 +2,11 @@
  * kernel/fs/inotify.c - inotify: watching files and directories for changes.
  *
  * Theory:    A watch ties an inode to an inotify file; the inode's list and the instance's list both hold
- *            it. Changes call notify_*(): first the watches of the inode itself, then those of its
- *            directory, with the name. Events are queued in order; one that equals the last is dropped,
+ *            it. Changes call notify_*(): first the watches of the directory hear of it, with the name, then
+ *            those of the inode itself. Events are queued in order; one that equals the last is dropped,
  *            as on Linux; beyond QUEUE_MAX one overflow event is queued. A watch holds the dentry it was
- *            made from, so that an inode of a layer stays the same while it is watched.
+ *            made from, so that an inode of a layer stays the same while it is watched. It ends when the file
+ *            has neither a name nor anybody who has it open.
  * Interface: sys_inotify_*(), notify_*() of inode.h.
  * Locking:   one mutex for all watches and queues, which a change of a directory takes inside sb->lock. Nothing is taken inside it but what
  *            waking needs.
@@ -120,13 +121,13 @@ static void watches_free(struct list *gone)
 	}
 }
 
-static void inode_event(struct inode *inode, uint32_t mask, uint32_t cookie, const char *name,
-			struct list *gone)
+/* `unlinked`: by a name that is gone, which not everybody wants to hear of. */
+static void inode_event(struct inode *inode, uint32_t mask, uint32_t cookie, const char *name, bool unlinked, struct list *gone)
 {
 	struct watch *w, *tmp;
 
 	list_for_each_safe(w, tmp, &inode->watches, of_inode) {
-		bool wanted = w->mask & mask & IN_ALL_EVENTS;
+		bool wanted = (w->mask & mask & IN_ALL_EVENTS) && !(unlinked && (w->mask & IN_EXCL_UNLINK));
 
 		if (wanted)
 			event_queue(w->instance, w->wd, mask & (IN_ALL_EVENTS | IN_ISDIR), cookie, name);
@@ -144,39 +145,45 @@ static bool nobody(void)
 	return !atomic_load_explicit(&notify_watches, memory_order_relaxed);
 }
 
-void notify_inode(struct inode *inode, uint32_t mask)
+static void inode_tell(struct inode *inode, const char *name, uint32_t mask, uint32_t cookie, bool unlinked)
 {
 	struct list gone;
 
-	if (nobody())
-		return;
 	list_init(&gone);
 	mutex_lock(&inotify_lock);
-	inode_event(inode, mask, 0, NULL, &gone);
-	if ((mask & IN_ATTRIB) && !inode->nlink && !inode_is_dir(inode))
-		inode_event(inode, IN_DELETE_SELF, 0, NULL, &gone);
+	inode_event(inode, mask, cookie, name, unlinked, &gone);
 	mutex_unlock(&inotify_lock);
 	watches_free(&gone);
+}
+
+void notify_inode(struct inode *inode, uint32_t mask)
+{
+	if (!nobody())
+		inode_tell(inode, NULL, mask, 0, false);
 }
 
 void notify_child(struct inode *dir, const char *name, uint32_t mask, uint32_t cookie)
 {
-	struct list gone;
-
-	if (nobody())
-		return;
-	list_init(&gone);
-	mutex_lock(&inotify_lock);
-	inode_event(dir, mask, cookie, name, &gone);
-	mutex_unlock(&inotify_lock);
-	watches_free(&gone);
+	if (!nobody())
+		inode_tell(dir, name, mask, cookie, false);
 }
 
-/* A change of the file at d: told to its own watches and to those of its directory. */
+/* Of those who take the last name and the last open file at the same time, one at least sees that both are gone. */
+void notify_end(struct inode *inode)
+{
+	if (nobody())
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!inode->nlink && !atomic_load_explicit(&inode->opens, memory_order_relaxed))
+		inode_tell(inode, NULL, IN_DELETE_SELF, 0, false);
+}
+
+/* A change of the file at d: told to the watches of its directory and to its own. */
 void notify_change(struct dentry *d, uint32_t mask)
 {
 	struct inode *inode, *dir;
 	struct dentry *parent;
+	bool unlinked;
 	char *name;
 
 	if (nobody())
@@ -184,19 +191,20 @@ void notify_change(struct dentry *d, uint32_t mask)
 	inode = dentry_inode(d);
 	if (inode && inode_is_dir(inode))
 		mask |= IN_ISDIR;
-	if (inode && !(mask & IN_CREATE))
-		notify_inode(inode, mask);
-	if (d->deleted || d->parent == d)
-		return;
-	parent = dentry_parent_get(d);
-	dir = dentry_inode(parent);
-	name = kmalloc(NAME_MAX + 1);
-	if (dir && name) {
-		dentry_name(d, name); /* a rename meanwhile tells its own story */
-		notify_child(dir, name, mask, 0);
+	unlinked = d->deleted && !(mask & IN_ATTRIB);
+	if (d->parent != d) {
+		parent = dentry_parent_get(d);
+		dir = dentry_inode(parent);
+		name = kmalloc(NAME_MAX + 1);
+		if (dir && name) {
+			dentry_name(d, name); /* a rename meanwhile tells its own story */
+			inode_tell(dir, name, mask, 0, unlinked);
+		}
+		kfree(name);
+		dentry_put(parent);
 	}
-	kfree(name);
-	dentry_put(parent);
+	if (inode && !(mask & IN_CREATE))
+		inode_tell(inode, NULL, mask, 0, unlinked);
 }
 
 void notify_inode_gone(struct inode *inode)

@@ -316,6 +316,7 @@ struct file *dentry_open(struct dentry *d, int flags)
 		return ERR_PTR(-ENOMEM);
 	dentry_get(d);
 	f->dentry = d;
+	atomic_fetch_add(&inode->opens, 1);
 	if (!(flags & O_PATH)) {
 		if (inode->ops->open)
 			r = inode->ops->open(inode, f);
@@ -623,7 +624,9 @@ int path_remove(struct dentry *base, const char *path, bool want_dir)
 			r = PTR_ERR(inode);
 	}
 	if (!r) {
-		notify_inode(inode, want_dir ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
+		if (!want_dir)
+			notify_inode(inode, IN_ATTRIB);
+		notify_end(inode);
 		notify_child(dentry_inode(e.dir), e.name, IN_DELETE | (want_dir ? IN_ISDIR : 0), 0);
 	}
 	entry_unlock(&e);
@@ -680,8 +683,10 @@ static void rename_notify(struct inode *from_parent, const char *from, struct in
 	notify_child(from_parent, from, IN_MOVED_FROM | dir, cookie);
 	notify_child(to_parent, to, IN_MOVED_TO | dir, cookie);
 	notify_inode(inode, IN_MOVE_SELF);
-	if (replaced)
-		notify_inode(replaced, inode_is_dir(replaced) ? IN_DELETE_SELF | IN_ISDIR : IN_ATTRIB);
+	if (replaced) {
+		notify_inode(replaced, IN_ATTRIB | (inode_is_dir(replaced) ? IN_ISDIR : 0));
+		notify_end(replaced);
+	}
 }
 
 int path_rename(struct dentry *from_base, const char *from, struct dentry *to_base, const char *to,

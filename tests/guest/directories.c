@@ -638,6 +638,97 @@ TEST(inotify_reports_the_end_of_the_watched_directory)
 	close(fd);
 }
 
+static void event_of(int fd, int wd, uint32_t want, const char *want_name)
+{
+	uint32_t mask;
+	char name[256];
+
+	CHECK_EQ(next_event(fd, &mask, name), wd);
+	CHECK_EQ(mask, want);
+	CHECK_STR(name, want_name);
+}
+
+/* A file that has lost its name goes on to change; it ends with the last who has it open. */
+TEST(inotify_reports_the_end_of_a_file_when_it_is_closed)
+{
+	int fd = CHECK_OK(inotify_init1(IN_NONBLOCK)), dir, own, file, place;
+	const uint32_t what = IN_ALL_EVENTS & ~(IN_OPEN | IN_ACCESS);
+
+	make_dir("ends");
+	file = CHECK_OK(open(scratch("ends/f"), O_RDWR | O_CREAT, 0600));
+	dir = CHECK_OK(inotify_add_watch(fd, scratch("ends"), what));
+	own = CHECK_OK(inotify_add_watch(fd, scratch("ends/f"), what));
+	CHECK_EQ(write(file, "x", 1), 1);
+	event_of(fd, dir, IN_MODIFY, "f");
+	event_of(fd, own, IN_MODIFY, "");
+	CHECK_OK(unlink(scratch("ends/f")));
+	event_of(fd, own, IN_ATTRIB, "");
+	event_of(fd, dir, IN_DELETE, "f");
+	CHECK_EQ(write(file, "y", 1), 1);
+	event_of(fd, dir, IN_MODIFY, "f");
+	event_of(fd, own, IN_MODIFY, "");
+	CHECK_OK(fchmod(file, 0640));
+	event_of(fd, dir, IN_ATTRIB, "f");
+	event_of(fd, own, IN_ATTRIB, "");
+	no_event(fd);
+	CHECK_OK(close(file));
+	event_of(fd, dir, IN_CLOSE_WRITE, "f");
+	event_of(fd, own, IN_CLOSE_WRITE, "");
+	event_of(fd, own, IN_DELETE_SELF, "");
+	event_of(fd, own, IN_IGNORED, "");
+	/* Who asked not to hear of files without a name hears of the end alone. */
+	file = CHECK_OK(open(scratch("ends/f"), O_RDWR | O_CREAT, 0600));
+	event_of(fd, dir, IN_CREATE, "f");
+	CHECK_EQ(inotify_add_watch(fd, scratch("ends"), what | IN_EXCL_UNLINK), dir);
+	own = CHECK_OK(inotify_add_watch(fd, scratch("ends/f"), what | IN_EXCL_UNLINK));
+	place = CHECK_OK(open(scratch("ends/f"), O_PATH)); /* has it open as well */
+	CHECK_OK(unlink(scratch("ends/f")));
+	event_of(fd, own, IN_ATTRIB, "");
+	event_of(fd, dir, IN_DELETE, "f");
+	CHECK_EQ(write(file, "y", 1), 1);
+	CHECK_OK(close(file));
+	no_event(fd);
+	CHECK_OK(close(place));
+	event_of(fd, own, IN_DELETE_SELF, "");
+	event_of(fd, own, IN_IGNORED, "");
+	no_event(fd);
+	close(fd);
+}
+
+/* The same of what a rename replaces, and of directories. */
+TEST(inotify_reports_the_end_of_what_was_replaced_when_it_is_closed)
+{
+	int fd = CHECK_OK(inotify_init1(IN_NONBLOCK)), own, file, place;
+	const uint32_t what = IN_ALL_EVENTS & ~(IN_OPEN | IN_ACCESS);
+
+	make_file("replacing", "new");
+	file = scratch_file("replaced", "old", 3);
+	own = CHECK_OK(inotify_add_watch(fd, scratch("replaced"), what));
+	CHECK_OK(rename(scratch("replacing"), scratch("replaced")));
+	event_of(fd, own, IN_ATTRIB, "");
+	no_event(fd);
+	CHECK_OK(close(file));
+	event_of(fd, own, IN_CLOSE_WRITE, "");
+	event_of(fd, own, IN_DELETE_SELF, "");
+	event_of(fd, own, IN_IGNORED, "");
+	make_dir("replaced-dir");
+	make_dir("replacing-dir");
+	place = CHECK_OK(open(scratch("replaced-dir"), O_PATH));
+	own = CHECK_OK(inotify_add_watch(fd, scratch("replaced-dir"), what));
+	CHECK_OK(rename(scratch("replacing-dir"), scratch("replaced-dir")));
+	event_of(fd, own, IN_ATTRIB | IN_ISDIR, "");
+	no_event(fd);
+	CHECK_OK(close(place));
+	event_of(fd, own, IN_DELETE_SELF, "");
+	event_of(fd, own, IN_IGNORED, "");
+	own = CHECK_OK(inotify_add_watch(fd, scratch("replaced-dir"), what));
+	CHECK_OK(rmdir(scratch("replaced-dir")));
+	event_of(fd, own, IN_DELETE_SELF, "");
+	event_of(fd, own, IN_IGNORED, "");
+	no_event(fd);
+	close(fd);
+}
+
 TEST(inotify_checks_its_arguments)
 {
 	int n, fd = CHECK_OK(inotify_init1(0));
