@@ -155,8 +155,15 @@ static bool entry_refresh(struct area *a, uaddr_t addr, pte_t *e, enum fault_acc
 			return false;
 		rights &= ~(unsigned)PTE_ACC_WRITE;
 	}
-	if (!pte_allows(v, access_bits(access)))
+	if (!pte_allows(v, access_bits(access))) {
+		/*
+		 * Rights that the entry has beyond the area's are those of the area before a change whose walk has not been here
+		 * yet. They stay: other CPUs may hold a translation with them, and the walk tells these CPUs only of what it takes away
+		 * itself. The change has not returned then, so the old rights may still be used.
+		 */
+		rights |= pte_access(v);
 		pte_store(e, v & PTE_LARGE ? pte_make_huge(pte_phys(v), rights) : pte_make(pte_phys(v), rights));
+	}
 	pt_flush_local(addr);
 	return true;
 }

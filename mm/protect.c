@@ -2,7 +2,8 @@
  * mm/protect.c - mprotect(): new rights for a range.
  *
  * The new areas are published first, then the page tables follow. In between a fault sees the new rights and may
- * store an entry of its own; the walk then finds it in order. Rights that only grow need no shootdown: a CPU
+ * store an entry of its own; the walk then finds it in order. An entry that is there already only gets rights by a fault, never
+ * loses any: taking away and telling the other CPUs are one thing, and the walk's. Rights that only grow need no shootdown: a CPU
  * that still holds the old translation faults once and finds the entry.
  *
  * Interface: mm.h, and pagecache_seal(), which takes the right to write from whatever maps a file, for ever.

@@ -39,6 +39,79 @@ TEST_SLOW(after_mprotect_returns_no_cpu_can_write_any_more, 40)
 		pthread_join(threads[i], NULL);
 }
 
+/*
+ * A page that is now writable and now code, while one thread stores into it and another calls it: the one who gets a right from the new
+ * protection must not hide from mprotect() that another still has one from the old. The page is the last of many page tables that have
+ * nothing else in them, so the walk needs a while to come to it and takes nothing else away.
+ */
+#define FLIP_REGIONS 64
+#define RETURN 0xc3
+static _Atomic bool flip_stop;
+static char *flip_page;
+
+static void store_until_fault(void *at)
+{
+	while (!flip_stop)
+		++*(volatile int64_t *)at;
+}
+
+static void *store_until_stopped(void *arg)
+{
+	(void)arg;
+	while (!flip_stop)
+		fault_catch(store_until_fault, flip_page + 64);
+	return NULL;
+}
+
+static void call_until_fault(void *at)
+{
+	while (!flip_stop)
+		((void (*)(void))at)();
+}
+
+static void *call_until_stopped(void *arg)
+{
+	(void)arg;
+	while (!flip_stop)
+		fault_catch(call_until_fault, flip_page);
+	return NULL;
+}
+
+TEST_SLOW(memory_that_becomes_code_under_a_call_cannot_be_written_any_more, 60)
+{
+	const size_t huge = 2ul << 20, len = FLIP_REGIONS * huge;
+	char *area = mmap(NULL, len + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	pthread_t storer, caller;
+
+	CHECK(area != MAP_FAILED);
+	CHECK_OK(madvise(area, len + huge, MADV_NOHUGEPAGE));
+	CHECK_OK(mprotect(area, len + huge, RW));
+	for (size_t at = 0; at < len; at += huge) {
+		area[at] = 1;
+		CHECK_OK(madvise(area + at, PAGE, MADV_DONTNEED));
+	}
+	flip_page = area + len + huge - PAGE;
+	flip_page[0] = (char)RETURN;
+	flip_stop = false;
+	storer = thread_start(store_until_stopped, NULL);
+	caller = thread_start(call_until_stopped, NULL);
+	for (int i = 0; i < 200; i++) {
+		CHECK_OK(mprotect(area, len + huge, PROT_READ | PROT_EXEC));
+		int64_t before = *(volatile int64_t *)(flip_page + 64);
+		for (int j = 0; j < 300; j++)
+			CHECK_EQ(*(volatile int64_t *)(flip_page + 64), before);
+		CHECK_OK(mprotect(area, len + huge, RW));
+		/* The storer gets its translation again. */
+		for (int j = 0; j < 1000000 && *(volatile int64_t *)(flip_page + 64) == before; j++)
+			if (j % 1000 == 999)
+				sched_yield();
+	}
+	flip_stop = true;
+	CHECK_EQ(pthread_join(storer, NULL), 0);
+	CHECK_EQ(pthread_join(caller, NULL), 0);
+	CHECK_OK(munmap(area, len + huge));
+}
+
 /* A part of a 2 MiB region is given back while another thread touches the rest of it for the first time. */
 struct touch {
 	char *at;

@@ -71,6 +71,13 @@ static inline bool pte_is_table(uint64_t v) { return (v & PTE_PRESENT) && !(v & 
 static inline bool pte_writable(uint64_t v) { return v & PTE_WRITE; }
 static inline bool pte_accessed(uint64_t v) { return v & PTE_ACCESSED; }
 static inline paddr_t pte_phys(uint64_t v) { return v & PTE_PHYS; }
+/* The rights in it, enum pte_access. */
+static inline unsigned pte_access(uint64_t v)
+{
+	if (!(v & PTE_PRESENT))
+		return 0;
+	return PTE_ACC_READ | (v & PTE_WRITE ? PTE_ACC_WRITE : 0u) | (v & PTE_NX ? 0u : PTE_ACC_EXEC);
+}
 /* Does the value allow that access? */
 static inline bool pte_allows(uint64_t v, unsigned access)
 {
