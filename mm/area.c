@@ -374,6 +374,7 @@ struct area *area_new(struct mm *mm, const struct area_desc *d)
 	a->next = NULL;
 	atomic_init(&a->refs, 1);
 	atomic_init(&a->dead, false);
+	atomic_init(&a->unsettled, false);
 	list_init(&a->cache_link);
 	list_init(&a->order);
 	if (d->file)

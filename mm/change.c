@@ -7,6 +7,10 @@
  * other stays one area. Everything that can fail (charge, areas, tree nodes) is done before the one
  * store that publishes; then the old areas are dead and the caller brings the page tables into line.
  *
+ * Where new areas replace others (MAP_FIXED) the old pages go after the new areas have come. A fault that met them between the two would take
+ * an old page for its own and store into another file, or lose what it stores in a page that goes. So these areas are born unsettled, and
+ * faults in the range wait for the end of the change.
+ *
  * Locking: areas_lock is held from begin to finish or cancel. cache->lock is taken to (un)link areas.
  * Errors: -ENOMEM; from begin only -EEXIST, when another mm owns part of the range.
  */
@@ -17,6 +21,19 @@
 static struct area_node *root(void)
 {
 	return atomic_load_explicit(&area_root, memory_order_relaxed);
+}
+
+/*
+ * The range that the last change replaced, for who finds an area unsettled. Written under areas_lock, before the area is published; `start`
+ * first, which is read first. Where one of the two is of a later change, the earlier has ended, and any answer will do: who waits
+ * in vain starts over, and who does not wait finds the pages settled, or the area dead.
+ */
+static _Atomic uaddr_t replaced_start, replaced_end;
+
+bool change_unsettles(uaddr_t addr)
+{
+	return addr >= atomic_load_explicit(&replaced_start, memory_order_acquire) &&
+	       addr < atomic_load_explicit(&replaced_end, memory_order_acquire);
 }
 
 /* The part [start, end) of d. */
@@ -84,9 +101,9 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	c->desc = c->inline_desc;
 	c->ndesc = 0;
 	c->cap = CHANGE_INLINE;
-	c->old = NULL;
+	c->old = c->fresh = NULL;
 	c->charge = 0;
-	c->overlaps = false;
+	c->overlaps = c->replaces = false;
 	a = area_at_or_after(root(), start);
 	if (a && a->d.start < start) {
 		c->left = a;
@@ -176,6 +193,15 @@ static uint64_t desc_pages(const struct area_desc *d)
 	return (d->end - d->start) >> PAGE_SHIFT;
 }
 
+static void unsettle(const struct area_change *c, struct area *fresh)
+{
+	atomic_store_explicit(&replaced_start, c->start, memory_order_release);
+	atomic_store_explicit(&replaced_end, c->end, memory_order_release);
+	for (struct area *a = fresh; a; a = a->next)
+		if (a->d.start < c->end && a->d.end > c->start)
+			atomic_store_explicit(&a->unsettled, true, memory_order_relaxed);
+}
+
 int change_publish(struct area_change *c)
 {
 	struct area *fresh = NULL, *old = NULL, **tail = &old, *begin, *a;
@@ -219,6 +245,8 @@ int change_publish(struct area_change *c)
 	r = area_edit_prepare(&edit, c->lo, c->hi, old, fresh);
 	if (r)
 		goto out_areas;
+	if (c->replaces)
+		unsettle(c, fresh);
 
 	/* From here on nothing fails. Reverse mapping must know the areas before faults do. */
 	for (a = fresh; a; a = a->next)
@@ -234,6 +262,7 @@ int change_publish(struct area_change *c)
 		after = &a->order;
 	}
 	c->old = old;
+	c->fresh = fresh;
 	/* The walk that follows skips regions that look empty without their mutex: it must not look before the areas are
 	 * seen dead. The other half of the pair is area_lives() in fault.c. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -261,6 +290,8 @@ void change_finish(struct area_change *c)
 {
 	struct area *a, *next;
 
+	for (a = c->fresh; c->replaces && a; a = a->next)
+		atomic_store_explicit(&a->unsettled, false, memory_order_release);
 	for (a = c->old; a; a = next) {
 		next = a->next;
 		area_unlink(a);

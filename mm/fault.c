@@ -11,10 +11,12 @@
  * are; as on Linux's tmpfs a store that makes such an entry changes the times of the file, and later ones through it do
  * not. Read faults on files also map the cached neighbours (fault-around).
  *
+ * Where a new area takes the place of others, a fault waits until the pages of these are gone: see change.c.
+ *
  * A private anonymous area gets a 2 MiB page where a whole aligned region lies in it and memory is plentiful.
  *
  * Interface: mm_fault() from the trap path; range_populate().
- * Locking: RCU or a reference for the area; leaf mutex for the entry. No other lock is held.
+ * Locking: RCU or a reference for the area; leaf mutex for the entry. No other lock is held. areas_lock is waited for, not held.
  * Errors: enum fault_result.
  */
 #include "mm/internal.h"
@@ -399,6 +401,13 @@ out:
 }
 
 /* --- the way in --------------------------------------------------------------------------------------------------------- */
+/* No copy from or to the application happens under areas_lock, and whoever holds it waits for nobody who copies. */
+static void wait_for_change(void)
+{
+	mutex_lock(&areas_lock);
+	mutex_unlock(&areas_lock);
+}
+
 static enum fault_result fault_once(struct mm *mm, uaddr_t addr, enum fault_access access, struct page **page)
 {
 	enum fault_result r = FAULT_RETRY;
@@ -413,6 +422,11 @@ static enum fault_result fault_once(struct mm *mm, uaddr_t addr, enum fault_acce
 	if (!area_allows(a, access)) {
 		rcu_read_unlock();
 		return FAULT_ACCERR;
+	}
+	if (area_unsettled(a, addr)) {
+		rcu_read_unlock();
+		wait_for_change();
+		return FAULT_RETRY;
 	}
 	if (!a->d.cache) {
 		r = anon_fast(a, addr, page);
@@ -500,6 +514,11 @@ struct page *mm_code_page(struct mm *mm, uaddr_t addr)
 			continue;
 		}
 		rcu_read_unlock();
+		if (area_unsettled(a, addr)) {
+			area_put(a);
+			wait_for_change();
+			continue;
+		}
 		/* As at the first write to the page, except that the area's rights, which the entry gets, forbid writing. */
 		r = file_fault(a, addr, FAULT_WRITE);
 		if (r == FAULT_OK)

@@ -104,6 +104,7 @@ struct area {
 	struct area_desc d;
 	_Atomic uint32_t refs;  /* the tree has one, a running fault has one */
 	_Atomic bool dead;
+	_Atomic bool unsettled; /* a part of it still has the pages of what was there before: area_unsettled() */
 	struct mm *mm;
 	struct list cache_link; /* cache->mappings, under cache->lock */
 	struct area *next;      /* list of a change in progress */
@@ -195,9 +196,11 @@ struct area_change {
 	struct area *left;        /* the last area that starts before `start` ... */
 	struct area *first;       /* ... the first that does not ... */
 	struct area *right;       /* ... and the first that ends behind `end`; NULL: none */
-	struct area *old;         /* after publish: the areas taken out, by ->next */
+	struct area *old;         /* after publish: the areas taken out, by ->next ... */
+	struct area *fresh;       /* ... and the new ones */
 	int64_t charge;           /* pages to charge (or give back, negative) */
 	bool overlaps;            /* the range was not empty */
+	bool replaces;            /* the caller's: none of the pages of the range may be seen in its new areas */
 };
 bool desc_is_charged(const struct area_desc *d);
 /* A writable stack larger than the machine: refused at once, although stacks are charged page by page. */
@@ -210,8 +213,17 @@ struct area_desc *change_next(struct area_change *c);
 void change_add_next(struct area_change *c);
 /* Charges, makes the areas and the tree, publishes. On error nothing has changed. */
 int change_publish(struct area_change *c);
-/* After the page tables agree with the new areas: lets the old ones go. */
+/* After the page tables agree with the new areas: lets the old ones go, and the faults in the new ones, if it replaces. */
 void change_finish(struct area_change *c);
+/*
+ * Does addr lie in a range whose old pages are still going? RCU held, or a reference of the area. A fault there has to wait, which is
+ * to lock and unlock areas_lock, and to start over: an entry that it found would be one of the old area, one that it made would go, too.
+ */
+bool change_unsettles(uaddr_t addr);
+static inline bool area_unsettled(const struct area *a, uaddr_t addr)
+{
+	return unlikely(atomic_load_explicit(&a->unsettled, memory_order_acquire)) && change_unsettles(addr);
+}
 void change_cancel(struct area_change *c);
 
 /* --- table.c: page tables of a range ------------------------------------------------------------------------- */

@@ -306,6 +306,7 @@ long mm_mmap(struct mm *mm, uaddr_t addr, uint64_t len, int prot, int flags, str
 		change_cancel(&c);
 		goto out_unlock;
 	}
+	c.replaces = c.overlaps;
 	r = change_publish(&c);
 	if (r)
 		goto out_unlock;

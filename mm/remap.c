@@ -52,6 +52,7 @@ static int place_area(struct mm *mm, const struct area_desc *d)
 		change_cancel(&c);
 		return r;
 	}
+	c.replaces = c.overlaps;
 	r = change_publish(&c);
 	if (r)
 		return r;

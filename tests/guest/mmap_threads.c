@@ -206,6 +206,94 @@ TEST(memory_touched_while_it_is_unmapped_is_gone)
 	CHECK_OK(munmap(area, 2 * huge));
 }
 
+/*
+ * A new mapping takes the place of another while a thread stores to the last page of it: the store belongs to the one or to the other, and
+ * never into what the old mapping showed.
+ */
+#define OVER_PAGES 2048ul
+static _Atomic bool over_stop;
+static _Atomic long over_lost;
+static volatile char *over_last;
+
+static void store_and_look(void *arg)
+{
+	(void)arg;
+	*over_last = 1;
+	for (int i = 0; i < 2000 && !over_stop; i++) {
+		if (*over_last != 1) {
+			over_lost++;
+			break;
+		}
+	}
+}
+
+static void *store_and_look_until_stopped(void *arg)
+{
+	(void)arg;
+	while (!over_stop)
+		fault_catch(store_and_look, NULL);
+	return NULL;
+}
+
+static void touch_all(const volatile char *p)
+{
+	for (size_t i = 0; i < OVER_PAGES; i++)
+		p[i * PAGE];
+}
+
+TEST_SLOW(a_store_while_a_file_is_mapped_over_another_does_not_reach_the_other, 60)
+{
+	int from = scratch_file("from", "", 0), to = scratch_file("to", "", 0);
+	char page[PAGE], seen;
+	pthread_t thread;
+	char *p;
+
+	memset(page, 7, PAGE);
+	CHECK_OK(ftruncate(to, OVER_PAGES * PAGE));
+	for (size_t i = 0; i < OVER_PAGES; i++)
+		CHECK_EQ(pwrite(from, page, PAGE, (off_t)(i * PAGE)), PAGE);
+	p = mmap(NULL, OVER_PAGES * PAGE, PROT_READ, MAP_PRIVATE, from, 0);
+	CHECK(p != MAP_FAILED);
+	over_last = p + (OVER_PAGES - 1) * PAGE;
+	over_stop = false;
+	thread = thread_start(store_and_look_until_stopped, NULL);
+	for (int round = 0; round < 30; round++) {
+		touch_all(p);
+		CHECK(mmap(p, OVER_PAGES * PAGE, RW, MAP_SHARED | MAP_FIXED, to, 0) == p);
+		usleep(200);
+		CHECK_EQ(pread(from, &seen, 1, (OVER_PAGES - 1) * PAGE), 1);
+		CHECK_EQ(seen, 7);
+		CHECK(mmap(p, OVER_PAGES * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, from, 0) == p);
+	}
+	over_stop = true;
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_OK(munmap(p, OVER_PAGES * PAGE));
+	close(from);
+	close(to);
+}
+
+TEST_SLOW(a_store_while_memory_is_mapped_over_closed_memory_stays, 60)
+{
+	char *p = map_anon(OVER_PAGES, RW), *last = p + (OVER_PAGES - 1) * PAGE;
+	pthread_t thread;
+
+	over_last = last;
+	over_lost = 0;
+	for (int round = 0; round < 30; round++) {
+		memset(p, 2, OVER_PAGES * PAGE);
+		CHECK_OK(mprotect(last, PAGE, PROT_NONE));
+		over_stop = false;
+		thread = thread_start(store_and_look_until_stopped, NULL);
+		usleep(100);
+		CHECK(mmap(p, OVER_PAGES * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p);
+		usleep(200);
+		over_stop = true;
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(over_lost, 0);
+	}
+	CHECK_OK(munmap(p, OVER_PAGES * PAGE));
+}
+
 static _Atomic size_t touch_next;
 static char *touch_base;
 #define TOUCH_PAGES 4096
