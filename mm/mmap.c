@@ -161,7 +161,8 @@ static int desc_set_file(struct area_desc *d, int prot, int flags, struct file *
 {
 	if (offset & (PAGE_SIZE - 1))
 		return -EINVAL;
-	if (offset + len < offset)
+	/* As on Linux; and so no page number of a mapping, however it grows, wraps when it is made a position. */
+	if (offset > INT64_MAX - len)
 		return -EOVERFLOW;
 	if (!file_readable(file))
 		return -EACCES;

@@ -258,6 +258,27 @@ TEST(a_file_offset_maps_the_right_page)
 	close(fd);
 }
 
+TEST(a_mapping_ends_before_the_largest_offset)
+{
+	int fd = scratch_file("end", "abc", 3);
+	char *p, *q;
+
+	for (int kind = MAP_SHARED; kind <= MAP_PRIVATE; kind++) {
+		CHECK_EQ(sys(SYS_mmap, 0, PAGE, PROT_READ, kind, fd, 0xffffffffffffe000), -EOVERFLOW);
+		CHECK_EQ(sys(SYS_mmap, 0, PAGE, PROT_READ, kind, fd, 0x8000000000000000), -EOVERFLOW);
+		CHECK_EQ(sys(SYS_mmap, 0, PAGE, PROT_READ, kind, fd, 0x7ffffffffffff000), -EOVERFLOW);
+		CHECK_EQ(sys(SYS_mmap, 0, 2 * PAGE, PROT_READ, kind, fd, 0x7fffffffffffe000), -EOVERFLOW);
+		p = mmap(NULL, PAGE, PROT_READ, kind, fd, 0x7fffffffffffe000);
+		CHECK(p != MAP_FAILED);
+		q = mremap(p, PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+		CHECK(q != MAP_FAILED);
+		for (int i = 0; i < 4; i++)
+			CHECK_FAULT(fault_read, q + i * PAGE, SIGBUS, BUS_ADRERR);
+		CHECK_OK(munmap(q, 4 * PAGE));
+	}
+	close(fd);
+}
+
 TEST(msync_checks_its_arguments)
 {
 	int fd = scratch_file("sync", "abc", 3);
