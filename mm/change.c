@@ -12,7 +12,7 @@
  * faults in the range wait for the end of the change.
  *
  * Locking: areas_lock is held from begin to finish or cancel. cache->lock is taken to (un)link areas.
- * Errors: -ENOMEM; from begin only -EEXIST, when another mm owns part of the range.
+ * Errors: -ENOMEM, also where the address space would become larger than its limit; from begin only -EEXIST, when another mm owns part of the range.
  */
 #include "mm/internal.h"
 #include "core/log.h"
@@ -103,6 +103,7 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	c->cap = CHANGE_INLINE;
 	c->old = c->fresh = NULL;
 	c->charge = 0;
+	c->leaves = 0;
 	c->overlaps = c->replaces = false;
 	a = area_at_or_after(root(), start);
 	if (a && a->d.start < start) {
@@ -193,6 +194,13 @@ static uint64_t desc_pages(const struct area_desc *d)
 	return (d->end - d->start) >> PAGE_SHIFT;
 }
 
+/* What is replaced counts no more: an application that commits parts of what it has reserved does not grow. */
+static bool over_limit(const struct area_change *c, int64_t growth)
+{
+	growth -= (int64_t)c->leaves;
+	return growth > 0 && c->mm->total_pages + (uint64_t)growth > atomic_load_explicit(&c->mm->limit_pages, memory_order_relaxed);
+}
+
 static void unsettle(const struct area_change *c, struct area *fresh)
 {
 	atomic_store_explicit(&replaced_start, c->start, memory_order_release);
@@ -228,7 +236,7 @@ int change_publish(struct area_change *c)
 		if (c->desc[i].kind & AREA_CHARGED)
 			c->charge += (int64_t)desc_pages(&c->desc[i]);
 	}
-	if (c->charge > 0 && commit_charge(c->mm, (uint64_t)c->charge)) {
+	if (over_limit(c, total) || (c->charge > 0 && commit_charge(c->mm, (uint64_t)c->charge))) {
 		r = -ENOMEM;
 		goto out_cancel;
 	}

@@ -199,6 +199,7 @@ struct area_change {
 	struct area *old;         /* after publish: the areas taken out, by ->next ... */
 	struct area *fresh;       /* ... and the new ones */
 	int64_t charge;           /* pages to charge (or give back, negative) */
+	uint64_t leaves;          /* the caller's: pages that it unmaps elsewhere afterwards, which do not count against the limit of the mm */
 	bool overlaps;            /* the range was not empty */
 	bool replaces;            /* the caller's: none of the pages of the range may be seen in its new areas */
 };

@@ -145,6 +145,7 @@ struct mm {
 	uint64_t peak_rss_pages;
 	uint64_t charged_pages;         /* these three: under the lock of the areas */
 	uint64_t total_pages;           /* virtual size */
+	_Atomic uint64_t limit_pages;   /* which it may not grow beyond (RLIMIT_AS); written at any time */
 	uaddr_t brk_start, brk_end;
 	uaddr_t stack_top;
 	uaddr_t vdso;                   /* start of its code, 0 if none */

@@ -35,6 +35,7 @@ struct mm *mm_create(void)
 		return NULL;
 	mutex_init(&mm->lock, "mm");
 	mm->mmap_base = UADDR_END - BASE_GAP - random_u64() % BASE_RANDOM_PAGES * PAGE_SIZE;
+	mm->limit_pages = UINT64_MAX;
 	mm->mmap_base = ALIGN_DOWN(mm->mmap_base, PAGE_SIZE);
 	mutex_lock(&areas_lock);
 	mm_count++;

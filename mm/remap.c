@@ -38,8 +38,8 @@ static struct area_desc cut(const struct area *a, uaddr_t start, uaddr_t end)
 	return d;
 }
 
-/* Puts one area into a range that is free, or whose areas go. areas_lock held. */
-static int place_area(struct mm *mm, const struct area_desc *d)
+/* Puts one area into a range that is free, or whose areas go; `leaves` pages of others go afterwards. areas_lock held. */
+static int place_area(struct mm *mm, const struct area_desc *d, uint64_t leaves)
 {
 	struct area_change c;
 	int r = change_begin(&c, mm, d->start, d->end);
@@ -53,6 +53,7 @@ static int place_area(struct mm *mm, const struct area_desc *d)
 		return r;
 	}
 	c.replaces = c.overlaps;
+	c.leaves = leaves;
 	r = change_publish(&c);
 	if (r)
 		return r;
@@ -81,7 +82,7 @@ static long move(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len,
 	if (!r)
 		r = range_tables_make(to, to + moved);
 	if (!r)
-		r = place_area(mm, &d);
+		r = place_area(mm, &d, keep_old ? 0 : old_len >> PAGE_SHIFT);
 	if (r) {
 		range_zap(mm, to, to + moved); /* the tables */
 		return r == -EEXIST ? -ENOMEM : r;
@@ -140,7 +141,7 @@ long mm_mremap(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, i
 			goto out;
 		d.start = at;
 		d.end = at + new_len;
-		r = place_area(mm, &d);
+		r = place_area(mm, &d, 0);
 		r = r ? r : (long)at;
 		goto out;
 	}
@@ -153,7 +154,7 @@ long mm_mremap(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len, i
 		if (a->d.end == old + old_len && uaddr_ok(old, new_len) && is_free(old + old_len, old + new_len)) {
 			struct area_desc d = cut(a, old + old_len, old + old_len);
 			d.end = old + new_len;
-			r = place_area(mm, &d);
+			r = place_area(mm, &d, 0);
 			if (!r || r != -EEXIST) {
 				r = r ? r : (long)old;
 				goto out;

@@ -195,6 +195,13 @@ static int limit_set(struct process *p, unsigned what, struct rlimit64_pair new)
 	if (what == RLIMIT_NOFILE && new.max > 1048576)
 		return -EPERM;
 	p->rlimits[what] = new;
+	if (what == RLIMIT_AS) {
+		/* One that ends has no mm any more. */
+		mutex_lock(&process_list_lock);
+		if (p->mm)
+			atomic_store_explicit(&p->mm->limit_pages, new.cur >> PAGE_SHIFT, memory_order_relaxed);
+		mutex_unlock(&process_list_lock);
+	}
 	return 0;
 }
 

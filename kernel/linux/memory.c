@@ -10,14 +10,6 @@
 
 static struct mm *this_mm(void) { return current->process->mm; }
 
-/* RLIMIT_AS counts what is reserved, too. */
-static bool over_address_limit(uint64_t len)
-{
-	uint64_t limit = current->process->rlimits[RLIMIT_AS].cur;
-
-	return limit != RLIM64_INFINITY && len + this_mm()->total_pages * PAGE_SIZE > limit;
-}
-
 long sys_mmap(uaddr_t addr, size_t len, int prot, int flags, int fd, long offset)
 {
 	struct file *f = NULL;
@@ -30,10 +22,7 @@ long sys_mmap(uaddr_t addr, size_t len, int prot, int flags, int fd, long offset
 		if (!f)
 			return -EBADF;
 	}
-	if (over_address_limit(len))
-		r = -ENOMEM;
-	else
-		r = mm_mmap(this_mm(), addr, len, prot, flags, f, (uint64_t)offset);
+	r = mm_mmap(this_mm(), addr, len, prot, flags, f, (uint64_t)offset);
 	if (f)
 		file_put(f);
 	return r;
@@ -49,8 +38,6 @@ long sys_mincore(uaddr_t addr, size_t len, uaddr_t vec) { return mm_mincore(this
 
 long sys_mremap(uaddr_t old, size_t old_len, size_t new_len, int flags, uaddr_t addr)
 {
-	if (new_len > old_len && over_address_limit(new_len - old_len))
-		return -ENOMEM;
 	return mm_mremap(this_mm(), old, old_len, new_len, flags, addr);
 }
 

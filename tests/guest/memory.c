@@ -307,4 +307,52 @@ TEST(the_address_space_limit_is_enomem)
 	CHECK_EQ(err, ENOMEM);
 }
 
+/* As a JVM does it that has reserved its heap. */
+TEST(a_commit_inside_a_reservation_is_not_more_address_space)
+{
+	char *p = mmap(NULL, 512 * MIB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0), *q, *r;
+	struct rlimit old, low;
+	int err;
+
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(getrlimit(RLIMIT_AS, &old));
+	low = (struct rlimit){ (rlim_t)(field("/proc/self/status", "VmSize") + 32768) * 1024, old.rlim_max };
+	CHECK_OK(setrlimit(RLIMIT_AS, &low));
+	q = mmap(p, 128 * MIB, RW, ANON | MAP_FIXED, -1, 0);
+	/* Half inside: the other half is growth. */
+	r = mmap(p + 384 * MIB, 256 * MIB, RW, ANON | MAP_FIXED, -1, 0);
+	err = errno;
+	CHECK_OK(setrlimit(RLIMIT_AS, &old));
+	CHECK(q == p);
+	CHECK(r == MAP_FAILED);
+	CHECK_EQ(err, ENOMEM);
+	CHECK_OK(munmap(p, 512 * MIB));
+}
+
+TEST(the_address_space_limit_holds_for_the_break_and_for_mremap)
+{
+	char *p = mmap(NULL, 64 * MIB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0), *q, *moved, *at;
+	char *start = (char *)sys(SYS_brk, 0), *end;
+	struct rlimit old, low;
+
+	CHECK(p != MAP_FAILED);
+	at = mmap(NULL, 64 * MIB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+	CHECK(at != MAP_FAILED);
+	CHECK_OK(munmap(at, 64 * MIB));
+	CHECK_OK(getrlimit(RLIMIT_AS, &old));
+	low = (struct rlimit){ (rlim_t)(field("/proc/self/status", "VmSize") + 8192) * 1024, old.rlim_max };
+	CHECK_OK(setrlimit(RLIMIT_AS, &low));
+	end = (char *)sys(SYS_brk, start + 16 * MIB);
+	q = mremap(p, 64 * MIB, 80 * MIB, MREMAP_MAYMOVE);
+	/* A move needs no room for both. */
+	moved = mremap(p, 64 * MIB, 64 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	CHECK_OK(setrlimit(RLIMIT_AS, &old));
+	CHECK(end == start);
+	CHECK(q == MAP_FAILED);
+	CHECK(moved == at);
+	CHECK((char *)sys(SYS_brk, start + MIB) == start + MIB);
+	CHECK((char *)sys(SYS_brk, start) == start);
+	CHECK_OK(munmap(moved, 64 * MIB));
+}
+
 TEST_MAIN("memory")

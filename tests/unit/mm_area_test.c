@@ -87,7 +87,7 @@ _Noreturn void panic(const char *format, ...)
 }
 
 /* --- the model ------------------------------------------------------------------------------------------------- */
-static struct mm mm;
+static struct mm mm = { .limit_pages = UINT64_MAX };
 static unsigned char model[PAGES]; /* 0: nothing, else 1 + prot, with 8 for charged */
 static uint64_t seed = 88172645463325252ull;
 
