@@ -8,7 +8,7 @@
  *
  * Interface: mm.h, and pagecache_seal(), which takes the right to write from whatever maps a file, for ever.
  * Locking:   areas_lock; the page cache's lock inside it.
- * Errors:    Linux's; a range with a hole is refused as a whole.
+ * Errors:    Linux's. What lies before a hole, or before an area that may not have the rights, has them then.
  */
 #include "mm/internal.h"
 #include "fs/vfs.h"
@@ -48,8 +48,8 @@ int pagecache_seal(struct pagecache *c)
 	return r;
 }
 
-/* Adds the areas of [c->start, c->end) with new rights to the change. */
-static int add_areas(struct area_change *c, int prot, bool *same)
+/* Adds the areas of [c->start, c->end) with new rights to the change. On an error they could be had before *reach. */
+static int add_areas(struct area_change *c, int prot, bool *same, uaddr_t *reach)
 {
 	uaddr_t at = c->start;
 	struct area *a = c->left && c->left->d.end > at ? c->left : c->first;
@@ -58,6 +58,7 @@ static int add_areas(struct area_change *c, int prot, bool *same)
 	for (; at < c->end; a = area_behind(a)) {
 		struct area_desc *d;
 
+		*reach = at;
 		if (!a || a->d.start > at)
 			return -ENOMEM;
 		if ((prot & PROT_WRITE) && (a->d.kind & AREA_SHARED) && a->d.file && !area_may_write(a))
@@ -81,11 +82,56 @@ static int add_areas(struct area_change *c, int prot, bool *same)
 	return 0;
 }
 
-long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
+/* Where the first area of another mm begins in [start, end), which has one. */
+static uaddr_t own_end(const struct mm *mm, uaddr_t start, uaddr_t end)
+{
+	struct area *a = area_search(start);
+
+	while (a->mm == mm)
+		a = area_behind(a);
+	return MIN(MAX(a->d.start, start), end);
+}
+
+/* Gives all of [addr, end) the rights, or nothing: then it could have been done before *reach. areas_lock held. */
+static int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *reach)
 {
 	struct area_change c;
 	bool same = false;
-	uaddr_t end;
+	int r;
+
+	*reach = addr;
+	r = change_begin(&c, mm, addr, end);
+	if (r == -EEXIST) {
+		*reach = own_end(mm, addr, end);
+		r = -ENOMEM;
+	}
+	if (!r)
+		r = add_areas(&c, prot, &same, reach);
+	if (r || same)
+		goto out_cancel;
+	r = range_split_huge(mm, addr, end);
+	if (r)
+		goto out_cancel;
+	r = change_publish(&c);
+	if (r)
+		return r;
+	for (struct area *a = c.old; a; a = a->next) {
+		uaddr_t s = MAX(a->d.start, addr), e = MIN(a->d.end, end);
+
+		if (s < e && a->d.prot != prot)
+			range_protect(s, e, prot, a->d.kind & AREA_SHARED);
+	}
+	change_finish(&c);
+	return 0;
+
+out_cancel:
+	change_cancel(&c);
+	return r;
+}
+
+long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
+{
+	uaddr_t end, reach;
 	int r;
 
 	if (addr & (PAGE_SIZE - 1))
@@ -100,30 +146,12 @@ long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 	end = ALIGN_UP(addr + len, PAGE_SIZE);
 
 	mutex_lock(&areas_lock);
-	r = change_begin(&c, mm, addr, end);
-	if (r == -EEXIST)
-		r = -ENOMEM;
-	if (!r)
-		r = add_areas(&c, prot, &same);
-	if (r || same)
-		goto out_cancel;
-	r = range_split_huge(mm, addr, end);
-	if (r)
-		goto out_cancel;
-	r = change_publish(&c);
-	if (r)
-		goto out;
-	for (struct area *a = c.old; a; a = a->next) {
-		uaddr_t s = MAX(a->d.start, addr), e = MIN(a->d.end, end);
-
-		if (s < e && a->d.prot != prot)
-			range_protect(s, e, prot, a->d.kind & AREA_SHARED);
+	r = protect(mm, addr, end, prot, &reach);
+	/* As on Linux, who does not look at the error has at least what could be done. Each turn reaches less far. */
+	for (int again = r; again && reach > addr && reach < end;) {
+		end = reach;
+		again = protect(mm, addr, end, prot, &reach);
 	}
-	change_finish(&c);
-	goto out;
-out_cancel:
-	change_cancel(&c);
-out:
 	mutex_unlock(&areas_lock);
 	return r;
 }

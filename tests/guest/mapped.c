@@ -45,6 +45,39 @@ TEST(mprotect_checks_its_arguments)
 	CHECK_ERR(mprotect(p, PAGE, 0x1000), EINVAL);
 }
 
+TEST(mprotect_changes_what_lies_before_a_hole)
+{
+	char *p = map_anon(4, RW);
+
+	CHECK_OK(munmap(p + 2 * PAGE, PAGE));
+	CHECK_OK(mprotect(p, PAGE, PROT_NONE)); /* two areas before the hole */
+	CHECK_ERR(mprotect(p, 4 * PAGE, PROT_READ), ENOMEM);
+	for (int i = 0; i < 2; i++) {
+		CHECK(readable(p + i * PAGE));
+		CHECK_FAULT(fault_write, p + i * PAGE, SIGSEGV, SEGV_ACCERR);
+	}
+	p[3 * PAGE] = 1;
+	/* A hole at the beginning: nothing. */
+	CHECK_ERR(mprotect(p + 2 * PAGE, 2 * PAGE, PROT_READ), ENOMEM);
+	p[3 * PAGE] = 1;
+}
+
+TEST(mprotect_changes_what_lies_before_a_file_that_may_not_be_written)
+{
+	char *p = map_anon(3, PROT_READ);
+	int fd = scratch_file("before", "abc", 3);
+
+	close(fd);
+	fd = open(scratch("before"), O_RDONLY);
+	CHECK(fd >= 0);
+	CHECK(mmap(p + PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == p + PAGE);
+	CHECK_ERR(mprotect(p, 3 * PAGE, RW), EACCES);
+	p[0] = 1;
+	CHECK_FAULT(fault_write, p + PAGE, SIGSEGV, SEGV_ACCERR);
+	CHECK_FAULT(fault_write, p + 2 * PAGE, SIGSEGV, SEGV_ACCERR);
+	close(fd);
+}
+
 TEST(memory_without_exec_does_not_run)
 {
 	unsigned char *p = (void *)map_anon(1, RW);
