@@ -129,12 +129,25 @@ out_cancel:
 	return r;
 }
 
+/* PROT_GROWSDOWN: the range begins where the stack does that it lies in. No memory grows upwards here. */
+static int range_grow(const struct mm *mm, uaddr_t *start, uaddr_t end, int grows)
+{
+	const struct area *a = area_search(*start);
+
+	if (!a || a->mm != mm || a->d.start >= end || ((grows & PROT_GROWSUP) && a->d.start > *start))
+		return -ENOMEM;
+	if ((grows & PROT_GROWSUP) || !(a->d.flags & MAP_GROWSDOWN))
+		return -EINVAL;
+	*start = a->d.start;
+	return 0;
+}
+
 long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 {
+	int grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP), r = 0;
 	uaddr_t end, reach;
-	int r;
 
-	if (addr & (PAGE_SIZE - 1))
+	if ((addr & (PAGE_SIZE - 1)) || grows == (PROT_GROWSDOWN | PROT_GROWSUP))
 		return -EINVAL;
 	if (!len)
 		return 0;
@@ -146,12 +159,17 @@ long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 	end = ALIGN_UP(addr + len, PAGE_SIZE);
 
 	mutex_lock(&areas_lock);
+	if (unlikely(grows))
+		r = range_grow(mm, &addr, end, grows);
+	if (r)
+		goto out;
 	r = protect(mm, addr, end, prot, &reach);
 	/* As on Linux, who does not look at the error has at least what could be done. Each turn reaches less far. */
 	for (int again = r; again && reach > addr && reach < end;) {
 		end = reach;
 		again = protect(mm, addr, end, prot, &reach);
 	}
+out:
 	mutex_unlock(&areas_lock);
 	return r;
 }

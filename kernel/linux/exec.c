@@ -155,7 +155,7 @@ static int make_stack(struct mm *mm, const char *path, char *const argv[], char 
 		return -E2BIG;
 	uaddr_t top = UADDR_END - PAGE_SIZE - ALIGN_DOWN(random_u64() % STACK_RANDOM_BYTES, PAGE_SIZE);
 	long at = mm_mmap(mm, top - STACK_BYTES, STACK_BYTES, PROT_READ | PROT_WRITE | (im->plan.exec_stack ? PROT_EXEC : 0),
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE | MAP_FIXED_NOREPLACE, NULL, 0);
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_GROWSDOWN | MAP_NORESERVE | MAP_FIXED_NOREPLACE, NULL, 0);
 	if (at < 0)
 		return (int)at;
 	mm->stack_top = top;

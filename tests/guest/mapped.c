@@ -3,6 +3,7 @@
  * mlock.
  */
 #include "harness.h"
+#include <sys/auxv.h>
 
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define RW (PROT_READ | PROT_WRITE)
@@ -76,6 +77,49 @@ TEST(mprotect_changes_what_lies_before_a_file_that_may_not_be_written)
 	CHECK_FAULT(fault_write, p + PAGE, SIGSEGV, SEGV_ACCERR);
 	CHECK_FAULT(fault_write, p + 2 * PAGE, SIGSEGV, SEGV_ACCERR);
 	close(fd);
+}
+
+/* The rights of the area of /proc/self/maps that holds the address, and where it begins. */
+static bool area_of(uintptr_t address, uintptr_t *start, char rights[8])
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	uintptr_t end = 0;
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %7s", start, &end, rights) == 3 && *start <= address && address < end)
+			break;
+	if (maps)
+		fclose(maps);
+	return maps && *start <= address && address < end;
+}
+
+TEST(mprotect_growsdown_is_for_the_whole_stack_below)
+{
+	char *p = map_anon(3, RW), before[8], after[8];
+	uintptr_t start, after_start, page;
+
+	/* The kernel puts these bytes on the stack of the main thread. */
+	page = getauxval(AT_RANDOM) & ~(PAGE - 1);
+	CHECK(area_of(page, &start, before));
+	CHECK_STR(before, "rw-p");
+	CHECK(start < page);
+	CHECK_OK(mprotect((void *)page, PAGE, RW | PROT_EXEC | PROT_GROWSDOWN));
+	CHECK(area_of(page, &after_start, after));
+	CHECK_STR(after, "rwxp");
+	CHECK_MSG(after_start <= start, "the area begins at %lx, not at %lx", after_start, start);
+	CHECK_OK(mprotect((void *)page, PAGE, RW | PROT_GROWSDOWN));
+	CHECK(area_of(page, &after_start, after));
+	CHECK_STR(after, "rw-p");
+
+	CHECK_ERR(mprotect(p, PAGE, PROT_READ | PROT_GROWSDOWN), EINVAL);
+	CHECK_ERR(mprotect(p, PAGE, PROT_READ | PROT_GROWSUP), EINVAL);
+	CHECK_ERR(mprotect((void *)page, PAGE, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP), EINVAL);
+	CHECK_ERR(mprotect((void *)page, 0, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP), EINVAL);
+	CHECK_OK(munmap(p + PAGE, PAGE));
+	CHECK_ERR(mprotect(p + PAGE, PAGE, PROT_READ | PROT_GROWSDOWN), ENOMEM);
+	CHECK_ERR(mprotect(p + PAGE, PAGE, PROT_READ | PROT_GROWSUP), ENOMEM);
+	p[0] = 1;
 }
 
 TEST(memory_without_exec_does_not_run)
