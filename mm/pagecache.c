@@ -287,6 +287,21 @@ uint64_t pagecache_seek(struct pagecache *c, uint64_t index, uint64_t end, bool 
 	return index;
 }
 
+/*
+ * May an entry map the page, which has left the index, or a fault that is under way enter one? Lock held, the cache's reference is the only one
+ * that the caller has. Each entry holds a reference, and so does each fault until it has made its entry of it. A fault takes the reference, by
+ * a locked instruction, before it looks whether the page is still the cache's (find_any(), page_current()); here the page leaves before
+ * its references are looked at. So either the reference is seen here, or the fault finds that the page has left.
+ *   That spares the walk over all mappings of the file for a page that has been unmapped, as ZGC does before it punches a hole.
+ */
+static bool may_be_mapped(const struct pagecache *c, const struct page *p)
+{
+	if (list_empty(&c->mappings))
+		return false;
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&p->refs, memory_order_acquire) > 1;
+}
+
 /* Takes the pages of [first, end) out of cache and page tables and frees them. Lock held. */
 static void remove_pages(struct pagecache *c, uint64_t first, uint64_t end)
 {
@@ -300,7 +315,7 @@ static void remove_pages(struct pagecache *c, uint64_t first, uint64_t end)
 		if (backed(c))
 			lru_remove(p);
 		page_leave(c, p);
-		int mapped = page_unmap_all(p, c, false, &lo, &hi);
+		int mapped = may_be_mapped(c, p) ? page_unmap_all(p, c, false, &lo, &hi) : 0;
 		/* One reference of each entry and the cache's own are ours: all but one go at once. */
 		while (mapped-- > 0)
 			page_put(p);

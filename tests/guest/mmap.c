@@ -339,6 +339,47 @@ TEST(five_thousand_separate_mappings)
 	CHECK_OK(munmap(p, 2ul * N * PAGE));
 }
 
+/* The shortest of three times that it takes to punch `len` bytes, which nothing maps, out of a file. */
+static int64_t punch_ns(int fd, off_t at, off_t len)
+{
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 3; i++) {
+		int64_t start;
+
+		CHECK_OK(fallocate(fd, 0, at, len));
+		start = now_ns();
+		CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, len));
+		if (now_ns() - start < best)
+			best = now_ns() - start;
+	}
+	return best;
+}
+
+TEST_SLOW(a_hole_that_nothing_maps_is_not_dearer_beside_many_mappings, 60)
+{
+	enum { MAPPINGS = 16000 };
+	const off_t half = 2 * MAPPINGS * (off_t)PAGE;
+	int fd = (int)sys(SYS_memfd_create, "holes", 0);
+	char **p = malloc(MAPPINGS * sizeof(*p));
+	int64_t alone, beside;
+
+	CHECK(fd >= 0 && p);
+	CHECK_OK(ftruncate(fd, 2 * half));
+	alone = punch_ns(fd, half, half / 2);
+	for (int i = 0; i < MAPPINGS; i++) {
+		p[i] = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 2 * i * (off_t)PAGE);
+		CHECK(p[i] != MAP_FAILED);
+	}
+	beside = punch_ns(fd, half, half / 2);
+	for (int i = 0; i < MAPPINGS; i++)
+		CHECK_OK(munmap(p[i], PAGE));
+	CHECK_MSG(beside < 10 * alone + 20000000, "%ld us beside %d mappings, %ld us without", (long)(beside / 1000), MAPPINGS,
+		  (long)(alone / 1000));
+	free(p);
+	close(fd);
+}
+
 TEST(copies_into_the_kernel_fault_pages_in)
 {
 	int fds[2];
