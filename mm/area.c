@@ -28,7 +28,7 @@ struct area_node *_Atomic area_root;
 /* --- nodes ------------------------------------------------------------------------------------------------ */
 struct area_node *area_node_new(struct area_edit *e, struct area_node *l, struct area *a, struct area_node *r)
 {
-	struct area_node *n = e->failed ? NULL : kmalloc(sizeof(*n));
+	struct area_node *n = e->failed ? NULL : area_alloc(sizeof(*n), e->alloc_flags);
 
 	if (!n) {
 		e->failed = true;
@@ -210,10 +210,11 @@ static void retire_all(struct area_edit *e, struct area_node *n)
 }
 
 /* --- edits --------------------------------------------------------------------------------------------------- */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *old, struct area *fresh)
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *old, struct area *fresh, unsigned alloc_flags)
 {
 	struct area_node *l, *mid, *r;
 
+	e->alloc_flags = alloc_flags;
 	e->how = AREA_EDIT_TREE;
 	e->root = e->fresh = e->retired = NULL;
 	e->failed = false;
@@ -363,9 +364,9 @@ uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t l
 }
 
 /* --- areas -------------------------------------------------------------------------------------------------------- */
-struct area *area_new(struct mm *mm, const struct area_desc *d)
+struct area *area_new(struct mm *mm, const struct area_desc *d, unsigned alloc_flags)
 {
-	struct area *a = kmalloc(sizeof(*a));
+	struct area *a = area_alloc(sizeof(*a), alloc_flags);
 
 	if (!a)
 		return NULL;

@@ -282,9 +282,9 @@ static bool even(unsigned a, unsigned b)
 }
 
 /* A copy of n with other children. */
-static struct area_node *node_copy(const struct area_node *n, bool heavy, struct area_node *inner, struct area_node *outer)
+static struct area_node *node_copy(const struct area_node *n, bool heavy, struct area_node *inner, struct area_node *outer, unsigned alloc_flags)
 {
-	struct area_node *c = kmalloc(sizeof(*c));
+	struct area_node *c = area_alloc(sizeof(*c), alloc_flags);
 
 	if (!c)
 		return NULL;
@@ -296,14 +296,14 @@ static struct area_node *node_copy(const struct area_node *n, bool heavy, struct
 }
 
 /* The child of n on the heavy side takes the place of n, a copy of n becomes its child. */
-static bool turn_once(struct area_node *_Atomic *link, struct area_node *n, bool heavy)
+static bool turn_once(struct area_node *_Atomic *link, struct area_node *n, bool heavy, unsigned alloc_flags)
 {
 	struct area_node *up = child_of(n, heavy), *copy, *light = child_of(n, !heavy), *inner = child_of(up, !heavy);
 	unsigned below = 1 + MAX(height(light), height(inner)), outer = height(child_of(up, heavy));
 
 	if (!even(height(light), height(inner)) || !even(below, outer) || 1 + MAX(below, outer) != node_height(n))
 		return false;
-	copy = node_copy(n, heavy, inner, light);
+	copy = node_copy(n, heavy, inner, light, alloc_flags);
 	if (!copy)
 		return false;
 	link_set(link_of(up, !heavy), copy);
@@ -314,7 +314,7 @@ static bool turn_once(struct area_node *_Atomic *link, struct area_node *n, bool
 }
 
 /* The inner grandchild of n on the heavy side takes its place, with copies of n and of the child on its two sides. */
-static bool turn_twice(struct area_node *_Atomic *link, struct area_node *n, bool heavy)
+static bool turn_twice(struct area_node *_Atomic *link, struct area_node *n, bool heavy, unsigned alloc_flags)
 {
 	struct area_node *up = child_of(n, heavy), *mid = child_of(up, !heavy), *light = child_of(n, !heavy), *outer = child_of(up, heavy);
 	struct area_node *near, *far, *copy, *copy_up;
@@ -328,8 +328,8 @@ static bool turn_twice(struct area_node *_Atomic *link, struct area_node *n, boo
 	h_up = 1 + MAX(height(far), height(outer));
 	if (!even(height(light), height(near)) || !even(height(far), height(outer)) || !even(h, h_up) || 1 + MAX(h, h_up) != node_height(n))
 		return false;
-	copy = node_copy(n, heavy, near, light);
-	copy_up = node_copy(up, !heavy, far, outer);
+	copy = node_copy(n, heavy, near, light, alloc_flags);
+	copy_up = node_copy(up, !heavy, far, outer, alloc_flags);
 	if (!copy || !copy_up) {
 		kfree(copy);
 		kfree(copy_up);
@@ -353,6 +353,7 @@ static bool turn(struct area_edit *e, uaddr_t key)
 	struct area_node *_Atomic *link = e->heavy;
 	struct area_node *n = atomic_load_explicit(link, memory_order_relaxed);
 	bool heavy = e->heavy_right, inner;
+	unsigned flags = e->alloc_flags;
 	uaddr_t start = node_area(n)->d.start, up_start = node_area(child_of(n, heavy))->d.start;
 
 	if (key == start)
@@ -360,8 +361,8 @@ static bool turn(struct area_edit *e, uaddr_t key)
 	else
 		inner = (key > start) == heavy && key != up_start && (key < up_start) == heavy;
 	if (inner)
-		return turn_twice(link, n, heavy) || turn_once(link, n, heavy);
-	return turn_once(link, n, heavy) || turn_twice(link, n, heavy);
+		return turn_twice(link, n, heavy, flags) || turn_once(link, n, heavy, flags);
+	return turn_once(link, n, heavy, flags) || turn_twice(link, n, heavy, flags);
 }
 
 /* Is the new node's place between a node and its only descendant? Then no turn makes room. */

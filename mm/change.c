@@ -47,7 +47,7 @@ static void desc_cut(struct area_desc *part, const struct area_desc *d, uaddr_t 
 
 static __attribute__((noinline)) bool change_grow(struct area_change *c)
 {
-	struct area_desc *more = kmalloc(2 * c->cap * sizeof(*more));
+	struct area_desc *more = area_alloc(2 * c->cap * sizeof(*more), c->alloc_flags);
 
 	if (!more)
 		return false;
@@ -104,6 +104,7 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	c->old = c->fresh = NULL;
 	c->charge = 0;
 	c->leaves = 0;
+	c->alloc_flags = 0;
 	c->overlaps = c->replaces = false;
 	a = area_at_or_after(root(), start);
 	if (a && a->d.start < start) {
@@ -242,7 +243,7 @@ int change_publish(struct area_change *c)
 	}
 	tail = &fresh;
 	for (unsigned i = 0; i < c->ndesc; i++) {
-		a = area_new(c->mm, &c->desc[i]);
+		a = area_new(c->mm, &c->desc[i], c->alloc_flags);
 		if (!a) {
 			r = -ENOMEM;
 			goto out_areas;
@@ -250,7 +251,7 @@ int change_publish(struct area_change *c)
 		*tail = a;
 		tail = &a->next;
 	}
-	r = area_edit_prepare(&edit, c->lo, c->hi, old, fresh);
+	r = area_edit_prepare(&edit, c->lo, c->hi, old, fresh, c->alloc_flags);
 	if (r)
 		goto out_areas;
 	if (c->replaces)

@@ -138,6 +138,7 @@ uaddr_t area_gap_find(struct area_node *root, uaddr_t lo, uaddr_t hi, uint64_t l
 struct area_edit {
 	enum { AREA_EDIT_TREE, AREA_EDIT_REPLACE, AREA_EDIT_INSERT, AREA_EDIT_BETWEEN, AREA_EDIT_REMOVE } how;
 	bool failed;
+	unsigned alloc_flags;      /* for all that the edit allocates */
 	struct area_node *root;    /* the new tree, or what takes the place of a node that goes */
 	struct area_node *fresh;   /* nodes made by this edit */
 	struct area_node *retired; /* nodes of the old tree that the new one does not use */
@@ -160,13 +161,20 @@ struct area_edit {
 	bool heavy_right;
 };
 /* Takes out every area that starts in [lo, hi), which are those of the list `old`, and puts in the list `fresh` (both by ->next,
- * ascending). */
-int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *old, struct area *fresh);
+ * ascending). alloc_flags: ALLOC_RESERVE for who gives memory back. */
+int area_edit_prepare(struct area_edit *e, uaddr_t lo, uaddr_t hi, struct area *old, struct area *fresh, unsigned alloc_flags);
 void area_edit_publish(struct area_edit *e);
 void area_edit_abort(struct area_edit *e);
 bool area_tree_sound(void); /* unit tests: are order, balance and sums right? */
 
-struct area *area_new(struct mm *mm, const struct area_desc *d); /* takes a reference of the file */
+/* What changes of areas are made of. The kernel's reserve is for what can be had in no other way. */
+static inline void *area_alloc(size_t size, unsigned alloc_flags)
+{
+	void *p = kmalloc(size);
+
+	return likely(p) || !alloc_flags ? p : kmalloc_flags(size, alloc_flags);
+}
+struct area *area_new(struct mm *mm, const struct area_desc *d, unsigned alloc_flags); /* takes a reference of the file */
 bool area_try_get(struct area *a);
 void area_put(struct area *a);
 static inline bool area_desc_mergeable(const struct area_desc *a, const struct area_desc *b)
@@ -199,6 +207,7 @@ struct area_change {
 	struct area *old;         /* after publish: the areas taken out, by ->next ... */
 	struct area *fresh;       /* ... and the new ones */
 	int64_t charge;           /* pages to charge (or give back, negative) */
+	unsigned alloc_flags;     /* the caller's, 0 at first: ALLOC_RESERVE if the change gives memory back and must not fail for want of some */
 	uint64_t leaves;          /* the caller's: pages that it unmaps elsewhere afterwards, which do not count against the limit of the mm */
 	bool overlaps;            /* the range was not empty */
 	bool replaces;            /* the caller's: none of the pages of the range may be seen in its new areas */

@@ -64,6 +64,8 @@ int range_unmap(struct mm *mm, uaddr_t start, uaddr_t end)
 		change_cancel(&c);
 		return r;
 	}
+	/* A C library that cannot unmap a stack ends the program; here what is to give memory back comes first. */
+	c.alloc_flags = ALLOC_RESERVE;
 	r = change_publish(&c);
 	if (r)
 		return r;

@@ -92,7 +92,7 @@ static long move(struct mm *mm, uaddr_t old, uint64_t old_len, uint64_t new_len,
 	range_move(mm, old, to, moved);
 	if (d.cache)
 		mutex_unlock(&d.cache->lock);
-	/* There is no way back from here; a few nodes of the tree are all that can be missing. */
+	/* There is no way back from here; a few nodes of the tree are all that can be missing, when not even the reserve has any. */
 	while (!keep_old && range_unmap(mm, old, old + old_len)) {
 		pagecache_reclaim(64);
 		sleep_ns(PAUSE_NS);

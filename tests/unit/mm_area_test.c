@@ -39,6 +39,16 @@ void *kmalloc(size_t size)
 	return malloc(size);
 }
 
+/* The reserve does not fail. */
+void *kmalloc_flags(size_t size, unsigned flags)
+{
+	if (!(flags & ALLOC_RESERVE))
+		return kmalloc(size);
+	live++;
+	allocated++;
+	return malloc(size);
+}
+
 void *kzalloc(size_t size)
 {
 	void *p = kmalloc(size);
@@ -110,6 +120,7 @@ static uint64_t next_random(uint64_t below)
 /* The edit under way, for area_step(). */
 static unsigned edit_first, edit_end, edit_what;
 static bool look_between;
+static unsigned edit_flags; /* the alloc_flags of edits */
 static long looks;
 
 static uaddr_t address(unsigned page) { return BASE + (uaddr_t)page * PAGE_SIZE; }
@@ -131,6 +142,7 @@ static int edit(unsigned first, unsigned end, unsigned what)
 
 		r = change_add(&c, &d);
 	}
+	c.alloc_flags = edit_flags;
 	if (r)
 		change_cancel(&c);
 	else
@@ -364,9 +376,67 @@ static void failures(void)
 	printf("ok a_failed_allocation_changes_nothing\n");
 }
 
+/* Memory goes out of the middle of areas, whatever shape the tree has, when there is none but the reserve. */
+static void reserve(void)
+{
+	for (int i = 0; i < 2000; i++) {
+		unsigned first = (unsigned)next_random(PAGES - 40), end = first + 1 + (unsigned)next_random(next_random(4) ? 3 : 40);
+
+		CHECK(edit((unsigned)next_random(PAGES - 8), PAGES - (unsigned)next_random(4), 1 + (unsigned)next_random(4)) == 0);
+		fail_after = 0;
+		edit_flags = ALLOC_RESERVE;
+		CHECK(edit(first, end, 0) == 0);
+		fail_after = -1;
+		edit_flags = 0;
+		compare();
+	}
+	empty();
+	printf("ok memory_goes_with_the_reserve_alone\n");
+}
+
+/* What takes the place of other areas is unsettled until the change ends, in the range and not beside it. */
+static void replacing(void)
+{
+	struct area_desc d = { .start = address(20), .end = address(30), .flags = 0x22 };
+	struct area_change c;
+	struct area *a;
+
+	CHECK(edit(10, 40, 1) == 0 && edit(20, 30, 2) == 0);
+	mutex_lock(&areas_lock);
+	CHECK(change_begin(&c, &mm, d.start, d.end) == 0 && change_add(&c, &d) == 0);
+	c.replaces = true;
+	CHECK(change_publish(&c) == 0);
+	a = area_search(address(20));
+	CHECK(a->d.start == address(10) && a->d.end == address(40)); /* one with its neighbours */
+	CHECK(area_unsettled(a, address(20)) && area_unsettled(a, address(29)));
+	CHECK(!area_unsettled(a, address(19)) && !area_unsettled(a, address(30)));
+	change_finish(&c);
+	CHECK(!area_unsettled(a, address(20)));
+	mutex_unlock(&areas_lock);
+	grace_period();
+	empty();
+	printf("ok areas_that_replace_others_are_unsettled_until_the_end\n");
+}
+
+/* What is replaced does not count. */
+static void limit(void)
+{
+	CHECK(edit(10, 40, 1) == 0);
+	mm.limit_pages = 32;
+	CHECK(edit(40, 43, 2) == -ENOMEM && compare() == 1);
+	CHECK(edit(20, 30, 2) == 0 && edit(35, 42, 3) == 0 && edit(35, 43, 4) == -ENOMEM);
+	CHECK(edit(10, 11, 0) == 0 && edit(35, 43, 4) == 0);
+	mm.limit_pages = 0;
+	CHECK(edit(12, 15, 2) == 0 && edit(12, 15, 0) == 0);
+	mm.limit_pages = UINT64_MAX;
+	compare();
+	empty();
+	printf("ok the_limit_is_for_what_grows\n");
+}
+
 static void others(void)
 {
-	static struct mm other;
+	static struct mm other = { .limit_pages = UINT64_MAX };
 	struct area_change c;
 	struct area_desc d = { .start = address(10), .end = address(20), .prot = 1 };
 
@@ -485,6 +555,9 @@ int main(void)
 	reading();
 	growth();
 	failures();
+	reserve();
+	replacing();
+	limit();
 	others();
 	CHECK(live == 0);
 	printf("ok nothing_leaks\n");
