@@ -9,6 +9,8 @@
  *     charged areas + touched pages of uncharged areas <= free + reclaimable file pages + anonymous pages
  *                                                        - the kernel's reserve
  *
+ * Memory that was not writable and becomes it is charged as a whole then, and what has been touched of it not for itself any more.
+ *
  * The right side is all memory but what the kernel, its tables and tmpfs hold; file pages count because
  * reclaim can have them. Threads, fallocate() and writes to files in memory are not charged, but they are refused where the
  * rest would break a promise: fallocate() is how ZGC commits its heap.
@@ -71,9 +73,9 @@ bool mm_pages_fit(uint64_t npages)
 	return npages <= mem_total_pages && now + npages + stat_sum(STAT_ANON_TOUCHED) + margin <= commit_limit_pages();
 }
 
-bool commit_fits(uint64_t npages)
+bool commit_fits(uint64_t npages, uint64_t touched)
 {
-	if (mm_pages_fit(npages))
+	if (mm_pages_fit(npages - MIN(touched, npages)))
 		return true;
 	refused_most_pages = MAX(refused_most_pages, npages);
 	return false;
@@ -93,9 +95,9 @@ bool mm_thread_fits(unsigned threads, bool replaces)
 	return mm_pages_fit(LARGE_PAGES) && there >= mem_reserve_pages + (uint64_t)threads * STACK_TO_COME_PAGES;
 }
 
-int commit_charge(struct mm *mm, uint64_t npages)
+int commit_charge(struct mm *mm, uint64_t npages, uint64_t touched)
 {
-	if (!commit_fits(npages))
+	if (!commit_fits(npages, touched))
 		return -ENOMEM;
 	atomic_fetch_add_explicit(&committed_pages, npages, memory_order_relaxed);
 	mm->charged_pages += npages;

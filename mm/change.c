@@ -105,6 +105,7 @@ int change_begin(struct area_change *c, struct mm *mm, uaddr_t start, uaddr_t en
 	c->charge = 0;
 	c->leaves = 0;
 	c->alloc_flags = 0;
+	c->touched = 0;
 	c->overlaps = c->replaces = false;
 	a = area_at_or_after(root(), start);
 	if (a && a->d.start < start) {
@@ -237,7 +238,7 @@ int change_publish(struct area_change *c)
 		if (c->desc[i].kind & AREA_CHARGED)
 			c->charge += (int64_t)desc_pages(&c->desc[i]);
 	}
-	if (over_limit(c, total) || (c->charge > 0 && commit_charge(c->mm, (uint64_t)c->charge))) {
+	if (over_limit(c, total) || (c->charge > 0 && commit_charge(c->mm, (uint64_t)c->charge, c->touched))) {
 		r = -ENOMEM;
 		goto out_cancel;
 	}

@@ -59,8 +59,9 @@ enum mem_stat { /* in pages or events; sums of per-CPU counters */
 void stat_add(enum mem_stat which, int64_t n);
 uint64_t stat_sum(enum mem_stat which);
 /* Would a charge succeed now? If not, it is noted as refused. areas_lock held. */
-bool commit_fits(uint64_t npages);
-int commit_charge(struct mm *mm, uint64_t npages); /* 0 or -ENOMEM; areas_lock held */
+bool commit_fits(uint64_t npages, uint64_t touched);
+/* 0 or -ENOMEM; areas_lock held. `touched` of the pages count already, as touched ones of an area that was not charged. */
+int commit_charge(struct mm *mm, uint64_t npages, uint64_t touched);
 void commit_uncharge(struct mm *mm, uint64_t npages);
 
 /* --- slab.c, vmap.c, reclaim.c -------------------------------------------------------------------------- */
@@ -207,6 +208,7 @@ struct area_change {
 	struct area *old;         /* after publish: the areas taken out, by ->next ... */
 	struct area *fresh;       /* ... and the new ones */
 	int64_t charge;           /* pages to charge (or give back, negative) */
+	uint64_t touched;         /* the caller's: pages among them that count already, because they were charged when they were touched */
 	unsigned alloc_flags;     /* the caller's, 0 at first: ALLOC_RESERVE if the change gives memory back and must not fail for want of some */
 	uint64_t leaves;          /* the caller's: pages that it unmaps elsewhere afterwards, which do not count against the limit of the mm */
 	bool overlaps;            /* the range was not empty */
@@ -263,6 +265,9 @@ int range_split_all(uaddr_t start, uaddr_t end);
 int range_tables_make(uaddr_t start, uaddr_t end);
 void range_move(struct mm *mm, uaddr_t from, uaddr_t to, uint64_t len);
 void range_protect(uaddr_t start, uaddr_t end, int prot, bool shared);
+/* Pages of private memory in the range that were charged when they were touched; and that they are no more, because their area is. */
+uint64_t range_touched(uaddr_t start, uaddr_t end);
+void range_untouch(uaddr_t start, uaddr_t end);
 /* Takes page out of the page tables that map it and answers how many did; widens *lo..*hi by their addresses.
  * The caller shoots that range down and then drops one reference each. With try, tables whose mutex is taken stay. */
 int page_unmap_all(struct page *page, struct pagecache *cache, bool try, uaddr_t *lo, uaddr_t *hi);

@@ -26,7 +26,7 @@ static bool overcommits(const struct area *a, const struct area_desc *d)
 	uint64_t npages = (d->end - d->start) >> PAGE_SHIFT;
 
 	return (d->prot & PROT_WRITE) && !(a->d.prot & PROT_WRITE) && !d->cache && (d->flags & MAP_NORESERVE) &&
-	       npages >= SMALL_PAGES && !commit_fits(npages);
+	       npages >= SMALL_PAGES && !mm_pages_fit(npages) && !commit_fits(npages, range_touched(d->start, d->end));
 }
 
 bool area_may_write(const struct area *a) { return file_writable(a->d.file) && !a->d.cache->sealed; }
@@ -48,13 +48,28 @@ int pagecache_seal(struct pagecache *c)
 	return r;
 }
 
+static struct area *first_area(const struct area_change *c)
+{
+	return c->left && c->left->d.end > c->start ? c->left : c->first;
+}
+
+/* Is the area not charged, and would be with these rights? */
+static bool becomes_charged(const struct area *a, int prot)
+{
+	struct area_desc d = a->d;
+
+	d.prot = (uint16_t)prot;
+	return !(d.kind & AREA_CHARGED) && desc_is_charged(&d);
+}
+
 /* Adds the areas of [c->start, c->end) with new rights to the change. On an error they could be had before *reach. */
-static int add_areas(struct area_change *c, int prot, bool *same, uaddr_t *reach)
+static int add_areas(struct area_change *c, int prot, bool *same, uint64_t *recharged, uaddr_t *reach)
 {
 	uaddr_t at = c->start;
-	struct area *a = c->left && c->left->d.end > at ? c->left : c->first;
+	struct area *a = first_area(c);
 
 	*same = true;
+	*recharged = 0;
 	for (; at < c->end; a = area_behind(a)) {
 		struct area_desc *d;
 
@@ -75,11 +90,24 @@ static int add_areas(struct area_change *c, int prot, bool *same, uaddr_t *reach
 		d->prot = (uint16_t)prot;
 		if (desc_is_absurd(d) || overcommits(a, d))
 			return -ENOMEM;
-		if (desc_is_charged(d))
+		if (desc_is_charged(d) && !(d->kind & AREA_CHARGED)) {
 			d->kind |= AREA_CHARGED;
+			*recharged += (d->end - d->start) >> PAGE_SHIFT;
+		}
 		change_add_next(c);
 	}
 	return 0;
+}
+
+/* Pages of areas that become charged which are charged already, because they have been touched. */
+static uint64_t touched_pages(const struct area_change *c, int prot)
+{
+	uint64_t n = 0;
+
+	for (struct area *a = first_area(c); a && a->d.start < c->end; a = area_behind(a))
+		if (becomes_charged(a, prot))
+			n += range_touched(MAX(a->d.start, c->start), MIN(a->d.end, c->end));
+	return n;
 }
 
 /* Where the first area of another mm begins in [start, end), which has one. */
@@ -96,6 +124,7 @@ static uaddr_t own_end(const struct mm *mm, uaddr_t start, uaddr_t end)
 static int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *reach)
 {
 	struct area_change c;
+	uint64_t recharged = 0;
 	bool same = false;
 	int r;
 
@@ -106,12 +135,15 @@ static int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *
 		r = -ENOMEM;
 	}
 	if (!r)
-		r = add_areas(&c, prot, &same, reach);
+		r = add_areas(&c, prot, &same, &recharged, reach);
 	if (r || same)
 		goto out_cancel;
 	r = range_split_huge(mm, addr, end);
 	if (r)
 		goto out_cancel;
+	/* What has been touched of areas that are charged as a whole now would be charged twice. Only where that is too much is it counted. */
+	if (recharged && !mm_pages_fit(recharged))
+		c.touched = touched_pages(&c, prot);
 	r = change_publish(&c);
 	if (r)
 		return r;
@@ -120,6 +152,8 @@ static int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *
 
 		if (s < e && a->d.prot != prot)
 			range_protect(s, e, prot, a->d.kind & AREA_SHARED);
+		if (s < e && recharged && becomes_charged(a, prot))
+			range_untouch(s, e);
 	}
 	change_finish(&c);
 	return 0;

@@ -429,6 +429,45 @@ void range_protect(uaddr_t start, uaddr_t end, int prot, bool shared)
 		tlb_shootdown(lo, hi);
 }
 
+static uint64_t touched_in(uaddr_t start, uaddr_t end, bool clear)
+{
+	uint64_t n = 0;
+
+	for (uaddr_t a = start; (a = MAX(pt_region_next(a, end), a)) < end;) {
+		uaddr_t region_end = MIN(ALIGN_DOWN(a, HUGE_SIZE) + HUGE_SIZE, end);
+		struct mutex *leaf = leaf_lock(a);
+		pte_t *pmd, *table, *e, *stop;
+
+		mutex_lock(leaf);
+		pmd = pt_pmd_find(a);
+		table = pmd ? pt_table(pmd) : NULL;
+		e = table ? &table[pt_index(a, 1)] : pmd;
+		stop = table ? e + (region_end - a) / PAGE_SIZE : e ? e + 1 : e;
+		for (; e < stop; e++) {
+			uint64_t v = pte_load(e);
+			struct page *p = pfn_to_page(pte_phys(v) >> PAGE_SHIFT);
+
+			if (!pte_used(v) || !(atomic_load_explicit(&p->flags, memory_order_relaxed) & PAGE_TOUCHED))
+				continue;
+			n += v & PTE_LARGE ? (region_end - a) / PAGE_SIZE : 1;
+			if (clear)
+				atomic_fetch_and_explicit(&p->flags, ~(uint32_t)PAGE_TOUCHED, memory_order_relaxed);
+		}
+		mutex_unlock(leaf);
+		a = region_end;
+	}
+	return n;
+}
+
+uint64_t range_touched(uaddr_t start, uaddr_t end) { return touched_in(start, end, false); }
+
+/* Faults that began before the areas were charged have made their entries when the walk comes, or find their area dead; later ones do not
+ * charge. */
+void range_untouch(uaddr_t start, uaddr_t end)
+{
+	stat_add(STAT_ANON_TOUCHED, -(int64_t)touched_in(start, end, true));
+}
+
 /* --- reverse mapping; cache->lock held ---------------------------------------------------------------------- */
 /* The address at which the area maps the page, or 0. */
 static uaddr_t area_page_addr(const struct area *a, uint64_t index)

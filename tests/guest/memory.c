@@ -307,6 +307,49 @@ TEST(the_address_space_limit_is_enomem)
 	CHECK_EQ(err, ENOMEM);
 }
 
+/* More than half of what there is, at most 1 GiB. */
+static size_t more_than_half(void)
+{
+	long part = available() / 10 * 6;
+
+	return (size_t)(part < 1024 * 1024 ? part : 1024 * 1024) * 1024 & ~(PAGE - 1);
+}
+
+TEST_SLOW(memory_that_was_read_before_it_can_be_written_counts_once, 60)
+{
+	size_t len = more_than_half();
+	char *p = mmap(NULL, len, PROT_READ, ANON, -1, 0);
+	char sum = 0;
+
+	CHECK(p != MAP_FAILED);
+	for (size_t at = 0; at < len; at += PAGE)
+		sum |= *(volatile char *)(p + at);
+	CHECK_EQ(sum, 0);
+	CHECK_OK(mprotect(p, len, RW));
+	p[len - 1] = 1;
+	CHECK_OK(munmap(p, len));
+	/* All of it is there again. */
+	p = mmap(NULL, len, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(munmap(p, len));
+}
+
+TEST_SLOW(memory_without_a_promise_is_closed_and_opened_again, 60)
+{
+	size_t len = more_than_half();
+	char *p = mmap(NULL, len, RW, ANON | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	for (size_t at = 0; at < len; at += PAGE)
+		p[at] = 1;
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(mprotect(p, len, PROT_READ));
+		CHECK_OK(mprotect(p, len, RW));
+	}
+	p[len - 1] = 1;
+	CHECK_OK(munmap(p, len));
+}
+
 /* As a JVM does it that has reserved its heap. */
 TEST(a_commit_inside_a_reservation_is_not_more_address_space)
 {

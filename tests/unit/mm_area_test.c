@@ -68,7 +68,7 @@ void mutex_unlock(struct mutex *m) { held &= m != &areas_lock; }
 bool mutex_held(const struct mutex *m) { return m != &areas_lock || held; }
 void file_get(struct file *f) { (void)f; }
 void file_put(struct file *f) { (void)f; }
-int commit_charge(struct mm *mm, uint64_t npages) { (void)mm; charged += (int64_t)npages; return 0; }
+int commit_charge(struct mm *mm, uint64_t npages, uint64_t touched) { (void)mm; (void)touched; charged += (int64_t)npages; return 0; }
 void commit_uncharge(struct mm *mm, uint64_t npages) { (void)mm; charged -= (int64_t)npages; }
 
 void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *head))
