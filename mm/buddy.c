@@ -295,16 +295,18 @@ static void cpu_cache_flush(void)
 		pages_release(out, n);
 }
 
-/* One attempt at the lists. For a single page also refills this CPU's cache. */
-static struct page *alloc_from_lists(unsigned order, unsigned flags)
+/* One attempt at the lists. For a single page also refills this CPU's cache. *busy: another has them, and nobody knows what there is. */
+static struct page *alloc_from_lists(unsigned order, unsigned flags, bool *busy)
 {
 	uint64_t keep = flags & ALLOC_RESERVE ? 0 : mem_reserve_pages;
 	struct page *p = NULL, *more[CPU_CACHE_BATCH];
 	unsigned n = 0;
 
 	if (flags & ALLOC_NOWAIT) {
-		if (!mutex_trylock(&lock))
+		if (!mutex_trylock(&lock)) {
+			*busy = true;
 			return NULL;
+		}
 	} else {
 		mutex_lock(&lock);
 	}
@@ -336,10 +338,10 @@ static struct page *alloc_from_lists(unsigned order, unsigned flags)
 	return p;
 }
 
-static struct page *alloc_slow(unsigned order, unsigned flags)
+static struct page *alloc_slow(unsigned order, unsigned flags, bool *busy)
 {
 	for (unsigned attempt = 0;; attempt++) {
-		struct page *p = alloc_from_lists(order, flags);
+		struct page *p = alloc_from_lists(order, flags, busy);
 		uint64_t free = atomic_load_explicit(&free_count, memory_order_relaxed);
 
 		if (free < mem_low_pages)
@@ -360,6 +362,7 @@ static struct page *alloc_slow(unsigned order, unsigned flags)
 struct page *page_alloc(unsigned order, unsigned flags)
 {
 	struct page *p = NULL;
+	bool busy = false;
 
 	if (unlikely(mm_fail_every) && !(flags & (ALLOC_RESERVE | ALLOC_FAULT)) && alloc_should_fail())
 		goto failed;
@@ -375,7 +378,7 @@ struct page *page_alloc(unsigned order, unsigned flags)
 	if (unlikely(!p)) {
 		if (order > MAX_ORDER)
 			goto failed;
-		p = alloc_slow(order, flags);
+		p = alloc_slow(order, flags, &busy);
 		if (!p)
 			goto failed;
 	}
@@ -390,7 +393,9 @@ struct page *page_alloc(unsigned order, unsigned flags)
 		page_clear(page_virt(p), PAGE_SIZE << order);
 	return p;
 failed:
-	stat_add(STAT_ALLOC_FAIL, 1);
+	/* Who does not wait tries again in another way: that is no want of memory. */
+	if (!busy)
+		stat_add(STAT_ALLOC_FAIL, 1);
 	return NULL;
 }
 

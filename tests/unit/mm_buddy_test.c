@@ -25,7 +25,8 @@ void preempt_disable(void) {}
 void preempt_enable(void) {}
 unsigned cpu_id(void) { return cpu; }
 unsigned online_cpus = 2;
-void stat_add(enum mem_stat which, int64_t n) { (void)which; (void)n; }
+static int64_t alloc_failures;
+void stat_add(enum mem_stat which, int64_t n) { alloc_failures += which == STAT_ALLOC_FAIL ? n : 0; }
 void reclaim_wake(void) {}
 uint64_t pagecache_reclaim(uint64_t n) { (void)n; reclaims++; return 0; }
 paddr_t virt_to_phys(const void *v) { (void)v; abort(); }
@@ -130,6 +131,32 @@ static int reserve(void)
 	return report("the_reserve_is_kept");
 }
 
+/* Another has the lists: nobody knows whether there is memory, and it is no failure. */
+static int busy_lists(void)
+{
+	cpu = 1;
+	while (take(0, 0))
+		; /* this CPU's cache is empty */
+	give_all();
+	while (nheld < 2000 && take(0, 0))
+		;
+	lock_taken = true;
+	while (take(0, ALLOC_NOWAIT))
+		; /* what the cache still has */
+	int64_t before = alloc_failures;
+
+	check(!take(0, ALLOC_NOWAIT) && !take(3, ALLOC_NOWAIT), "pages from lists that another has");
+	check(alloc_failures == before, "a list that is busy counts as a failure");
+	lock_taken = false;
+	while (take(0, 0))
+		;
+	before = alloc_failures;
+	check(!take(0, ALLOC_NOWAIT), "there are pages left");
+	check(alloc_failures == before + 1, "a failure is not counted");
+	give_all();
+	return report("only_want_of_memory_is_a_failure");
+}
+
 static int merging(void)
 {
 	unsigned largest = 0;
@@ -173,6 +200,7 @@ int main(void)
 	check(mem_total_pages == FIRST_END - 1 + PFNS - SECOND, "wrong total");
 	failed += random_orders();
 	failed += reserve();
+	failed += busy_lists();
 	failed += merging();
 	failed += splitting();
 	return failed != 0;
