@@ -203,7 +203,8 @@ bool mm_shared_key(uaddr_t addr, uint64_t *object, uint64_t *offset);
 bool mm_is_program_text(uaddr_t addr);
 
 /* For /proc/PID/maps and smaps: calls emit for each area in order until it answers non-zero. The
- * area is described by value; path is "" for anonymous ones or "[heap]", "[stack]", "[vdso]". */
+ * area is described by value; path is "" for anonymous ones or "[heap]", "[stack]", "[vdso]". rss_pages and huge_pages
+ * are counted, by a walk over the page tables, if `count`, else 0. */
 struct area_info {
 	uaddr_t start, end;
 	int prot, flags;
@@ -211,7 +212,7 @@ struct area_info {
 	unsigned dev;
 	char path[256];
 };
-int mm_areas_each(struct mm *mm, int (*emit)(const struct area_info *a, void *arg), void *arg);
+int mm_areas_each(struct mm *mm, bool count, int (*emit)(const struct area_info *a, void *arg), void *arg);
 
 /* Room of arch, used by mm: drops translations of [start, end) on every CPU that could hold them and
  * returns when all have acknowledged; sleeps. */

@@ -47,19 +47,39 @@ static bool page_mapped(uaddr_t addr, bool *huge)
 	return there;
 }
 
+/* What is mapped of [start, end), which lies in one 2 MiB region. RCU held. */
+static uint64_t region_pages(uaddr_t start, uaddr_t end, uint64_t *huge_pages)
+{
+	pte_t *pmd = pt_pmd_find(start), *table = pmd ? pt_table(pmd) : NULL;
+	uint64_t n = 0;
+
+	if (pmd && pte_is_huge(pte_load(pmd))) {
+		++*huge_pages;
+		return PT_ENTRIES;
+	}
+	if (!table)
+		return 0;
+	/* A table knows how many entries it has. It may go at this moment, and its page be something else then. */
+	if (end - start == HUGE_SIZE)
+		return (uint64_t)MIN(MAX(pt_table_page(table)->mapcount, 0), PT_ENTRIES);
+	for (uaddr_t at = start; at < end; at += PAGE_SIZE)
+		n += pte_used(pte_load(&table[pt_index(at, 1)]));
+	return n;
+}
+
 static void count_pages(const struct area *a, struct area_info *info)
 {
 	for (uaddr_t at = a->d.start; (at = MAX(pt_region_next(at, a->d.end), at)) < a->d.end;) {
-		bool huge;
-		if (page_mapped(at, &huge)) {
-			info->rss_pages += huge ? PT_ENTRIES : 1;
-			info->huge_pages += huge;
-		}
-		at = huge ? ALIGN_DOWN(at, HUGE_SIZE) + HUGE_SIZE : at + PAGE_SIZE;
+		uaddr_t end = MIN(ALIGN_DOWN(at, HUGE_SIZE) + HUGE_SIZE, a->d.end);
+
+		rcu_read_lock();
+		info->rss_pages += region_pages(at, end, &info->huge_pages);
+		rcu_read_unlock();
+		at = end;
 	}
 }
 
-static void describe(struct mm *mm, struct area *a, struct area_info *info)
+static void describe(struct mm *mm, struct area *a, bool count, struct area_info *info)
 {
 	struct kstat st;
 
@@ -68,7 +88,8 @@ static void describe(struct mm *mm, struct area *a, struct area_info *info)
 	info->end = a->d.end;
 	info->prot = a->d.prot;
 	info->flags = (int)a->d.flags;
-	count_pages(a, info);
+	if (count)
+		count_pages(a, info);
 	if (mm->vdso && a->d.file && a->d.start == mm->vdso) {
 		strlcpy(info->path, "[vdso]", sizeof(info->path));
 	} else if (mm->vdso && a->d.file && a->d.end == mm->vdso) {
@@ -89,7 +110,7 @@ static void describe(struct mm *mm, struct area *a, struct area_info *info)
 	}
 }
 
-int mm_areas_each(struct mm *mm, int (*emit)(const struct area_info *a, void *arg), void *arg)
+int mm_areas_each(struct mm *mm, bool count, int (*emit)(const struct area_info *a, void *arg), void *arg)
 {
 	struct area_info *info = kmalloc(sizeof(*info));
 	struct area *a;
@@ -98,7 +119,7 @@ int mm_areas_each(struct mm *mm, int (*emit)(const struct area_info *a, void *ar
 	if (!info)
 		return -ENOMEM;
 	for (uaddr_t at = 0; r == 0 && (a = area_next(mm, at)); at = info->end) {
-		describe(mm, a, info);
+		describe(mm, a, count, info);
 		area_put(a);
 		r = emit(info, arg);
 	}

@@ -198,7 +198,7 @@ static int maps_show(struct text *t, const struct gen_ref *ref)
 
 	if (!p)
 		return -ESRCH;
-	r = p->mm ? mm_areas_each(p->mm, maps_emit, t) : 0;
+	r = p->mm ? mm_areas_each(p->mm, false, maps_emit, t) : 0;
 	process_put(p);
 	return r;
 }
@@ -250,7 +250,7 @@ static int smaps_show(struct text *t, const struct gen_ref *ref)
 
 	if (!p)
 		return -ESRCH;
-	r = p->mm ? mm_areas_each(p->mm, smaps_emit, &s) : 0;
+	r = p->mm ? mm_areas_each(p->mm, true, smaps_emit, &s) : 0;
 	process_put(p);
 	return r;
 }
@@ -263,7 +263,7 @@ static int smaps_rollup_show(struct text *t, const struct gen_ref *ref)
 
 	if (!p)
 		return -ESRCH;
-	r = p->mm ? mm_areas_each(p->mm, smaps_emit, &s) : 0;
+	r = p->mm ? mm_areas_each(p->mm, true, smaps_emit, &s) : 0;
 	process_put(p);
 	text_printf(t, "00010000-7ffffffff000 ---p 00000000 00:00 0                          [rollup]\n"
 		       "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:   %8lu kB\n"

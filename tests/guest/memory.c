@@ -307,6 +307,78 @@ TEST(the_address_space_limit_is_enomem)
 	CHECK_EQ(err, ENOMEM);
 }
 
+/* Rss of the area of smaps that begins at p, in KiB. */
+static long smaps_rss(const char *p)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long start, end, wanted = (unsigned long)p;
+	bool here = false;
+	char line[512];
+	long kib = -1;
+
+	while (f && kib < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start == wanted;
+		else if (here)
+			sscanf(line, "Rss: %ld", &kib);
+	}
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+TEST(smaps_counts_the_pages_of_each_area)
+{
+	size_t len = 7 * MIB;
+	char *p = mmap(NULL, len + 2 * PAGE, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	/* An area of its own, with whole page tables and parts of some. */
+	p += PAGE;
+	CHECK_OK(mprotect(p, len, RW));
+	CHECK_OK(madvise(p, len, MADV_NOHUGEPAGE));
+	CHECK_EQ(smaps_rss(p), 0);
+	for (size_t at = 0; at < len; at += 3 * PAGE)
+		p[at] = 1;
+	CHECK_EQ(smaps_rss(p), (long)((len / PAGE + 2) / 3) * 4);
+	memset(p, 1, len);
+	CHECK_EQ(smaps_rss(p), (long)(len / 1024));
+	CHECK_OK(madvise(p + len / 2, PAGE, MADV_DONTNEED));
+	CHECK_EQ(smaps_rss(p), (long)(len / 1024) - 4);
+	CHECK_OK(munmap(p - PAGE, len + 2 * PAGE));
+}
+
+/* The shortest of some times that it takes to read /proc/self/maps. */
+static int64_t maps_ns(void)
+{
+	static char text[256 * 1024];
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 7; i++) {
+		int64_t start = now_ns();
+
+		CHECK(read_file("/proc/self/maps", text, sizeof(text)) > 0);
+		if (now_ns() - start < best)
+			best = now_ns() - start;
+	}
+	return best;
+}
+
+TEST(maps_do_not_take_longer_for_memory_that_was_touched)
+{
+	char *p = mmap(NULL, 384 * MIB, RW, ANON, -1, 0);
+	int64_t before, after;
+
+	CHECK(p != MAP_FAILED);
+	CHECK_OK(madvise(p, 384 * MIB, MADV_NOHUGEPAGE));
+	before = maps_ns();
+	for (long at = 0; at < 384 * MIB; at += PAGE)
+		p[at] = 1;
+	after = maps_ns();
+	CHECK_OK(munmap(p, 384 * MIB));
+	CHECK_MSG(after < 3 * before + 2000000, "%ld us, and %ld us before", (long)(after / 1000), (long)(before / 1000));
+}
+
 /* More than half of what there is, at most 1 GiB. */
 static size_t more_than_half(void)
 {
