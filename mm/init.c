@@ -2,8 +2,8 @@
  * mm/init.c - from the boot loader's memory map to a running allocator.
  *
  * The boot tables map the first 4 GiB at DIRECT_BASE, writable and executable. mm_init() takes pages from the
- * top of the largest range below 4 GiB, builds the final tables and the page array with them, switches to
- * them, and gives the rest of memory to the buddy allocator.
+ * top of the largest range below 4 GiB, builds the final tables with them and switches to these. Then all memory can be reached, and
+ * the page array, an 85th of it, is taken from the top of the largest range there is. The rest goes to the buddy allocator.
  *
  *   direct map   usable memory, ACPI tables, the first MiB, and small reserved ranges that lie against
  *                usable memory (firmware keeps its tables there). Device memory is not in it.
@@ -29,7 +29,11 @@ static struct segment {
 } segments[BOOT_MAX_RANGES + 4];
 static unsigned segment_count;
 
-static paddr_t early_start, early_next, early_end; /* [early_next, early_end) is used */
+/* Where pages are taken before the allocator has any: first below 4 GiB, then anywhere. [next, end) is used. */
+static struct early {
+	paddr_t start, next, end;
+} early_places[2];
+static struct early *early;
 
 paddr_t virt_to_phys(const void *v)
 {
@@ -43,12 +47,12 @@ paddr_t virt_to_phys(const void *v)
 
 static paddr_t early_alloc(uint64_t size)
 {
-	paddr_t p = ALIGN_DOWN(early_next - size, size);
+	paddr_t p = ALIGN_DOWN(early->next - size, size);
 
-	if (p < early_start || p > early_next)
+	if (p < early->start || p > early->next)
 		boot_fail("too little memory: no room for the page tables, give the machine more (-m)");
 	/* What alignment skipped stays unused; it is at most one large page. */
-	early_next = p;
+	early->next = p;
 	page_clear(phys_to_virt(p), size);
 	return p;
 }
@@ -58,24 +62,49 @@ static paddr_t early_page(void)
 	return early_alloc(PAGE_SIZE);
 }
 
-static void early_init(void)
+/* The largest piece of memory within [lo, hi). */
+static struct early early_find(paddr_t lo, paddr_t hi)
 {
-	uint64_t best = 0;
+	struct early e = { 0 };
 
 	for (unsigned i = 0; i < mem_range_count; i++) {
-		paddr_t start = mem_ranges[i].first << PAGE_SHIFT;
-		paddr_t end = MIN(mem_ranges[i].end << PAGE_SHIFT, GIB(4));
+		paddr_t start = MAX(mem_ranges[i].first << PAGE_SHIFT, lo);
+		paddr_t end = MIN(mem_ranges[i].end << PAGE_SHIFT, hi);
 
-		if (end > start && end - start > best) {
-			best = end - start;
-			early_start = start;
-			early_end = end;
-		}
+		if (end > start && end - start > e.end - e.start)
+			e = (struct early){ start, end, end };
 	}
-	if (best < MIB(8))
+	return e;
+}
+
+static void early_init(void)
+{
+	early = &early_places[0];
+	*early = early_find(0, GIB(4));
+	if (early->end - early->start < MIB(8))
 		boot_fail("too little memory: the machine has %llu KiB in one piece, give it more (-m)",
-			  (unsigned long long)best >> 10);
-	early_next = early_end;
+			  (unsigned long long)(early->end - early->start) >> 10);
+}
+
+/* All memory is mapped: is there a larger piece? */
+static void early_move(void)
+{
+	struct early high = early_find(GIB(4), UINT64_MAX);
+
+	if (high.end - high.start > early->next - early->start)
+		*++early = high;
+}
+
+/* Gives a range to the allocator, without what has been taken from it. */
+static void range_add(uint64_t first, uint64_t end)
+{
+	for (const struct early *e = early_places; e <= early; e++) {
+		if (e->next >> PAGE_SHIFT < first || e->next >> PAGE_SHIFT >= end)
+			continue;
+		buddy_add_range(first, e->next >> PAGE_SHIFT);
+		first = e->end >> PAGE_SHIFT;
+	}
+	buddy_add_range(first, end);
 }
 
 static void segment_add(paddr_t start, paddr_t end, bool read_only)
@@ -135,8 +164,10 @@ static void page_array_map(void)
 		for (uintptr_t v = start; v < end;) {
 			uint64_t step = !(v & (HUGE_SIZE - 1)) && end - v >= HUGE_SIZE ? HUGE_SIZE : PAGE_SIZE;
 
-			/* The first page may be shared with the range before. */
-			if (!pt_boot_mapped(v))
+			/* The first page may be shared with the range before: that one, and no more, whatever its address. */
+			if (pt_boot_mapped(v))
+				step = PAGE_SIZE;
+			else
 				pt_boot_map(v, early_alloc(step), step, KMAP_WRITE);
 			v += step;
 		}
@@ -145,7 +176,7 @@ static void page_array_map(void)
 
 void mm_init(const struct boot_info *boot)
 {
-	uint64_t early_first, early_last;
+	uint64_t taken = 0;
 
 	ranges_collect(boot);
 	early_init();
@@ -154,30 +185,25 @@ void mm_init(const struct boot_info *boot)
 	kernel_map(__rodata_start, __rodata_end, 0);
 	kernel_map(__data_start, __kernel_end, KMAP_WRITE);
 	direct_map();
+	pt_boot_switch();
+	early_move();
 	page_array_map();
 	pt_boot_finish();
 
 	buddy_init();
 	slab_init();
-	early_first = early_next >> PAGE_SHIFT;
-	early_last = early_end >> PAGE_SHIFT;
-	for (uint64_t pfn = early_first; pfn < early_last; pfn++) {
-		pfn_to_page(pfn)->refs = 1;
-		pfn_to_page(pfn)->flags = PAGE_RESERVED;
-	}
-	for (unsigned i = 0; i < mem_range_count; i++) {
-		const struct mem_range *r = &mem_ranges[i];
-
-		if (early_first >= r->first && early_first < r->end) {
-			buddy_add_range(r->first, early_first);
-			buddy_add_range(early_last, r->end);
-		} else {
-			buddy_add_range(r->first, r->end);
+	for (const struct early *e = early_places; e <= early; e++) {
+		for (uint64_t pfn = e->next >> PAGE_SHIFT; pfn < e->end >> PAGE_SHIFT; pfn++) {
+			pfn_to_page(pfn)->refs = 1;
+			pfn_to_page(pfn)->flags = PAGE_RESERVED;
 		}
+		taken += e->end - e->next;
 	}
+	for (unsigned i = 0; i < mem_range_count; i++)
+		range_add(mem_ranges[i].first, mem_ranges[i].end);
 	log_info("memory: %llu MiB usable, %llu KiB for its administration",
 		 (unsigned long long)(mem_total_pages >> 8),
-		 (unsigned long long)(early_last - early_first) * 4);
+		 (unsigned long long)(taken >> 10));
 }
 
 void mm_fail_start(void)

@@ -269,7 +269,7 @@ void pt_cpu_init(void)
 	write_cr4(read_cr4() | 1u << 7);             /* PGE */
 }
 
-void pt_boot_finish(void)
+void pt_boot_switch(void)
 {
 	pte_t *tramp, *pdpt, *pd;
 	paddr_t p3, p2;
@@ -286,7 +286,7 @@ void pt_boot_finish(void)
 	pd = phys_to_virt(p2);
 	for (unsigned i = PT_ENTRIES / 2; i < PT_ENTRIES; i++) {
 		/* Every kernel PDPT exists from now on, so that the two trees never differ. */
-		if (i == pt_index(VMAP_BASE, 4))
+		if (i == pt_index(VMAP_BASE, 4) || i == pt_index(VMEMMAP_BASE, 4))
 			descend(&pml4[i], true);
 		pte_store(&tramp[i], pte_load(&pml4[i]));
 	}
@@ -296,5 +296,6 @@ void pt_boot_finish(void)
 
 	pt_cpu_init();
 	write_cr3(kernel_cr3);
-	early_page = NULL;
 }
+
+void pt_boot_finish(void) { early_page = NULL; }

@@ -144,11 +144,13 @@ int kmap_range(uintptr_t virt, paddr_t phys, uint64_t len, unsigned flags);
 /* Clears one 4 KiB kernel mapping and answers what it mapped; the caller shoots down. */
 paddr_t kunmap_page(uintptr_t virt);
 
-/* Boot only: `early` gives zeroed, physically addressed pages below 4 GiB. */
+/* Boot only: `early` gives zeroed, physically addressed pages, below 4 GiB until the switch. */
 void pt_boot_begin(paddr_t (*early)(void));
 void pt_boot_map(uintptr_t virt, paddr_t phys, uint64_t len, unsigned flags);
 bool pt_boot_mapped(uintptr_t virt);
-/* Turns on NX, WP and global pages, makes the trampoline's tables and loads CR3. */
+/* Turns on NX, WP and global pages, makes the trampoline's tables and loads CR3: what has been mapped can be used, and more be mapped. */
+void pt_boot_switch(void);
+/* Later tables come from the page allocator. */
 void pt_boot_finish(void);
 /* What every other CPU does before it loads kernel_cr3: NX, WP and global pages. */
 void pt_cpu_init(void);
