@@ -197,10 +197,10 @@ static uint64_t desc_pages(const struct area_desc *d)
 }
 
 /* What is replaced counts no more: an application that commits parts of what it has reserved does not grow. */
-static bool over_limit(const struct area_change *c, int64_t growth)
+static inline bool over_limit(const struct area_change *c, int64_t growth)
 {
-	growth -= (int64_t)c->leaves;
-	return growth > 0 && c->mm->total_pages + (uint64_t)growth > atomic_load_explicit(&c->mm->limit_pages, memory_order_relaxed);
+	return growth > 0 && (uint64_t)growth > c->leaves &&
+	       c->mm->total_pages + (uint64_t)growth - c->leaves > atomic_load_explicit(&c->mm->limit_pages, memory_order_relaxed);
 }
 
 static void unsettle(const struct area_change *c, struct area *fresh)

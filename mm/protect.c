@@ -121,7 +121,7 @@ static uaddr_t own_end(const struct mm *mm, uaddr_t start, uaddr_t end)
 }
 
 /* Gives all of [addr, end) the rights, or nothing: then it could have been done before *reach. areas_lock held. */
-static int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *reach)
+static inline __attribute__((always_inline)) int protect(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t *reach)
 {
 	struct area_change c;
 	uint64_t recharged = 0;
@@ -163,6 +163,17 @@ out_cancel:
 	return r;
 }
 
+/* As on Linux, who does not look at the error has at least what could be done. Each turn reaches less far. */
+static __attribute__((noinline)) void protect_before(struct mm *mm, uaddr_t addr, uaddr_t end, int prot, uaddr_t reach)
+{
+	int again = -ENOMEM;
+
+	while (again && reach > addr && reach < end) {
+		end = reach;
+		again = protect(mm, addr, end, prot, &reach);
+	}
+}
+
 /* PROT_GROWSDOWN: the range begins where the stack does that it lies in. No memory grows upwards here. */
 static int range_grow(const struct mm *mm, uaddr_t *start, uaddr_t end, int grows)
 {
@@ -198,11 +209,8 @@ long mm_mprotect(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 	if (r)
 		goto out;
 	r = protect(mm, addr, end, prot, &reach);
-	/* As on Linux, who does not look at the error has at least what could be done. Each turn reaches less far. */
-	for (int again = r; again && reach > addr && reach < end;) {
-		end = reach;
-		again = protect(mm, addr, end, prot, &reach);
-	}
+	if (unlikely(r))
+		protect_before(mm, addr, end, prot, reach);
 out:
 	mutex_unlock(&areas_lock);
 	return r;
