@@ -1,7 +1,7 @@
 /*
  * tests/unit/fs_layers.h - squashfs layers that a shell command makes, below an overlay.
  *
- * Interface: top_make() makes a scratch folder, `top`; shell() runs a command; layer_load() opens an image in it.
+ * Interface: top_make() makes a scratch folder, `top`; shell() of shell.h runs a command; layer_load() opens an image in it.
  */
 #ifndef TESTS_UNIT_FS_LAYERS_H
 #define TESTS_UNIT_FS_LAYERS_H
@@ -10,6 +10,7 @@
 #include "fs_memory.h"
 #include "lib/string.h"
 #include "shim.h"
+#include "shell.h"
 
 static char top[64];
 static struct memory layers[2];
@@ -18,20 +19,6 @@ static void top_make(const char *name)
 {
 	snprintf(top, sizeof(top), "%s/%s_XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", name);
 	CHECK(mkdtemp(top));
-}
-
-static void shell(const char *fmt, ...)
-{
-	char command[2048];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command)) {
-		printf("not ok: %s\n", command);
-		exit(1);
-	}
 }
 
 static struct sqfs *layer_load(const char *name, int i)

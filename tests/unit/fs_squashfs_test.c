@@ -16,22 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fs_memory.h"
+#include "shell.h"
 
 static char dir[PATH_MAX];
-
-static void shell(const char *fmt, ...)
-{
-	char command[8192];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command)) {
-		printf("not ok: %s\n", command);
-		exit(1);
-	}
-}
 
 static void file_make(const char *name, size_t size, int kind)
 {

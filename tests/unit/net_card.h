@@ -1,5 +1,5 @@
 /*
- * tests/unit/net_card.h - the virtio-net driver on the host, and a device of which nothing is real but the rings: for drivers_virtio_net_test.c and
+ * tests/unit/net_card.h - the virtio-net driver on the host, and a device of which nothing is real but the rings: for net_card_drive.h and
  * the fuzzer of the same driver. Each is one file that includes this one; it says what memory, time and chance are.
  *
  * Interface: card_start(features, config) probes; the device side works on card_queue(i) and card_offered(i). What the driver hands up is

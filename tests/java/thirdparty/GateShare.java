@@ -20,6 +20,9 @@ import javax.tools.ToolProvider;
  * same and prints {@code NAME done}.
  */
 public final class GateShare {
+	/* On a host several may run beside each other. */
+	private static final Path TMP = Path.of(System.getProperty("java.io.tmpdir"));
+
 	private static final Path COUNTS = Path.of("/proc/ibrik/syscalls");
 
 	private GateShare() {
@@ -92,7 +95,7 @@ public final class GateShare {
 
 	private static void compile(int round) throws Exception {
 		JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-		Path classes = Files.createDirectories(Path.of("/tmp/gate-share-classes-" + round));
+		Path classes = Files.createDirectories(TMP.resolve("gate-share-classes-" + round));
 		List<String> arguments = new ArrayList<>(List.of("-nowarn", "-encoding", "UTF-8", "-cp", System.getProperty("sources.cp"), "-d",
 			classes.toString()));
 		try (Stream<Path> sources = Files.walk(Path.of(System.getProperty("sources")))) {
@@ -104,7 +107,7 @@ public final class GateShare {
 	}
 
 	public static void main(String[] arguments) throws Exception {
-		try (Connection connection = DriverManager.getConnection("jdbc:h2:file:/tmp/gate-share", "sa", "")) {
+		try (Connection connection = DriverManager.getConnection("jdbc:h2:file:" + TMP.resolve("gate-share"), "sa", "")) {
 			measure("h2", 2, 3, round -> database(connection));
 		}
 		measure("javac", 1, 1, GateShare::compile);

@@ -6,11 +6,12 @@ need /usr/share/java/h2.jar libh2-java
 dir=$OUT/gate-$JDK-$GC-$CPUS
 mkdir -p "$dir/classes"
 "$(dirname "$java")/javac" --release 17 -Xlint:all -Werror -d "$dir/classes" tests/java/thirdparty/GateShare.java || { echo "not ok gate GateShare does not compile"; exit 1; }
-rm -rf /tmp/gate-share-*
-timeout 300 "$java" -Dsources=tests/java/src -Dsources.cp=build/ibrik-kernel.jar -cp "$dir/classes:/usr/share/java/h2.jar" GateShare \
+rm -rf "$dir/tmp"
+mkdir "$dir/tmp"
+timeout 300 "$java" -Djava.io.tmpdir="$dir/tmp" -Dsources=tests/java/src -Dsources.cp=build/ibrik-kernel.jar -cp "$dir/classes:/usr/share/java/h2.jar" GateShare \
 	>"$dir/host" 2>"$dir/host.err" && [ "$(cat "$dir/host")" = $'h2 done\njavac done' ] ||
 	{ tail -n 5 "$dir/host" "$dir/host.err"; echo "not ok gate does not work on this machine either"; exit 1; }
-rm -rf /tmp/gate-share-*
+rm -rf "$dir/tmp"
 timeout -k 5 "${TIMEOUT:-380}" build/ibrik run --jdk "$JDK" -m "$MEMORY" --cpus "$CPUS" --log "$dir/log" --jvm-opts \
 	"-XX:+UnlockExperimentalVMOptions -XX:+Use${GC}GC -Dsources=/src -Dsources.cp=/t/ibrik-kernel.jar" --file "$PWD/tests/java/src:/src" \
 	--file "$PWD/build/ibrik-kernel.jar:/t/ibrik-kernel.jar" --cp "$dir/classes:/usr/share/java/h2.jar" --main GateShare -- >"$dir/out" 2>"$dir/err"
