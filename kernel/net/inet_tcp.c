@@ -28,6 +28,7 @@
 #define HALF_OPEN_MAX 255     /* lwIP's own limit of a listener */
 
 static const struct socket_ops tcp_ops;
+static struct tcp_sock *next_child; /* memory for the next connection that comes, or NULL. Core lock. */
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
@@ -39,12 +40,9 @@ void tcp_sock_put(struct tcp_sock *t)
 	kfree(t);
 }
 
-static struct tcp_sock *tcp_sock_new(int domain, int protocol)
+static void tcp_sock_init(struct tcp_sock *t, int domain, int protocol)
 {
-	struct tcp_sock *t = kzalloc(sizeof(*t));
-
-	if (!t)
-		return NULL;
+	memset(t, 0, sizeof(*t));
 	inet_sock_init(&t->inet, &tcp_ops, domain, SOCK_STREAM, protocol);
 	t->inet.base.rcvbuf = RCVBUF_DEFAULT;
 	t->inet.base.sndbuf = SNDBUF_DEFAULT;
@@ -58,14 +56,16 @@ static struct tcp_sock *tcp_sock_new(int domain, int protocol)
 	list_init(&t->half_open);
 	t->wnd_limit = TCP_WND;
 	net_held_add(sizeof(*t));
-	return t;
 }
 
 struct socket *tcp_create(int domain, int protocol)
 {
-	struct tcp_sock *t = tcp_sock_new(domain, protocol);
+	struct tcp_sock *t = kmalloc(sizeof(*t));
 
-	return t ? &t->inet.base : ERR_PTR(-ENOBUFS);
+	if (!t)
+		return ERR_PTR(-ENOBUFS);
+	tcp_sock_init(t, domain, protocol);
+	return &t->inet.base;
 }
 
 /* The connection is over: e is what a read or write shall say once, 0 if nothing. inet.lock held. */
@@ -371,17 +371,24 @@ void tcp_deferral_end(struct tcp_sock *child)
 	mutex_unlock(&t->inet.lock);
 }
 
+bool tcp_child_ready(void)
+{
+	if (!next_child)
+		next_child = kmalloc_flags(sizeof(*next_child), ALLOC_NORECLAIM);
+	return next_child;
+}
+
 static err_t connection_came(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	struct tcp_sock *t = arg, *child;
 
 	if (!pcb || err != ERR_OK)
 		return ERR_VAL;
-	child = tcp_sock_new(t->inet.base.domain, t->inet.base.protocol);
-	if (!child) {
-		tcp_conn_counters.memory_refusals++;
+	if (!tcp_child_ready())
 		return ERR_MEM;
-	}
+	child = next_child;
+	next_child = NULL;
+	tcp_sock_init(child, t->inet.base.domain, t->inet.base.protocol);
 	tcp_conn_full_open(pcb);
 	/* The listener may go before it does. */
 	pcb->listener = NULL;

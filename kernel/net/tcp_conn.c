@@ -642,6 +642,13 @@ static bool can_wait(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const s
 	       (t->rx_bytes || TCP_SEQ_GT(lwip_ntohl(h->seqno), pcb->rcv_nxt));
 }
 
+/* Does it end a handshake, without memory for the socket that this makes? It is dropped then: the peer, for whom the connection stands, acknowledges
+ * once more when our SYN comes again, and says again what it has said. */
+static bool must_come_again(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
+{
+	return pcb->state == SYN_RCVD && (TCPH_FLAGS(h) & (TCP_ACK | TCP_RST)) == TCP_ACK && !tcp_child_ready();
+}
+
 /* For lwIP's search there is one listener. */
 static void input_listening(struct tcp_pcb_listen *l, struct pbuf *p, struct netif *inp)
 {
@@ -700,7 +707,7 @@ void __wrap_tcp_input(struct pbuf *p, struct netif *inp)
 		pbuf_free(p);
 		return;
 	}
-	if (c && can_wait(c->pcb, h, p)) {
+	if (c && (can_wait(c->pcb, h, p) || must_come_again(c->pcb, h))) {
 		tcp_conn_counters.memory_drops++;
 		pbuf_free(p);
 		return;

@@ -82,6 +82,9 @@ void tcp_sock_put(struct tcp_sock *t);
 bool tcp_accept_full(struct tcp_sock *t);
 /* A new control block of a connection that begins at the listener; ERR_MEM: there is no room for it. Core lock held. */
 err_t tcp_syn_admit(struct tcp_sock *listener, struct tcp_pcb *fresh);
+/* Is there memory for the socket of one more connection? Asked before lwIP is given what ends a handshake: when it has been told, an error can only
+ * reset the connection. Core lock held. */
+bool tcp_child_ready(void);
 /* What a connection that was not given to accept() yet waited for is here, or its time is over: it is. Nothing if it waits for nothing. Core lock held. */
 void tcp_deferral_end(struct tcp_sock *child);
 /* Does poll() call it readable for its bytes? inet.lock held. */

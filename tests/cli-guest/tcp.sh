@@ -6,11 +6,13 @@ cat > "$T/probe.c" <<'END'
  * idle N: makes N connections over loopback with keep-alive, rests, and prints how often threads were switched in five seconds after that.
  * reach ADDRESS: the error of connect() to port 9 there.
  * stream FILE: writes the number of a port into FILE, and sends 2 MiB to who connects to it.
+ * handshakes N: makes N connections over loopback, one after the other, each of which must come; calls that memory refuses are made again.
  * shrink PORT: reads 1 MiB from that of the host, then with a small receive buffer another, and prints how much came.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,8 @@ cat > "$T/probe.c" <<'END'
 #include <unistd.h>
 
 #define MIB (1l << 20)
+#define TRIES 100 /* of a call that memory may refuse */
+#define PATIENCE_MS 30000
 
 static long switches(void)
 {
@@ -106,6 +110,77 @@ static int shrink(int port)
 	return 0;
 }
 
+/* A socket that listens at a port of its own, or -1. */
+static int listener(struct sockaddr_in *a)
+{
+	for (int i = 0; i < TRIES; i++) {
+		socklen_t len = sizeof(*a);
+		int l = socket(AF_INET, SOCK_STREAM, 0);
+
+		*a = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		if (l >= 0 && !bind(l, (void *)a, len) && !listen(l, 5) && !getsockname(l, (void *)a, &len))
+			return l;
+		close(l);
+	}
+	return -1;
+}
+
+static int connection(const struct sockaddr_in *to)
+{
+	for (int i = 0; i < TRIES; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (fd >= 0 && !connect(fd, (const void *)to, sizeof(*to)))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/* The other end of the connection whose own port is `port`, or -1 if it does not come. */
+static int accepted(int l, in_port_t port)
+{
+	for (int i = 0; i < TRIES; i++) {
+		struct pollfd p = { .fd = l, .events = POLLIN };
+		struct sockaddr_in peer;
+		socklen_t len = sizeof(peer);
+		int fd;
+
+		if (poll(&p, 1, PATIENCE_MS) == 0)
+			return -1;
+		fd = p.revents ? accept(l, (void *)&peer, &len) : -1;
+		if (fd >= 0 && peer.sin_port == port)
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+static int handshakes(int n)
+{
+	struct sockaddr_in a, own;
+	int l = listener(&a);
+
+	if (l < 0)
+		return 3;
+	for (int i = 0; i < n; i++) {
+		socklen_t len = sizeof(own);
+		int fd = connection(&a), s;
+
+		if (fd < 0 || getsockname(fd, (void *)&own, &len))
+			return 4;
+		s = accepted(l, own.sin_port);
+		if (s < 0) {
+			printf("%d did not come\n", i);
+			return 5;
+		}
+		close(s);
+		close(fd);
+	}
+	puts("all");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
@@ -116,6 +191,8 @@ int main(int argc, char **argv)
 		return idle(atoi(argv[2]));
 	if (!strcmp(argv[1], "stream"))
 		return stream(argv[2]);
+	if (!strcmp(argv[1], "handshakes"))
+		return handshakes(atoi(argv[2]));
 	if (!strcmp(argv[1], "shrink"))
 		return shrink(atoi(argv[2]));
 	inet_aton(argv[2], &a.sin_addr);
@@ -138,6 +215,12 @@ check no-card-no-way [ "$out" = "ENETUNREACH
 ECONNREFUSED" ]
 run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24 --exec "$T/probe" reach 192.0.2.1
 check no-router-no-way [ "$out" = "ENETUNREACH" ]
+# A connection that stands for its peer is never given up for want of a moment's memory.
+check handshakes-on-linux [ "$("$T/probe" handshakes 50)" = all ]
+for n in 13 19; do
+	run_ibrik run --accel tcg -m 128M --network none --kernel-opts mm.fail=$n --exec "$T/probe" handshakes 50
+	check "each-handshake-comes-when-every-${n}th-allocation-fails" [ "$status,$out" = 0,all ]
+done
 # User-mode networking knows no window scaling.
 timeout 100 "$T/probe" stream "$T/port" &
 until [ -s "$T/port" ]; do sleep 0.1; done
