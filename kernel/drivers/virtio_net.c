@@ -418,8 +418,10 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	may_grow = tx_may_grow(v, p);
 	/* One that is pushed has nothing behind it, mostly. */
 	b = tx_new(p->tot_len, may_grow && !v->run.pushed);
-	if (!b)
-		return tx_wait(v, tx);
+	if (!b) {
+		tx_wait(v, tx);
+		return -ENOMEM;
+	}
 	tx_fill(b, p, 0, p->tot_len);
 	if (may_grow) {
 		v->open = v->open_last = b;
@@ -429,7 +431,7 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	}
 	if (dev->offload & NET_OFFLOAD_TX_CSUM && frame_sum_prepare(b->data, p->tot_len, &sum))
 		b->header = (struct net_header){ .flags = HDR_NEEDS_CSUM, .csum_start = sum.start, .csum_offset = sum.offset };
-	return tx_queue(v, tx, b) ? -ENOBUFS : 0;
+	return tx_queue(v, tx, b) ? tx_wait(v, tx) : 0;
 }
 
 static void vnet_flush(struct net_device *dev)
@@ -525,6 +527,7 @@ static bool vnet_poll(struct net_device *dev, unsigned budget)
 		virtio_stop(v->dev, "the device breaks the protocol");
 		/* Nobody shall wait for room that will never come. */
 		atomic_store(&dev->link_up, false);
+		net_device_wake(dev);
 		return false;
 	}
 	for (unsigned i = 0; i < v->npairs; i++)

@@ -5,10 +5,12 @@
  *            core lock is released (net_devices_flush()). Loopback is lwIP's own interface: what is sent through it is
  *            delivered when the sender releases the core lock, by the sender.
  * Locking:   core lock. The list of devices is complete before the network thread runs.
- * Errors:    a frame for which the device has no room is counted and its sender is told: TCP keeps the segment and is asked again, others lose
- *            it. While the link is down everything is dropped.
+ *            A frame for which the device has no room waits for some, in the order in which they came, TX_WAITING_MAX of them at most. TCP's do
+ *            not: it keeps the segment, is told, and is asked again. When there is room the two take turns in who comes first.
+ * Errors:    what may not wait, or finds no memory, is counted and lost. While the link is down everything is dropped.
  */
 #include "net/device.h"
+#include "net/memory.h"
 #include "net/neighbour.h"
 #include "net/tcp_conn.h"
 #include "net/unreach.h"
@@ -27,6 +29,8 @@
  * without the sums that are left to the device.
  */
 #define CHECKS (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+
+#define TX_WAITING_MAX 1024 /* Linux's queue before a card takes 1,000 */
 
 struct list net_devices = LIST_INIT(net_devices);
 
@@ -152,25 +156,97 @@ struct netif *net_interface_find(const char *name)
 
 /* --- frames --------------------------------------------------------------------------------------------- */
 
+/* A segment of TCP's, whole or a part of one: its bytes are TCP's, which keeps them until they are acknowledged and no longer. */
+static bool is_tcp(const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+	const uint8_t *packet = (const uint8_t *)(eth + 1);
+
+	if (p->len >= SIZEOF_ETH_HDR + IP_HLEN && eth->type == PP_HTONS(ETHTYPE_IP))
+		return IPH_PROTO((const struct ip_hdr *)packet) == IP_PROTO_TCP;
+	if (p->len < SIZEOF_ETH_HDR + IP6_HLEN || eth->type != PP_HTONS(ETHTYPE_IPV6))
+		return false;
+	/* The header of a fragment begins with what the whole is. */
+	return IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_TCP ||
+	       (IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_FRAGMENT && p->len > SIZEOF_ETH_HDR + IP6_HLEN &&
+		packet[IP6_HLEN] == IP6_NEXTH_TCP);
+}
+
+/* 0 or transmit()'s error. */
+static int frame_send(struct net_device *dev, struct pbuf *p)
+{
+	int r = dev->transmit(dev, p);
+
+	if (r) {
+		dev->tx_full = true;
+		return r;
+	}
+	dev->tx_frames++;
+	dev->tx_bytes += p->tot_len;
+	dev->flush_wanted = true;
+	return 0;
+}
+
+/* Takes a reference. False: it may not wait. */
+static bool frame_wait(struct net_device *dev, struct pbuf *p)
+{
+	if (!dev->tx_waiting || dev->tx_nwaiting == TX_WAITING_MAX || net_memory_tight())
+		return false;
+	pbuf_ref(p);
+	dev->tx_waiting[(dev->tx_first + dev->tx_nwaiting++) % TX_WAITING_MAX] = p;
+	return true;
+}
+
+static struct pbuf *frame_next(const struct net_device *dev) { return dev->tx_waiting[dev->tx_first]; }
+
+/* The first of those that wait has gone, or is given up. */
+static void frame_done(struct net_device *dev)
+{
+	struct pbuf *p = frame_next(dev);
+
+	dev->tx_first = (dev->tx_first + 1) % TX_WAITING_MAX;
+	dev->tx_nwaiting--;
+	pbuf_free(p);
+}
+
+static void waiting_drop(struct net_device *dev)
+{
+	while (dev->tx_nwaiting) {
+		dev->tx_dropped++;
+		frame_done(dev);
+	}
+}
+
+static void waiting_send(struct net_device *dev)
+{
+	while (dev->tx_nwaiting) {
+		int r = frame_send(dev, frame_next(dev));
+
+		if (r == -ENOBUFS)
+			return;
+		/* Nobody would say when there is memory. */
+		dev->tx_dropped += r != 0;
+		frame_done(dev);
+	}
+}
+
 static err_t link_output(struct netif *netif, struct pbuf *p)
 {
 	struct net_device *dev = netif->state;
+	bool tcp = is_tcp(p);
+	int r;
 
 	if (!atomic_load_explicit(&dev->link_up, memory_order_relaxed)) {
 		dev->tx_dropped++;
 		MIB2_STATS_NETIF_INC(netif, ifoutdiscards);
 		return ERR_OK;
 	}
-	/* TCP keeps what could not be queued, and is told when there is room again (net_transmit_retry()). */
-	if (dev->transmit(dev, p)) {
-		dev->tx_full = true;
-		dev->tx_dropped++;
-		return ERR_MEM;
-	}
-	dev->tx_frames++;
-	dev->tx_bytes += p->tot_len;
-	dev->flush_wanted = true;
-	return ERR_OK;
+	/* Behind those that wait already. */
+	r = tcp || !dev->tx_nwaiting ? frame_send(dev, p) : -ENOBUFS;
+	if (!r || (!tcp && r == -ENOBUFS && frame_wait(dev, p)))
+		return ERR_OK;
+	dev->tx_dropped++;
+	return ERR_MEM;
 }
 
 bool net_devices_flush(void)
@@ -190,10 +266,17 @@ bool net_devices_flush(void)
 
 void net_transmit_retry(struct net_device *dev)
 {
+	if (!atomic_load_explicit(&dev->link_up, memory_order_relaxed))
+		waiting_drop(dev);
 	if (!dev->tx_full)
 		return;
 	dev->tx_full = false;
-	tcp_conn_retry(&dev->tx_full);
+	if (dev->tcp_first)
+		tcp_conn_retry(&dev->tx_full);
+	waiting_send(dev);
+	if (!dev->tcp_first)
+		tcp_conn_retry(&dev->tx_full);
+	dev->tcp_first = !dev->tcp_first;
 }
 
 /*
@@ -341,6 +424,7 @@ void net_devices_start(void)
 			log_err("%s: no memory for an interface", dev->name);
 			continue;
 		}
+		dev->tx_waiting = kmalloc(TX_WAITING_MAX * sizeof(*dev->tx_waiting));
 		net_lock();
 		if (netif_add(netif, NULL, NULL, NULL, dev, netif_setup, netif_input)) {
 			dev->netif = netif;
@@ -366,5 +450,7 @@ void net_device_link(struct net_device *dev, bool up)
 		else
 			netif_set_link_down(dev->netif);
 	}
+	if (!up)
+		waiting_drop(dev);
 	net_unlock();
 }

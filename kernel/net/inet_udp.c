@@ -148,6 +148,7 @@ static int udp_sock_shutdown(struct socket *s, int how)
 	u->inet.tx_shut |= how != SHUT_RD;
 	/* Linux wakes whoever waits, whatever for. */
 	waitq_wake_all(&u->inet.readers, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP);
+	waitq_wake_all(&u->inet.writers, 0);
 	mutex_unlock(&u->inet.lock);
 	return r;
 }
@@ -157,10 +158,11 @@ static int udp_sock_shutdown(struct socket *s, int how)
 static unsigned udp_sock_poll(struct socket *s, struct poll_table *pt)
 {
 	struct udp_sock *u = udp_sock(s);
-	unsigned events = EVENTS_OUT;
+	unsigned events;
 
 	mutex_lock(&u->inet.lock);
 	poll_attach(pt, &u->inet.readers, &u->inet.lock);
+	events = udp_writable(u) ? EVENTS_OUT : 0;
 	if (!list_empty(&u->queue) || u->inet.rx_shut)
 		events |= EVENTS_IN;
 	if (u->inet.rx_shut)
@@ -194,8 +196,14 @@ static long udp_sock_ioctl(struct socket *s, unsigned cmd, uaddr_t arg)
 		return put_user(arg, n);
 	}
 	if (cmd == TIOCOUTQ)
-		return put_user(arg, n);
+		return put_user(arg, (int)atomic_load_explicit(&u->unsent, memory_order_relaxed));
 	return -ENOTTY;
+}
+
+void udp_put(struct udp_sock *u)
+{
+	if (inet_put(&u->inet))
+		kfree(u);
 }
 
 static void udp_release(struct socket *s)
@@ -210,7 +218,8 @@ static void udp_release(struct socket *s)
 	}
 	udp_free_all(u);
 	net_unlock();
-	kfree(u);
+	/* What it has sent goes all the same. */
+	udp_put(u);
 }
 
 struct socket *udp_create(int domain, int protocol)

@@ -39,8 +39,9 @@ struct net_device {
 	uint8_t mac[6];
 	unsigned mtu;         /* bytes of an IP packet, 1280 to 65535 */
 	unsigned offload;     /* enum net_offload */
-	/* Sends a frame, now or with the next flush(): p is a chain that begins with the Ethernet header, which the driver copies. 0, or -ENOBUFS: there is no room now,
-	 * and the driver calls net_device_wake() when the device has some (for want of memory TCP's timers try again). Core lock held. */
+	/* Sends a frame, now or with the next flush(): p is a chain that begins with the Ethernet header, which the driver copies. 0; -ENOBUFS: there is no room now,
+	 * and the driver calls net_device_wake() when the device has some, or when it finds it broken and has cleared link_up; -ENOMEM: memory is
+	 * short (TCP's timers try again). Core lock held. */
 	int (*transmit)(struct net_device *dev, struct pbuf *p);
 	/* Tells the device about frames that were queued since the last call. Core lock held. */
 	void (*flush)(struct net_device *dev);
@@ -51,13 +52,17 @@ struct net_device {
 	bool (*idle)(struct net_device *dev);
 	/* How many buffers wait at the device for frames, and how many frames there to be sent; NULL: it does not know. Core lock held. */
 	void (*queues)(struct net_device *dev, unsigned *to_receive, unsigned *to_send);
-	_Atomic bool link_up; /* false: frames to be sent are dropped */
+	_Atomic bool link_up; /* false: frames to be sent are dropped, those that wait for room, too */
 
 	/* the stack's */
 	struct list link;
 	struct netif *netif;
 	_Atomic bool wanted;  /* poll() is to be called */
 	bool flush_wanted, tx_full;
+	/* Frames that wait for room, in a ring, the first at tx_first; TCP's are not among them, which TCP keeps itself. NULL: none can. */
+	struct pbuf **tx_waiting;
+	unsigned tx_first, tx_nwaiting;
+	bool tcp_first;       /* when there is room */
 	uint64_t rx_frames, rx_bytes, rx_dropped, tx_frames, tx_bytes, tx_dropped;
 	uint64_t rx_large, tx_large, tx_joined; /* large frames each way (counted by the driver), and how many that were sent lie in such */
 };

@@ -27,6 +27,7 @@ struct datagram {
 struct udp_out {
 	struct pbuf_custom pbuf; /* first: the pbuf is the whole */
 	struct datagram datagram;
+	struct udp_sock *sender; /* whose SO_SNDBUF it counts against: it waits for a neighbour's address, or for room in a card. A reference, or NULL. */
 	uint32_t size;
 	uint8_t bytes[];
 };
@@ -45,6 +46,7 @@ struct udp_sock {
 	/* core lock */
 	struct list hash_link;   /* in the table by ports, if it has one */
 	bool bound_ip, bound_port; /* by bind(): connect() did not choose them */
+	_Atomic size_t unsent;   /* bytes of its datagrams that wait to be sent; changed under the core lock */
 	/* inet.lock */
 	struct list queue;       /* struct datagram */
 	size_t queued;           /* what they cost */
@@ -66,6 +68,10 @@ int udp_end_parse(const struct udp_sock *u, const struct socket_addr *a, struct 
 
 /* --- udp_send.c -------------------------------------------------------------------------------------------- */
 ssize_t udp_sendmsg(struct socket *s, struct socket_msg *m, int flags);
+/* Does poll() call it writable? */
+bool udp_writable(const struct udp_sock *u);
+/* Drops a reference. */
+void udp_put(struct udp_sock *u);
 
 /* --- udp_receive.c ----------------------------------------------------------------------------------------- */
 /* Once, at boot, core lock held. */

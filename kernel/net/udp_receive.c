@@ -300,6 +300,7 @@ void udp_unreachable(const struct inet_unreach *why)
 		error_keep(u, why);
 	atomic_store_explicit(&u->inet.base.error, why->error, memory_order_release);
 	waitq_wake_all(&u->inet.readers, EPOLLERR);
+	waitq_wake_all(&u->inet.writers, 0);
 	mutex_unlock(&u->inet.lock);
 }
 

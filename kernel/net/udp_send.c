@@ -5,6 +5,7 @@
  *            address of this machine is handed to the receiver's socket as it is: one copy in, one out. If nobody is there, the sender is
  *            told what an ICMP message would tell. What goes out gets its UDP header here and the rest from lwIP's IP.
  *            What goes to a group, or to all, is delivered here besides, as a copy, since lwIP writes into what it sends.
+ *            What lwIP keeps, until a neighbour has answered or a card has room, counts against SO_SNDBUF. What a card has taken does not.
  * Interface: udp_private.h
  * Locking:   inet_private.h.
  * Errors:    Linux's.
@@ -32,10 +33,27 @@
 
 /* --- the bytes ------------------------------------------------------------------------------------------------- */
 
+/* Counts it against the sender no more, who may send again when half of what it may have is free. Core lock held. */
+static void out_discharge(struct udp_out *o)
+{
+	struct udp_sock *u = o->sender;
+
+	atomic_fetch_sub_explicit(&u->unsent, o->size, memory_order_relaxed);
+	if (udp_writable(u)) {
+		mutex_lock(&u->inet.lock);
+		waitq_wake_all(&u->inet.writers, 0);
+		waitq_wake(&u->inet.readers, 0, EVENTS_OUT);
+		mutex_unlock(&u->inet.lock);
+	}
+	udp_put(u);
+}
+
 static void out_free(struct pbuf *p)
 {
 	struct udp_out *o = container_of((struct pbuf_custom *)p, struct udp_out, pbuf);
 
+	if (o->sender)
+		out_discharge(o);
 	net_held_sub(o->size);
 	kfree(o);
 }
@@ -48,6 +66,7 @@ static struct udp_out *out_alloc(size_t len, unsigned flags)
 	if (!o)
 		return NULL;
 	o->size = (uint32_t)size;
+	o->sender = NULL;
 	net_held_add(size);
 	o->pbuf.custom_free_function = out_free;
 	/* PBUF_RAM: lwIP puts headers in front of the payload, down to the end of the structure. */
@@ -270,9 +289,45 @@ static int send_locked(struct udp_sock *u, struct udp_out *o, const struct inet_
 	if (lo || all || (group && (IP_IS_V6_VAL(r->to.ip) ? &u->inet.v6 : &u->inet.v4)->multicast_loop && multicast_joined(&r->to.ip, r->netif)))
 		send_copies(o, r);
 	e = lo || (group && !r->ttl) ? 0 : send_out(u, p, r);
+	if (p->ref > 1) {
+		inet_get(&u->inet);
+		o->sender = u;
+		atomic_fetch_add_explicit(&u->unsent, o->size, memory_order_relaxed);
+	}
 out:
 	pbuf_free(p);
 	return e;
+}
+
+/* --- room ------------------------------------------------------------------------------------------------------------ */
+
+static size_t send_limit(const struct udp_sock *u) { return (size_t)atomic_load_explicit(&u->inet.base.sndbuf, memory_order_relaxed); }
+
+static bool has_room(const struct udp_sock *u) { return atomic_load_explicit(&u->unsent, memory_order_relaxed) < send_limit(u); }
+
+bool udp_writable(const struct udp_sock *u) { return atomic_load_explicit(&u->unsent, memory_order_relaxed) < send_limit(u) / 2; }
+
+/* Waits until less than SO_SNDBUF waits to be sent. 0 or -errno. */
+static int room_wait(struct udp_sock *u, int flags)
+{
+	uint64_t deadline = socket_deadline(u->inet.base.send_timeout_ns, flags);
+	int r = 0;
+
+	mutex_lock(&u->inet.lock);
+	while (!has_room(u)) {
+		r = deadline ? waitq_wait(&u->inet.writers, &u->inet.lock, deadline, true) : -EAGAIN;
+		if (r && !has_room(u)) {
+			r = deadline ? socket_interrupted(r, deadline) : r;
+			break;
+		}
+		r = socket_take_error(&u->inet.base);
+		if (!r && u->inet.tx_shut)
+			r = -EPIPE;
+		if (r)
+			break;
+	}
+	mutex_unlock(&u->inet.lock);
+	return r;
 }
 
 /* The destination, from the message or from connect(). */
@@ -321,6 +376,11 @@ ssize_t udp_sendmsg(struct socket *s, struct socket_msg *m, int flags)
 		return r;
 	if (u->inet.tx_shut)
 		return -EPIPE;
+	if (!has_room(u)) {
+		r = room_wait(u, flags);
+		if (r)
+			return r;
+	}
 	o = out_new(m);
 	if (IS_ERR(o))
 		return PTR_ERR(o);

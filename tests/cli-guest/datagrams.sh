@@ -1,22 +1,29 @@
 #!/bin/bash
-# Datagrams between a machine and Linux over a TAP: of all sizes, to groups and to all, by IPv4 and IPv6, and what their headers say. And a card that makes
-# sums, of which what a machine sends to itself has none.
+# Datagrams between a machine and Linux over a TAP: of all sizes, to groups and to all, by IPv4 and IPv6, and what their headers say; more at once than the
+# card has room for, and to a neighbour who does not answer. And a card that makes sums, of which what a machine sends to itself has none.
 . "$(dirname "$0")/../net/lib.sh"
 cat > "$T/probe.c" <<'END'
 /*
  * echo: sends its link-local address to all at port 7001; then sends back what comes to port 7000, behind a line that tells what its header said,
  * until "quit" comes.
  * peer: waits for the address, sends datagrams and looks at what comes back: a line "ok ..." or "not ok ..." for each.
+ * blast: sends MANY numbered datagrams to port 7002 of 10.9.0.1, as fast as it may. count: prints how many came, and whether in their order.
+ * held: sends to 10.9.0.77, where nobody is, as much as SO_SNDBUF lets it: prints "held" if that is not for ever.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define MANY 5000
 
 static char in[70000], out[70000];
 static struct sockaddr_in6 v6(const char *ip, int port, int scope)
@@ -225,7 +232,77 @@ static int peer(void)
 	return 0;
 }
 
-int main(int argc, char **argv) { return argc > 1 && !strcmp(argv[1], "echo") ? echo() : peer(); }
+static int unsent(int fd)
+{
+	int n = -1;
+
+	return ioctl(fd, TIOCOUTQ, &n) ? -1 : n;
+}
+
+static int blast(void)
+{
+	struct sockaddr_in to = v4("10.9.0.1", 7002);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	for (int i = 0; i < MANY; i++) {
+		memcpy(out, &i, sizeof(i));
+		if (sendto(fd, out, 200, 0, (void *)&to, sizeof(to)) != 200)
+			return perror("sendto"), 1;
+	}
+	/* The last are on their way when the machine ends. */
+	for (int i = 0; i < 100 && unsent(fd) > 0; i++)
+		usleep(100000);
+	sleep(1);
+	return unsent(fd) != 0;
+}
+
+static int count(void)
+{
+	struct sockaddr_in at = v4("0.0.0.0", 7002);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), n = 0, wrong = 0, number;
+	struct timeval wait = { 60, 0 };
+
+	on(fd, SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (bind(fd, (void *)&at, sizeof(at)))
+		return perror("bind"), 1;
+	for (; n < MANY && recv(fd, in, sizeof(in), 0) == 200; n++) {
+		memcpy(&number, in, sizeof(number));
+		wrong += number != n;
+		wait.tv_sec = 10;
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	}
+	printf("%d came, %d out of order\n", n, wrong);
+	return 0;
+}
+
+static int held(void)
+{
+	struct sockaddr_in to = v4("10.9.0.77", 9);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), n = 0;
+	struct timeval wait = { 0, 200000 };
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	on(fd, SOL_SOCKET, SO_SNDBUF, 1);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	while (n < 100 && sendto(fd, out, 1400, MSG_DONTWAIT, (void *)&to, sizeof(to)) == 1400)
+		n++;
+	if (n == 100 || errno != EAGAIN || unsent(fd) <= 0 || poll(&p, 1, 0))
+		return printf("%d sent, errno %d, %d unsent\n", n, errno, unsent(fd)), 1;
+	if (sendto(fd, out, 1400, 0, (void *)&to, sizeof(to)) != -1 || errno != EAGAIN)
+		return puts("it does not wait"), 1;
+	if (poll(&p, 1, 20000) != 1 || p.revents != POLLOUT || sendto(fd, out, 1400, MSG_DONTWAIT, (void *)&to, sizeof(to)) != 1400)
+		return puts("for ever"), 1;
+	puts("held");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	return !strcmp(what, "echo") ? echo() : !strcmp(what, "blast") ? blast() : !strcmp(what, "count") ? count() : !strcmp(what, "held") ? held() : peer();
+}
 END
 gcc -D_GNU_SOURCE -O1 -w -o "$T/probe" "$T/probe.c" || { not_ok datagrams:build; finish; }
 timeout 100 "$IBRIK" run --accel tcg -m 128M --network tap:tap0 --ip 10.9.0.2/24,gw=10.9.0.1 --exec "$T/probe" echo \
@@ -238,6 +315,16 @@ cat "$T/peer" "$T/out" "$T/err"
 grep -q "^not ok" "$T/peer" && failed=1
 check all-were-sent [ "$(grep -c "^ok" "$T/peer")" = 19 ]
 check closed-port-is-told grep -q "Connection refused" "$T/peer.err"
+
+timeout 100 "$T/probe" count > "$T/count" &
+counting=$!
+timeout 90 "$IBRIK" run --accel tcg -m 128M --network tap:tap0 --ip 10.9.0.2/24,gw=10.9.0.1 --run "$T/probe held" --run "$T/probe blast" \
+	> "$T/out" 2> "$T/err" < /dev/null
+check many-at-once-were-sent [ $? = 0 ]
+wait $counting
+check what-has-no-room-at-once-is-not-lost [ "$(cat "$T/count")" = "5000 came, 0 out of order" ]
+check who-waits-for-a-neighbour-is-held-back [ "$(cat "$T/out")" = held ]
+cat "$T/count" "$T/out" "$T/err"
 
 # ARP frames, whose sums no card has looked at, come all the while.
 gcc -std=gnu11 -O2 -pthread -o "$T/tcp_shutdown" tests/guest/tcp_shutdown.c || { not_ok datagrams:build; finish; }
