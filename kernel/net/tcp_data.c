@@ -415,13 +415,13 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 			continue;
 		}
 		r = rx_copy(t, m, m->len - done, peek, discard);
+		/* More than one reader may wait, and each wake-up is for one: also for one that has no place for the bytes. */
+		if (t->rx_bytes)
+			waitq_wake(&t->inet.readers, 1, 0);
 		if (r < 0)
 			break;
 		done += r;
 		r = 0;
-		/* More than one reader may wait, and each wake-up is for one. */
-		if (t->rx_bytes)
-			waitq_wake(&t->inet.readers, 1, 0);
 		if (settle_wanted(t))
 			rx_settle(t);
 	}
