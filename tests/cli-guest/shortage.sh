@@ -109,4 +109,128 @@ guest --exec "$T/watch"
 check changes-with-memory [ "$status,$out" = "0,told all" ]
 guest --kernel-opts mm.fail=19 --exec "$T/watch"
 check changes-are-told-though-allocations-fail [ "$status,$out" = "0,told overflow" ]
+
+# A blocking sender whose peer does not read: it has room, and no memory for a moment. Nothing that the peer sends will wake it.
+cat > "$T/send.c" <<'END_C'
+#include "shift.h"
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+static char bytes[65536];
+static _Atomic int sender_ended;
+
+static int pair(int fd[2], int room)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct timeval limit = { .tv_sec = 20 }, soon = { .tv_sec = 2 };
+	socklen_t len = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), r;
+
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	fd[1] = -1;
+	r = listener < 0 || fd[0] < 0 || bind(listener, (struct sockaddr *)&a, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) || setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) ||
+	    setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	    setsockopt(fd[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) || connect(fd[0], (struct sockaddr *)&a, len) ||
+	    (fd[1] = accept(listener, NULL, NULL)) < 0;
+	close(listener);
+	if (r) {
+		close(fd[0]);
+		close(fd[1]);
+	}
+	return r;
+}
+
+/* All of it, with or without waiting: -1 after 20 seconds. */
+static int send_all(int fd, size_t len, int flags)
+{
+	for (int tries = 0; len;) {
+		ssize_t n = send(fd, bytes, len < 8192 ? len : 8192, flags);
+
+		if (n > 0)
+			len -= (size_t)n;
+		else if (errno != ENOBUFS && errno != ENOMEM && !(flags && errno == EAGAIN && tries++ < 1000))
+			return -1;
+		else if (flags)
+			usleep(20000);
+	}
+	return 0;
+}
+
+/* More than two thirds of the room are taken when a segment finds no memory. */
+static int refused(void)
+{
+	int fd[2], n;
+
+	for (n = 0; n < 100 && pair(fd, 100000); n++)
+		;
+	if (n == 100 || send_all(fd[0], 230000, MSG_DONTWAIT))
+		return 2;
+	for (n = 14; n < 19; n++) {
+		shift_to(n);
+		if (send_all(fd[0], 500, 0))
+			return puts("stands still"), 1;
+	}
+	return puts("goes on"), 0;
+}
+
+/* Does the network keep a twentieth more than it may? */
+static int is_short(void)
+{
+	unsigned long limit, kept;
+	char line[1000];
+	FILE *f = fopen("/proc/ibrik/net", "r");
+	int yes = !f;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memory limit=%lu kept=%lu", &limit, &kept) == 2)
+			yes = kept > limit + limit / 20;
+	if (f)
+		fclose(f);
+	return yes;
+}
+
+static void *sender(void *arg)
+{
+	long r = send_all(*(int *)arg, 165535, 0);
+
+	sender_ended = 1;
+	return (void *)r;
+}
+
+/* Others hold what the network may keep, and then give it back. */
+static int is_short_for_a_while(void)
+{
+	int fd[2], others[400][2], n = 0;
+	pthread_t t;
+	void *r;
+
+	if (pair(fd, 200000))
+		return 2;
+	for (; n < 400 && !is_short(); n++)
+		if (pair(others[n], 100000) || send_all(others[n][0], 60000, MSG_DONTWAIT))
+			return 3;
+	if (n == 400 || pthread_create(&t, NULL, sender, fd))
+		return 4;
+	sleep(2);
+	printf("%s, ", sender_ended ? "at once" : "waits");
+	for (int i = 0; i < n; i++) {
+		close(others[i][1]);
+		close(others[i][0]);
+	}
+	pthread_join(t, &r);
+	return puts(r ? "stands still" : "goes on"), 0;
+}
+
+int main(int argc, char **argv) { return argc > 1 ? is_short_for_a_while() : refused(); }
+END_C
+gcc -D_GNU_SOURCE -O1 -static -pthread -o "$T/send" "$T/send.c" || exit 1
+check sender-on-linux [ "$("$T/send" | cat)" = "goes on" ]
+check sender-with-memory-on-linux [ "$("$T/send" short)" = "at once, goes on" ]
+guest --kernel-opts mm.fail=19 --exec "$T/send"
+check a-sender-that-was-refused-memory-goes-on [ "$status,$out" = "0,goes on" ]
+guest --exec "$T/send" -- short
+check a-sender-goes-on-when-others-give-memory-back [ "$status,$out" = "0,waits, goes on" ]
 finish
