@@ -130,7 +130,8 @@ static bool rx_start(struct port *port)
 {
 	if (port->rx_mem)
 		return true;
-	port->rx_mem = kmalloc(RX_BUFFERS * RX_BYTES);
+	/* Without buffers the device never interrupts, and who waits for input never asks again: once in the port's life the reserve is for that. */
+	port->rx_mem = kmalloc_flags(RX_BUFFERS * RX_BYTES, ALLOC_RESERVE);
 	if (!port->rx_mem)
 		return false;
 	for (unsigned i = 0; i < RX_BUFFERS; i++)
@@ -262,10 +263,11 @@ static bool tx_in_flight(const struct port *port)
 	return port->ring && port->ring->piece_head != port->ring->piece_tail;
 }
 
+/* One for an opening, from the reserve: what goes to the control port, such as the wish for input, is not said again. */
 static struct tx_ring *tx_ring_create(void)
 {
-	struct tx_ring *ring = kzalloc(sizeof(*ring));
-	struct page *page = page_alloc(1, 0);
+	struct tx_ring *ring = kmalloc_flags(sizeof(*ring), ALLOC_ZERO | ALLOC_RESERVE);
+	struct page *page = page_alloc(1, ALLOC_RESERVE);
 
 	if (!ring || !page) {
 		kfree(ring);

@@ -4,7 +4,9 @@
  * Theory:    A watch ties an inode to an inotify file; the inode's list and the instance's list both hold
  *            it. Changes call notify_*(): first the watches of the directory hear of it, with the name, then
  *            those of the inode itself. Events are queued in order; one that equals the last is dropped,
- *            as on Linux; beyond QUEUE_MAX one overflow event is queued. A watch holds the dentry it was
+ *            as on Linux. Beyond QUEUE_MAX, and where an event finds no memory, the instance's overflow event
+ *            is queued, which is there from the start: who waits for a change hears that it has to look.
+ *            A watch holds the dentry it was
  *            made from, so that an inode of a layer stays the same while it is watched. It ends when the file
  *            has neither a name nor anybody who has it open.
  * Interface: sys_inotify_*(), notify_*() of inode.h.
@@ -43,6 +45,7 @@ struct event {
 
 struct inotify {
 	struct list watches, events;
+	struct event *overflow; /* on `events`, or on no list */
 	struct waitq readers;
 	unsigned nevents, nwatches;
 	int next_wd;
@@ -58,41 +61,44 @@ _Atomic uint32_t notify_watches;
 static void event_queue(struct inotify *in, int wd, uint32_t mask, uint32_t cookie, const char *name)
 {
 	size_t len = name ? strlen(name) : 0, padded = len ? ALIGN_UP(len + 1, 16ul) : 0;
-	struct event *e, *last = NULL;
+	struct event *e = NULL, *last;
 
-	if (!list_empty(&in->events))
-		last = list_entry(in->events.prev, struct event, link);
-	if (in->nevents >= QUEUE_MAX) {
-		if (last && (last->head.mask & IN_Q_OVERFLOW))
+	if (in->nevents < QUEUE_MAX) {
+		last = list_empty(&in->events) ? NULL : list_entry(in->events.prev, struct event, link);
+		if (last && last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
+		    last->head.len == padded && (!len || !strcmp(last->name, name)))
 			return;
-		wd = -1;
-		mask = IN_Q_OVERFLOW;
-		cookie = 0;
-		padded = len = 0;
+		e = kzalloc(sizeof(*e) + padded);
 	}
-	if (last && last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
-	    last->head.len == padded && (!len || !strcmp(last->name, name)))
-		return;
-	e = kzalloc(sizeof(*e) + padded);
-	if (!e)
-		return;
-	e->head.wd = wd;
-	e->head.mask = mask;
-	e->head.cookie = cookie;
-	e->head.len = padded;
-	memcpy(e->name, name, len);
+	if (e) {
+		e->head.wd = wd;
+		e->head.mask = mask;
+		e->head.cookie = cookie;
+		e->head.len = padded;
+		memcpy(e->name, name, len);
+	} else {
+		e = in->overflow;
+		if (!list_empty(&e->link))
+			return;
+	}
 	list_push_back(&in->events, &e->link);
 	in->nevents++;
-	in->bytes += sizeof(e->head) + padded;
+	in->bytes += sizeof(e->head) + e->head.len;
 	waitq_wake_all(&in->readers, EPOLLIN | EPOLLRDNORM);
 }
 
+/* Takes the event off the queue; event_free() follows, which needs no lock. */
 static void event_drop(struct inotify *in, struct event *e)
 {
 	list_del(&e->link);
 	in->nevents--;
 	in->bytes -= sizeof(e->head) + e->head.len;
-	kfree(e);
+}
+
+static void event_free(struct inotify *in, struct event *e)
+{
+	if (e != in->overflow)
+		kfree(e);
 }
 
 /* Takes the watch off its lists; the caller drops what it held, outside the lock. */
@@ -184,7 +190,7 @@ void notify_change(struct dentry *d, uint32_t mask)
 	struct inode *inode, *dir;
 	struct dentry *parent;
 	bool unlinked;
-	char *name;
+	char name[NAME_MAX + 1];
 
 	if (nobody())
 		return;
@@ -195,12 +201,10 @@ void notify_change(struct dentry *d, uint32_t mask)
 	if (d->parent != d) {
 		parent = dentry_parent_get(d);
 		dir = dentry_inode(parent);
-		name = kmalloc(NAME_MAX + 1);
-		if (dir && name) {
+		if (dir) {
 			dentry_name(d, name); /* a rename meanwhile tells its own story */
 			inode_tell(dir, name, mask, 0, unlinked);
 		}
-		kfree(name);
 		dentry_put(parent);
 	}
 	if (inode && !(mask & IN_CREATE))
@@ -234,15 +238,13 @@ static ssize_t inotify_read(struct file *f, uaddr_t buf, size_t len, uint64_t po
 			break;
 		}
 		/* Off the queue first: user memory is not touched under the lock. */
-		list_del(&e->link);
-		in->nevents--;
-		in->bytes -= n;
+		event_drop(in, e);
 		mutex_unlock(&inotify_lock);
 		if (copy_to_user(buf + done, &e->head, n))
 			r = -EFAULT;
 		else
 			done += n;
-		kfree(e);
+		event_free(in, e);
 		mutex_lock(&inotify_lock);
 	}
 	mutex_unlock(&inotify_lock);
@@ -268,6 +270,12 @@ static long inotify_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 	return cmd == FIONREAD ? put_user(arg, (int)in->bytes) : -ENOTTY;
 }
 
+static void inotify_free(struct inotify *in)
+{
+	kfree(in->overflow);
+	kfree(in);
+}
+
 static void inotify_release(struct file *f)
 {
 	struct inotify *in = f->priv;
@@ -281,12 +289,16 @@ static void inotify_release(struct file *f)
 		watch_unlink(w);
 		list_push_back(&gone, &w->of_instance);
 	}
-	while (!list_empty(&in->events))
-		event_drop(in, list_first(&in->events, struct event, link));
+	while (!list_empty(&in->events)) {
+		struct event *e = list_first(&in->events, struct event, link);
+
+		event_drop(in, e);
+		event_free(in, e);
+	}
 	instances--;
 	mutex_unlock(&inotify_lock);
 	watches_free(&gone);
-	kfree(in);
+	inotify_free(in);
 }
 
 static int inotify_fdinfo(struct file *f, char *buf, size_t size)
@@ -322,6 +334,14 @@ long sys_inotify_init1(int flags)
 	in = kzalloc(sizeof(*in));
 	if (!in)
 		return -ENOMEM;
+	in->overflow = kzalloc(sizeof(*in->overflow));
+	if (!in->overflow) {
+		kfree(in);
+		return -ENOMEM;
+	}
+	list_init(&in->overflow->link);
+	in->overflow->head.wd = -1;
+	in->overflow->head.mask = IN_Q_OVERFLOW;
 	list_init(&in->watches);
 	list_init(&in->events);
 	waitq_init(&in->readers);
@@ -333,7 +353,7 @@ long sys_inotify_init1(int flags)
 		instances++;
 	mutex_unlock(&inotify_lock);
 	if (r) {
-		kfree(in);
+		inotify_free(in);
 		return r;
 	}
 	f = file_new_anon("anon_inode:inotify", S_IRUSR | S_IWUSR, &inotify_ops,
@@ -342,7 +362,7 @@ long sys_inotify_init1(int flags)
 		mutex_lock(&inotify_lock);
 		instances--;
 		mutex_unlock(&inotify_lock);
-		kfree(in);
+		inotify_free(in);
 		return -ENOMEM;
 	}
 	r = fd_install(f, 0, flags & IN_CLOEXEC);

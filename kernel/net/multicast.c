@@ -11,6 +11,8 @@
  */
 #include "net/multicast.h"
 #include "net/device.h"
+#include "net/timer.h"
+#include "core/clock.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include <linux/in.h>
@@ -81,8 +83,11 @@ static int group_join(const ip_addr_t *ip, struct netif *n)
 		return -ENOBUFS;
 	*g = (struct group){ .ip = *ip, .ifindex = (uint8_t)ifindex, .users = 1 };
 	/* Everybody is a member of 224.0.0.1, without saying so. */
-	if (!is_loopback(n) && !(IP_IS_V4(ip) && ip_2_ip4(ip)->addr == PP_HTONL(0xe0000001)))
+	if (!is_loopback(n) && !(IP_IS_V4(ip) && ip_2_ip4(ip)->addr == PP_HTONL(0xe0000001))) {
 		e = IP_IS_V4(ip) ? igmp_joingroup_netif(n, ip_2_ip4(ip)) : mld6_joingroup_netif(n, ip_2_ip6(ip));
+		/* lwIP says it twice. The second report is its timer's, and the only one if there was no memory for the first, so that no frame has left. */
+		net_timers_look(clock_monotonic_ns());
+	}
 	if (e != ERR_OK) {
 		kfree(g);
 		return inet_error(e);

@@ -143,9 +143,11 @@ void tcp_room_update(struct tcp_sock *t)
 {
 	size_t used = TCP_SND_BUF - t->pcb->snd_buf, limit = send_limit(t);
 
-	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again. */
-	if (used > SHORT_LIMIT && net_memory_short())
+	/* Enough that it goes on. What is sent then is acknowledged, and the question comes again; the poll asks for a peer whose window is shut. */
+	if (used > SHORT_LIMIT && net_memory_short()) {
 		limit = MIN(limit, (size_t)SHORT_LIMIT);
+		t->poll_wanted = true;
+	}
 	t->send_limit = limit;
 	t->room = used < limit && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN / 2 ? limit - used : 0;
 	if (t->notsent_lowat && t->pcb->snd_lbb - t->pcb->snd_nxt >= t->notsent_lowat)
@@ -275,9 +277,15 @@ err_t tcp_data_poll(void *arg, struct tcp_pcb *pcb)
 	tcp_data_settle(t);
 	mutex_lock(&t->inet.lock);
 	t->rx_late = true;
-	/* lwIP had no memory and nothing was under way whose acknowledgement would tell. */
-	if (t->state == TCP_CONNECTED && !t->room)
+	/*
+	 * There was no memory, and maybe nothing is under way whose acknowledgement would tell. A writer that was refused while there was
+	 * room goes on with less than room_changed() waits for: a peer whose window is shut makes no more of it.
+	 */
+	if (t->state == TCP_CONNECTED && !t->room) {
 		room_changed(t);
+		if (t->room)
+			waitq_wake_all(&t->inet.writers, 0);
+	}
 	/* Less may be enough now than was waited for. */
 	if (t->inet.base.rcvlowat > 1 && tcp_readable(t))
 		waitq_wake(&t->inet.readers, 0, EVENTS_IN);
@@ -415,13 +423,13 @@ ssize_t tcp_recvmsg(struct socket *s, struct socket_msg *m, int flags)
 			continue;
 		}
 		r = rx_copy(t, m, m->len - done, peek, discard);
+		/* More than one reader may wait, and each wake-up is for one: also for one that has no place for the bytes. */
+		if (t->rx_bytes)
+			waitq_wake(&t->inet.readers, 1, 0);
 		if (r < 0)
 			break;
 		done += r;
 		r = 0;
-		/* More than one reader may wait, and each wake-up is for one. */
-		if (t->rx_bytes)
-			waitq_wake(&t->inet.readers, 1, 0);
 		if (settle_wanted(t))
 			rx_settle(t);
 	}

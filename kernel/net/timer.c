@@ -9,7 +9,7 @@
  *            meanwhile, one call an interval is made, and the intervals that are owed come afterwards: a probe must not
  *            be sent three times in a row.
  *            What makes something urgent is a frame that came or went; so state is looked at a moment after
- *            that (LOOK_NS), not in between.
+ *            that (LOOK_NS), not in between. A question that did not even leave, for want of memory, makes none: who has it asked says so itself.
  * Locking:   core lock.
  * Errors:    none.
  */

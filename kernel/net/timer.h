@@ -8,7 +8,7 @@
 
 #include "lib/types.h"
 
-/* A frame came or went: something may wait for a timer now. */
+/* A frame came or went, or ought to have gone: something may wait for a timer now. */
 void net_timers_look(uint64_t now_ns);
 /* Runs what is due. From the network thread. */
 void net_timers_run(uint64_t now_ns);

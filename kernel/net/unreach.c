@@ -14,6 +14,8 @@
 #include "net/neighbour.h"
 #include "net/inet_control.h"
 #include "net/path_mtu.h"
+#include "net/timer.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "mm/mm.h"
@@ -266,6 +268,9 @@ static void note(struct netif *n, const struct pbuf *p, const ip_addr_t *neighbo
 {
 	struct waiting *w, *old;
 
+	/* The question for the neighbour may have found no memory, or no room in the device. Then no frame has left, later packets only wait behind this
+	 * one, and nobody but lwIP's timer asks again. */
+	net_timers_look(clock_monotonic_ns());
 	if (nwaiting >= WAITING_MAX)
 		return;
 	w = kmalloc_flags(sizeof(*w), ALLOC_NORECLAIM);

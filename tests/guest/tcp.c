@@ -2,6 +2,7 @@
  * tests/guest/tcp.c - TCP over loopback: ports and listeners that share them, buffers and windows, what timers do.
  */
 #include "tcp.h"
+#include "waits.h"
 #include <sys/ioctl.h>
 
 /* States, of which <netinet/tcp.h> has names, and an old struct tcp_info. */
@@ -281,6 +282,26 @@ TEST(a_last_byte_goes_by_a_probe_of_the_window)
 	CHECK_EQ(read(p[0], bytes, 1), 1);
 	close(p[0]);
 	close(p[1]);
+}
+
+static long call_read_nowhere(int fd) { return syscall(SYS_read, fd, BAD_PTR, 1); }
+
+/* Enough for both, in one segment. */
+TEST(a_reader_without_a_place_for_the_bytes_leaves_them_to_the_next)
+{
+	struct blocked bad = { .call = call_read_nowhere }, good = { .call = call_read };
+	int l = listener(AF_INET, 1), fd[2];
+
+	pair_at(l, fd);
+	bad.fd = good.fd = fd[1];
+	blocked_start(&bad);
+	blocked_start(&good);
+	CHECK_EQ(write(fd[0], "ab", 2), 2);
+	blocked_end(&bad, -1, EFAULT);
+	blocked_end(&good, 1, 0);
+	close(fd[0]);
+	close(fd[1]);
+	close(l);
 }
 
 TEST(corked_bytes_go_by_themselves)
