@@ -625,7 +625,7 @@ TEST(priority_inheritance_mutexes_lock_and_unlock)
 	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	err = pthread_mutex_init(&mutex, &attr);
 	if (err)
-		SKIP("no priority inheritance here");
+		SKIP("no priority inheritance, see docs/abi.md");
 	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
 	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
 }

@@ -576,7 +576,7 @@ TEST(self_mem_reads_the_own_memory)
 	int fd = open("/proc/self/mem", O_RDONLY);
 
 	if (fd < 0)
-		SKIP("no /proc/self/mem");
+		SKIP("no /proc/self/mem, see docs/caveats.md");
 	CHECK_EQ(CHECK_OK(pread(fd, &got, 8, (off_t)(uintptr_t)&secret)), 8);
 	CHECK_EQ(got, secret);
 	CHECK_ERR(pread(fd, &got, 8, 8), EIO);
