@@ -60,6 +60,8 @@ java_image() { # jdk
 	(
 		flock 9
 		if [ ! "$image" -nt "$JAVA_DIR/javatests.jar" ] || [ ! "$image" -nt build/ibrik.elf ] || [ ! "$image" -nt build/ibrik ]; then
+			# An older image is not what is to be tried.
+			rm -f "$image"
 			build/ibrik build --jdk "$1" --file "$JAVA_DIR/libjnitests.so:/t/libjnitests.so" \
 				--jvm-opts "-Djni=/t/libjnitests.so" -o "$image.new" "$JAVA_DIR/javatests.jar" >&2 &&
 				mv "$image.new" "$image"
