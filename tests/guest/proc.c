@@ -217,7 +217,8 @@ TEST(cmdline_and_environ_hold_the_strings)
 	CHECK(n > 1);
 	CHECK_EQ(text[n - 1], 0);
 	CHECK(strstr(text, "proc"));
-	CHECK(read_file("/proc/self/environ", text, sizeof(text)) >= 0);
+	CHECK(read_file("/proc/self/environ", text, sizeof(text)) > 0);
+	CHECK_STR(text, environ[0]);
 }
 
 TEST(exe_cwd_and_root_are_links)
