@@ -109,6 +109,15 @@ card_start() {
 	: > "$T/log"
 }
 
+# The service is told to end; the machine turns itself off, and had nothing to complain of.
+card_end() { # NAME
+	peer quit 10.9.0.2
+	wait $machine
+	status=$?
+	check "$1-ends" [ $status = 0 ]
+	check "$1-without-a-panic" [ "$(grep -ac 'panic' "$T/served")" = 0 ]
+}
+
 mtu_of_card() { sed -n 's/.*, mtu \([0-9]*\), link up.*/\1/p' "$T/served" | head -n 1; }
 
 relay_start 8
@@ -121,8 +130,7 @@ relay_say loss 1
 moves legacy-mtu-1280-loss 10.9.0.2 "$HALF"
 relay_say stats
 is_same legacy-mtu-1280-fragments "$(peer echo 10.9.0.2 9000)"
-peer quit 10.9.0.2
-wait $machine
+card_end legacy-mtu-1280
 exec 7>&-
 
 # Straight to the TAP, which makes sums and large frames. Cards from before any layout was right have each header in a descriptor of its own; without
@@ -133,8 +141,7 @@ for merged in on off; do
 	machine_wait 10.9.0.2
 	moves "legacy-header-apart-merged-$merged" 10.9.0.2 "$BYTES"
 	is_same "legacy-header-apart-merged-$merged-fragments" "$(peer echo 10.9.0.2 60000)"
-	peer quit 10.9.0.2
-	wait $machine
+	card_end "legacy-header-apart-merged-$merged"
 done
 ip link set tap0 mtu 9001
 card_start q35 tap,id=n,ifname=tap0,script=no,downscript=no virtio-net-pci,netdev=n,host_mtu=9001,romfile=
@@ -154,6 +161,5 @@ check link-down-is-told grep -q 'link down' "$T/served"
 check link-up-is-told grep -q 'link up' <(grep -A 100 'link down' "$T/served")
 ip link set tap0 mtu 1500
 moves jumbo-here-1500-there 10.9.0.2 "$BYTES"
-peer quit 10.9.0.2
-wait $machine
+card_end jumbo
 finish

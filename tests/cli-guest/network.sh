@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 END
 gcc -O1 -Wall -Wextra -pthread -o "$T/probe" "$T/probe.c" || exit 1
 
-# A free port of this machine: somebody else may take it before QEMU does, and then the test is run again.
+# A free port of this machine. Somebody else may take it before QEMU does.
 free_port() {
 	exec 9< <(exec "$T/probe" hold)
 	local holder=$! port
@@ -157,15 +157,19 @@ free_port() {
 }
 
 served() { # machine: what comes back through published ports
-	local machine=$1 tcp udp i
-	tcp=$(free_port) udp=$(free_port)
-	rm -f "$T/served"
-	timeout 100 "$IBRIK" run --accel tcg --machine "$machine" -m 128M -p "$tcp:7000" -p "127.0.0.1:$udp:7001/udp" --exec "$T/probe" serve \
-		> "$T/served" 2> "$T/served.err" < /dev/null &
-	local pid=$!
-	for ((i = 0; i < 600; i++)); do
-		grep -q -s ready "$T/served" && break
-		sleep 0.1
+	local machine=$1 tcp udp i pid tries
+	for ((tries = 0; tries < 3; tries++)); do
+		tcp=$(free_port) udp=$(free_port)
+		rm -f "$T/served"
+		timeout 100 "$IBRIK" run --accel tcg --machine "$machine" -m 128M -p "$tcp:7000" -p "127.0.0.1:$udp:7001/udp" --exec "$T/probe" serve \
+			> "$T/served" 2> "$T/served.err" < /dev/null &
+		pid=$!
+		for ((i = 0; i < 600; i++)); do
+			grep -q -s ready "$T/served" && break
+			kill -0 $pid 2> /dev/null || break
+			sleep 0.1
+		done
+		grep -q 'Address already in use' "$T/served.err" || break
 	done
 	check "$machine-udp" [ "$(timeout 30 "$T/probe" udp "$udp")" = same ]
 	check "$machine-tcp" [ "$(timeout 60 "$T/probe" tcp "$tcp")" = same ]

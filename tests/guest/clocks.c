@@ -127,15 +127,19 @@ TEST_SLOW(a_thread_that_hops_over_the_cpus_sees_time_go_forward, 40)
 
 TEST(monotonic_and_realtime_run_at_the_same_speed)
 {
-	int64_t m = clock_ns(CLOCK_MONOTONIC), r = clock_ns(CLOCK_REALTIME), b = clock_ns(CLOCK_BOOTTIME);
-	int64_t dm, dr, db;
+	int64_t apart = INT64_MAX;
 
-	sleep_ms(300);
-	dm = clock_ns(CLOCK_MONOTONIC) - m;
-	dr = clock_ns(CLOCK_REALTIME) - r;
-	db = clock_ns(CLOCK_BOOTTIME) - b;
-	CHECK_MSG(llabs(dm - dr) < 50000000, "apart by %ld us", (long)((dm - dr) / 1000));
-	CHECK_MSG(llabs(dm - db) < 50000000, "apart by %ld us", (long)((dm - db) / 1000));
+	/* Whoever loses the CPU between two looks sees them apart, but not each time. */
+	for (int tries = 0; tries < 10 && apart >= 20000000; tries++) {
+		int64_t m = clock_ns(CLOCK_MONOTONIC), r = clock_ns(CLOCK_REALTIME), b = clock_ns(CLOCK_BOOTTIME), dm, dr, db;
+
+		sleep_ms(300);
+		dm = clock_ns(CLOCK_MONOTONIC) - m;
+		dr = clock_ns(CLOCK_REALTIME) - r;
+		db = clock_ns(CLOCK_BOOTTIME) - b;
+		apart = llabs(dm - dr) > llabs(dm - db) ? llabs(dm - dr) : llabs(dm - db);
+	}
+	CHECK_MSG(apart < 20000000, "apart by %ld us in 300 ms", (long)(apart / 1000));
 }
 
 TEST(realtime_is_of_this_century_and_agrees_with_time_and_gettimeofday)
@@ -452,14 +456,19 @@ TEST(a_posix_timer_signals_periodically)
 
 TEST(process_cpu_time_grows_with_work)
 {
-	int64_t before = clock_ns(CLOCK_PROCESS_CPUTIME_ID), end = now_ns() + 50000000;
+	int64_t before = clock_ns(CLOCK_PROCESS_CPUTIME_ID), end = now_ns() + 50000000, ticks;
 	struct tms tms;
 
 	while (now_ns() < end)
 		;
 	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before > 1000000);
-	CHECK(times(&tms) != (clock_t)-1);
 	CHECK_EQ(sysconf(_SC_CLK_TCK), 100);
+	/* A few ticks of work, however long it takes to get them. */
+	while (clock_ns(CLOCK_PROCESS_CPUTIME_ID) < 50000000 && now_ns() < end + 5000000000ll)
+		;
+	CHECK(times(&tms) != (clock_t)-1);
+	ticks = tms.tms_utime + tms.tms_stime;
+	CHECK_MSG(ticks >= 2 && ticks <= clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 10000000 + 1, "%ld ticks", (long)ticks);
 }
 
 TEST(sysinfo_tells_uptime_and_memory)
@@ -474,20 +483,28 @@ TEST(sysinfo_tells_uptime_and_memory)
 	CHECK_EQ(sys(SYS_sysinfo, BAD_PTR), -EFAULT);
 }
 
+static void *sleep_for_some_ms(void *arg)
+{
+	for (int i = 0; i < 5; i++) {
+		struct timespec ts = { 0, ((long)arg * 37 % 20 + 1 + i) * 1000000 };
+		int64_t before = now_ns(), took;
+
+		CHECK_OK(nanosleep(&ts, NULL));
+		took = now_ns() - before;
+		CHECK_MSG(took >= ts.tv_nsec && took < ts.tv_nsec + 5000000000ll, "%ld us took %ld us", ts.tv_nsec / 1000, (long)took / 1000);
+	}
+	return NULL;
+}
+
+/* A timer wheel that loses or delays entries shows up as one late sleep of many. */
 TEST_SLOW(fifty_sleepers_wake_in_the_right_order_of_magnitude, 40)
 {
-	struct timespec ts = { 0, 0 };
-	int64_t start = now_ns();
+	pthread_t threads[50];
 
-	/* A timer wheel that loses or delays entries shows up as one late sleep of many. */
-	for (int i = 0; i < 50; i++) {
-		int64_t before = now_ns();
-
-		ts.tv_nsec = (i * 37 % 20 + 1) * 1000000;
-		CHECK_OK(nanosleep(&ts, NULL));
-		CHECK(now_ns() - before >= ts.tv_nsec);
-	}
-	CHECK(now_ns() - start < 20000000000ll);
+	for (long i = 0; i < 50; i++)
+		threads[i] = thread_start(sleep_for_some_ms, (void *)i);
+	for (int i = 0; i < 50; i++)
+		thread_join(threads[i], NULL);
 }
 
 TEST_MAIN("clocks")

@@ -126,8 +126,11 @@ TEST(renameat2_knows_noreplace_and_exchange)
 	CHECK_OK(renameat2(AT_FDCWD, scratch("x1"), AT_FDCWD, scratch("x3"), RENAME_NOREPLACE));
 	CHECK_ERR(renameat2(AT_FDCWD, scratch("x3"), AT_FDCWD, scratch("x2"), 99), EINVAL);
 	CHECK_OK(renameat2(AT_FDCWD, scratch("x3"), AT_FDCWD, scratch("x2"), RENAME_EXCHANGE));
-	read_file(scratch("x2"), text, sizeof(text));
+	CHECK_EQ(read_file(scratch("x2"), text, sizeof(text)), 3);
 	CHECK_STR(text, "one");
+	CHECK_EQ(read_file(scratch("x3"), text, sizeof(text)), 3);
+	CHECK_STR(text, "two");
+	CHECK_ERR(renameat2(AT_FDCWD, scratch("x3"), AT_FDCWD, scratch("x4"), RENAME_EXCHANGE), ENOENT);
 }
 
 TEST(hard_links_share_the_file)

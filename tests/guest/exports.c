@@ -392,7 +392,7 @@ static void note_place(int sig, siginfo_t *info, void *context)
 
 TEST_SLOW(signals_find_the_caller_where_it_can_go_on, 60)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1 }; /* others would take them, who call nothing */
 	struct itimerspec every = { { 0, 300000 }, { 0, 300000 } };
 	char *p;
 	timer_t timer;
@@ -403,6 +403,7 @@ TEST_SLOW(signals_find_the_caller_where_it_can_go_on, 60)
 	p = map_anon(3, PROT_READ | PROT_WRITE);
 	signals_seen = wrong_places = 0;
 	handle(SIGUSR1, note_place, SA_RESTART);
+	event._sigev_un._tid = gettid();
 	CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
 	CHECK_OK(timer_settime(timer, 0, &every, NULL));
 	while (now_ns() < end) {

@@ -77,9 +77,12 @@ static void loop_over_hlt(long rounds)
 			 "2: dec %0; jnz 1b" : "+r"(rounds) : : "rax", "rdx", "memory");
 }
 
+static _Atomic int hlt_ticks;
+
 static void on_tick(int sig)
 {
 	(void)sig;
+	hlt_ticks++;
 }
 
 TEST(a_hlt_that_is_jumped_over_is_none)
@@ -87,6 +90,7 @@ TEST(a_hlt_that_is_jumped_over_is_none)
 	struct itimerval every = { { 0, 500 }, { 0, 500 } }, never = { 0 };
 	struct timespec start, now;
 
+	hlt_ticks = 0;
 	signal(SIGALRM, on_tick);
 	CHECK_EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -95,6 +99,7 @@ TEST(a_hlt_that_is_jumped_over_is_none)
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 500);
 	CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+	CHECK(hlt_ticks > 0);
 }
 
 /* ibrik notices it late, and reports RIP as the address: HotSpot would take address 0 for an implicit null check. */

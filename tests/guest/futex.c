@@ -7,6 +7,7 @@
 
 static _Atomic uint32_t word;
 static _Atomic int woken, started, results[64];
+static _Atomic pid_t tids[64];
 
 static long futex(_Atomic uint32_t *addr, int op, uint32_t val, const void *timeout, void *addr2,
 		  uint32_t val3)
@@ -14,9 +15,16 @@ static long futex(_Atomic uint32_t *addr, int op, uint32_t val, const void *time
 	return sys(SYS_futex, addr, op, val, timeout, addr2, val3);
 }
 
+/* By the waiter of that number, before its call. */
+static void waits_soon(void *arg)
+{
+	tids[(long)arg] = gettid();
+	started++;
+}
+
 static void *wait_once(void *arg)
 {
-	started++;
+	waits_soon(arg);
 	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 	woken++;
 	return NULL;
@@ -31,7 +39,8 @@ static void waiters_start(pthread_t *threads, int n, void *(*run)(void *))
 		threads[i] = thread_start(run, (void *)i);
 	}
 	CHECK(EVENTUALLY(started == n));
-	sleep_ms(60); /* the last step into the wait cannot be seen from outside */
+	for (int i = 0; i < n; i++)
+		wait_asleep(tids[i]);
 }
 
 static void waiters_end(pthread_t *threads, int n)
@@ -171,7 +180,7 @@ TEST(a_zero_bitset_is_einval)
 
 static void *wait_bitset(void *arg)
 {
-	started++;
+	waits_soon(arg);
 	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL,
 					1u << (long)arg);
 	woken++;
@@ -184,8 +193,8 @@ TEST(wake_bitset_wakes_matching_waiters_only)
 
 	waiters_start(threads, 4, wait_bitset);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 99, NULL, NULL, 1u << 2), 1);
-	CHECK(EVENTUALLY(results[2] == 0));
-	CHECK_EQ(woken, 1);
+	CHECK(EVENTUALLY(woken == 1));
+	CHECK_EQ(results[2], 0);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 99, NULL, NULL, 1u << 9), 0);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 99, NULL, NULL, 3), 2);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE, 99, NULL, NULL, 0), 1);
@@ -221,9 +230,9 @@ TEST(plain_requeue_does_not_compare)
 
 static void *wait_timed(void *arg)
 {
-	struct timespec ts = { 0, 200000000 };
+	struct timespec ts = { 1, 0 };
 
-	started++;
+	waits_soon(arg);
 	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_PRIVATE, 0, &ts, NULL, 0);
 	woken++;
 	return NULL;
@@ -312,10 +321,12 @@ TEST(a_signal_with_restart_continues_an_untimed_wait)
 {
 	pthread_t threads[1];
 
-	handle(SIGUSR1, nothing, SA_RESTART);
+	handle(SIGUSR1, on_wake, SA_RESTART);
+	wakes = 0;
 	waiters_start(threads, 1, wait_with_tid);
 	CHECK_OK(tgkill(getpid(), waiter_tid, SIGUSR1));
-	sleep_ms(50);
+	CHECK(EVENTUALLY(wakes == 1));
+	wait_asleep(waiter_tid);
 	CHECK_EQ(woken, 0);
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
 	waiters_end(threads, 1);
@@ -336,7 +347,7 @@ static void *wait_until(void *arg)
 	ts.tv_nsec += timed_ms % 1000 * 1000000;
 	ts.tv_sec += timed_ms / 1000 + ts.tv_nsec / 1000000000;
 	ts.tv_nsec %= 1000000000;
-	started++;
+	waits_soon(arg);
 	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_BITSET_PRIVATE | timed_flags, 0, &ts, NULL, ~0u);
 	wait_took = now_ns() - start;
 	woken++;
@@ -349,7 +360,7 @@ static void *wait_for(void *arg)
 	int64_t start = now_ns();
 
 	waiter_tid = gettid();
-	started++;
+	waits_soon(arg);
 	results[(long)arg] = (int)futex(&word, FUTEX_WAIT_PRIVATE, 0, &ts, NULL, 0);
 	wait_took = now_ns() - start;
 	woken++;
@@ -457,7 +468,16 @@ TEST(there_is_nothing_to_restart_without_an_interrupted_call)
 	CHECK_EQ(sys(SYS_restart_syscall), -EINTR);
 }
 
-TEST(shared_futexes_meet_through_two_mappings_of_a_file)
+static _Atomic uint32_t *shared_word;
+
+static void *wait_shared(void *arg)
+{
+	waits_soon(arg);
+	results[(long)arg] = (int)futex(shared_word, FUTEX_WAIT, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+TEST(two_mappings_of_a_file_are_one_shared_futex)
 {
 	pthread_t threads[1];
 	int fd = memfd_create("futex", 0);
@@ -468,20 +488,18 @@ TEST(shared_futexes_meet_through_two_mappings_of_a_file)
 	a = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	b = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	CHECK(a != MAP_FAILED && b != MAP_FAILED && a != b);
-	(void)threads;
-	/* Requeue between the two names of one word is the same as no move at all. */
 	*a = 1;
 	CHECK_EQ(*b, 1);
 	CHECK_EQ(futex(b, FUTEX_WAIT, 0, NULL, NULL, 0), -EAGAIN);
-}
-
-static _Atomic uint32_t *shared_word;
-
-static void *wait_shared(void *arg)
-{
-	started++;
-	results[(long)arg] = (int)futex(shared_word, FUTEX_WAIT, 0, NULL, NULL, 0);
-	return NULL;
+	*b = 0;
+	shared_word = a;
+	waiters_start(threads, 1, wait_shared);
+	/* Requeue between the two names of one word is the same as no move at all. */
+	CHECK_EQ(futex(b, FUTEX_REQUEUE, 0, (void *)99, a, 0), 1);
+	CHECK_EQ(futex(a, FUTEX_REQUEUE, 0, (void *)99, b, 0), 1);
+	CHECK_EQ(futex(b, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	waiters_end(threads, 1);
+	CHECK_EQ(results[0], 0);
 }
 
 TEST(a_wake_through_another_mapping_reaches_the_waiter)
@@ -625,7 +643,7 @@ TEST(priority_inheritance_mutexes_lock_and_unlock)
 	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	err = pthread_mutex_init(&mutex, &attr);
 	if (err)
-		SKIP("no priority inheritance here");
+		SKIP("no priority inheritance, see docs/abi.md");
 	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
 	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
 }

@@ -4,6 +4,7 @@
  * pages come and go: gate_code.c.
  */
 #include "harness.h"
+#include "waits.h"
 #include <dlfcn.h>
 
 #define WARM 100 /* calls after which a site has been replaced, if it can be */
@@ -533,12 +534,14 @@ TEST(single_steps_lead_through_a_call)
 
 static int pipe_ends[2];
 static _Atomic long read_answer;
+static _Atomic pid_t reader_tid;
 
 static void *read_thread(void *arg)
 {
 	site_fn *site = (site_fn *)(uintptr_t)arg;
 	char c;
 
+	reader_tid = gettid();
 	read_answer = site(pipe_ends[0], (long)&c, 1, 0, 0, SYS_read, 0);
 	return NULL;
 }
@@ -553,14 +556,16 @@ static void interrupt_a_read(site_fn *site, bool restart)
 	handle(SIGUSR1, note_registers, restart ? SA_RESTART : 0);
 	seen_count = 0;
 	read_answer = 1000;
+	reader_tid = 0;
 	pthread_t thread = thread_start(read_thread, (void *)(uintptr_t)site);
-	sleep_ms(50);
+	CHECK(EVENTUALLY(reader_tid));
 	for (unsigned i = 0; i < 3 && (restart || !i); i++) {
+		wait_asleep(reader_tid);
 		pthread_kill(thread, SIGUSR1);
 		CHECK(EVENTUALLY(seen_count == i + 1));
 	}
 	if (restart) {
-		sleep_ms(20);
+		wait_asleep(reader_tid);
 		CHECK_EQ(read_answer, 1000);
 		CHECK_EQ(write(pipe_ends[1], "x", 1), 1);
 	}
@@ -673,11 +678,12 @@ static void note_stack(int sig, siginfo_t *info, void *context)
 	stack_at_signal = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
 }
 
-static void *blocked_thread(void *arg)
+static void *read_at_frame(void *arg)
 {
 	char c;
 
 	stack_at_signal = 0;
+	reader_tid = gettid();
 	*(_Atomic uintptr_t *)arg = (uintptr_t)__builtin_frame_address(0);
 	site_any(pipe_ends[0], (long)&c, 1, 0, 0, SYS_read);
 	return NULL;
@@ -691,9 +697,9 @@ TEST(the_stack_pointer_in_a_handler_is_that_of_the_site)
 		site_any(-1, 0, 0, 0, 0, SYS_read);
 	CHECK_OK(pipe(pipe_ends));
 	handle(SIGUSR1, note_stack, 0);
-	pthread_t thread = thread_start(blocked_thread, &frame);
+	pthread_t thread = thread_start(read_at_frame, &frame);
 	CHECK(EVENTUALLY(frame != 0));
-	sleep_ms(20);
+	wait_asleep(reader_tid);
 	pthread_kill(thread, SIGUSR1);
 	CHECK(EVENTUALLY(stack_at_signal != 0));
 	CHECK_MSG(frame - stack_at_signal < 256, "rsp %#lx in a function whose frame is at %#lx", stack_at_signal, frame);

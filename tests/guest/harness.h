@@ -82,8 +82,9 @@ static char scratch_dir[64];
 	static const struct test_case case_##NAME = { #NAME, test_##NAME, SECONDS };               \
 	__attribute__((constructor)) static void register_##NAME(void)                             \
 	{                                                                                          \
-		if (case_count < MAX_CASES)                                                        \
-			case_table[case_count++] = &case_##NAME;                                   \
+		if (case_count == MAX_CASES)                                                       \
+			abort(); /* a case that does not fit would never run */                    \
+		case_table[case_count++] = &case_##NAME;                                           \
 	}                                                                                          \
 	static void test_##NAME(void)
 #define TEST(NAME) TEST_SLOW(NAME, CASE_SECONDS)

@@ -94,13 +94,15 @@ TEST(an_ipv6_socket_connects_to_a_mapped_address)
 TEST(nobody_listens)
 {
 	struct sockaddr_storage a;
-	int free_port = bound(AF_INET, SOCK_STREAM), c = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), e;
+	int free_port = bound(AF_INET, SOCK_STREAM), c = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), e, r;
 	socklen_t n = loopback(&a, AF_INET, port_of(free_port)), len = sizeof(e);
 
 	CHECK_ERR(connect(c, (struct sockaddr *)&a, n), ECONNREFUSED);
 	close(c);
 	c = CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-	if (connect(c, (struct sockaddr *)&a, n) < 0 && errno == EINPROGRESS) {
+	r = connect(c, (struct sockaddr *)&a, n);
+	CHECK_EQ(r, -1);
+	if (errno == EINPROGRESS) {
 		CHECK(events_of(c, POLLOUT, 5000) & POLLOUT);
 		CHECK_OK(getsockopt(c, SOL_SOCKET, SO_ERROR, &e, &len));
 		CHECK_EQ(e, ECONNREFUSED);
@@ -332,12 +334,15 @@ TEST(vectors_through_a_connection)
 TEST(a_wait_for_bytes_ends_in_time)
 {
 	struct timeval t = { 0, 50000 };
+	int64_t start;
 	int fd[2];
 	char c;
 
 	pair(AF_INET, fd);
 	CHECK_OK(setsockopt(fd[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)));
+	start = now_ns();
 	CHECK_ERR(read(fd[0], &c, 1), EAGAIN);
+	CHECK(now_ns() - start >= 49000000);
 	close(fd[0]);
 	close(fd[1]);
 }

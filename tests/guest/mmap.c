@@ -177,13 +177,24 @@ TEST(munmap_across_several_mappings_and_holes)
 	CHECK(readable(p + 11 * PAGE));
 }
 
+static void *add_one(void *arg)
+{
+	++*(_Atomic int *)arg;
+	return NULL;
+}
+
+/* And it is a file without a name: what is dropped of it comes again. */
 TEST(shared_anonymous_memory_is_seen_by_all_threads)
 {
 	_Atomic int *p = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(p != MAP_FAILED);
+	CHECK_EQ(*p, 0);
 	*p = 3;
-	CHECK_EQ(*p, 3);
+	thread_join(thread_start(add_one, (void *)p), NULL);
+	CHECK_EQ(*p, 4);
+	CHECK_OK(madvise((void *)p, PAGE, MADV_DONTNEED));
+	CHECK_EQ(*p, 4);
 }
 
 TEST(two_shared_mappings_of_a_file_see_each_other_and_the_file)

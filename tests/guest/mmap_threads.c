@@ -8,11 +8,18 @@
 static _Atomic bool protect_stop;
 static char *protect_page;
 
+/* Each store is another value, so that one too many shows. */
+static void count_until_fault(void *at)
+{
+	while (!protect_stop)
+		++*(volatile int64_t *)at;
+}
+
 static void *write_until_stopped(void *arg)
 {
 	(void)arg;
 	while (!protect_stop)
-		fault_catch(fault_write, protect_page);
+		fault_catch(count_until_fault, protect_page);
 	return NULL;
 }
 
@@ -26,13 +33,15 @@ TEST_SLOW(after_mprotect_returns_no_cpu_can_write_any_more, 40)
 		threads[i] = thread_start(write_until_stopped, NULL);
 	for (int i = 0; i < 200; i++) {
 		CHECK_OK(mprotect(protect_page, PAGE, PROT_READ));
-		char seen = *(volatile char *)protect_page;
-		/* Nobody can write now: clear through another protection change and look again. */
+		int64_t seen = *(volatile int64_t *)protect_page;
 		for (int j = 0; j < 200; j++)
-			CHECK_EQ(*(volatile char *)protect_page, seen);
+			CHECK_EQ(*(volatile int64_t *)protect_page, seen);
 		CHECK_OK(mprotect(protect_page, PAGE, RW));
-		protect_page[0] = 0;
-		sched_yield();
+		/* Until somebody has written again, and may do so. */
+		for (int j = 0; j < 1000000 && *(volatile int64_t *)protect_page == seen; j++)
+			if (j % 1000 == 999)
+				sched_yield();
+		CHECK(*(volatile int64_t *)protect_page != seen);
 	}
 	protect_stop = true;
 	for (int i = 0; i < 3; i++)

@@ -316,13 +316,17 @@ TEST(if_inet6_and_ipv6_route_have_their_columns)
 {
 	char *line, *rest, a[33], b[33], c[33], name[20];
 	unsigned v[5];
+	int lines = 0;
 
 	slurp("/proc/net/if_inet6");
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), lines++)
 		CHECK_EQ(sscanf(line, "%32[0-9a-f] %2x %2x %2x %2x %19s", a, v, v + 1, v + 2, v + 3, name), 6);
+	CHECK(lines > 0); /* loopback */
+	lines = 0;
 	slurp("/proc/net/ipv6_route");
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), lines++)
 		CHECK_EQ(sscanf(line, "%32[0-9a-f] %2x %32[0-9a-f] %2x %32[0-9a-f] %8x %*8x %*8x %8x %19s", a, v, b, v + 1, c, v + 2, v + 3, name), 8);
+	CHECK(lines > 0);
 }
 
 static volatile bool over;

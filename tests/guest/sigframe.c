@@ -3,6 +3,7 @@
  * red zone, what of it a handler may change, and that the interrupted code finds its registers again.
  */
 #include "harness.h"
+#include "waits.h"
 #include <sys/auxv.h>
 #include <sys/time.h>
 
@@ -446,8 +447,8 @@ static void clobber_vectors(int sig, siginfo_t *info, void *context)
 	(void)info;
 	(void)context;
 	hits++;
-	__asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pcmpeqd %%xmm15, %%xmm15; fninit; fldpi" ::
-				 : "xmm0", "xmm7", "xmm15");
+	__asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pxor %%xmm9, %%xmm9; pcmpeqd %%xmm15, %%xmm15; fninit; fldpi" ::
+				 : "xmm0", "xmm7", "xmm9", "xmm15");
 	if (__builtin_cpu_supports("avx"))
 		__asm__ volatile("vpxor %%ymm7, %%ymm7, %%ymm7" ::: "xmm7");
 	uint32_t mxcsr = 0x1f80 | 0x6000;
@@ -680,6 +681,8 @@ TEST(all_registers_survive_an_asynchronous_signal)
 	long bad = 0;
 
 	hits = 0;
+	/* The harness's main thread would take them all, and nobody here were interrupted. */
+	main_thread_blocks(SIGALRM, 0);
 	handle(SIGALRM, clobber_vectors, SA_RESTART);
 	CHECK_OK(setitimer(ITIMER_REAL, &tv, NULL));
 	/* By the clock: a machine whose host is busy gets its interrupts late. */
@@ -706,7 +709,7 @@ TEST(all_registers_survive_an_asynchronous_signal)
 	}
 	CHECK_OK(setitimer(ITIMER_REAL, &off, NULL));
 	CHECK_EQ(bad, 0);
-	CHECK(hits > 0 || EVENTUALLY(hits > 0));
+	CHECK(hits > 0);
 }
 
 TEST_MAIN("sigframe")

@@ -157,18 +157,28 @@ TEST(a_blocked_signal_waits_until_it_is_unblocked)
 	CHECK(!sigismember(&pending, SIGUSR1));
 }
 
+static int values_in_order[16];
+
+static void note_value(int sig, siginfo_t *info, void *context)
+{
+	if (hits < 16)
+		values_in_order[hits] = info->si_value.sival_int;
+	count_hit(sig, info, context);
+}
+
 TEST(realtime_signals_queue_in_order)
 {
 	hits = 0;
-	handle(SIGRTMIN + 1, count_hit, 0);
+	handle(SIGRTMIN + 1, note_value, 0);
 	block(SIGRTMIN + 1);
 	for (int i = 0; i < 10; i++)
-		CHECK_OK(pthread_sigqueue(pthread_self(), SIGRTMIN + 1, (union sigval){ .sival_int = i }));
+		CHECK_EQ(pthread_sigqueue(pthread_self(), SIGRTMIN + 1, (union sigval){ .sival_int = 100 + i }), 0);
+	CHECK_EQ(hits, 0);
 	unblock(SIGRTMIN + 1);
 	CHECK_EQ(hits, 10);
-	/* Each handler frame is pushed before the first runs, so the first queued runs first or last. */
 	CHECK_EQ(last_code, SI_QUEUE);
-	CHECK(last_value == 9 || last_value == 0);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(values_in_order[i], 100 + i);
 }
 
 TEST(sigqueue_carries_its_value)
@@ -296,23 +306,23 @@ TEST(siglongjmp_out_of_a_handler_restores_the_mask)
 /* Restart and interruption */
 
 struct helper {
-	pthread_t target;
 	pid_t tid;
-	int sig, delay_ms;
+	int sig;
 };
 
+/* When the call that is to be interrupted waits. */
 static void *send_later(void *arg)
 {
 	struct helper *h = arg;
 
-	sleep_ms(h->delay_ms);
-	tgkill(getpid(), h->tid, h->sig);
+	wait_asleep(h->tid);
+	CHECK_OK(tgkill(getpid(), h->tid, h->sig));
 	return NULL;
 }
 
 static pthread_t interrupt_me(struct helper *h, int sig)
 {
-	*h = (struct helper){ .tid = gettid(), .sig = sig, .delay_ms = 50 };
+	*h = (struct helper){ .tid = gettid(), .sig = sig };
 	hits = 0;
 	return thread_start(send_later, h);
 }
@@ -340,9 +350,10 @@ static void *signal_then_write(void *arg)
 {
 	struct helper *h = arg;
 
-	sleep_ms(50);
-	tgkill(getpid(), h->tid, h->sig);
-	sleep_ms(50);
+	wait_asleep(h->tid);
+	CHECK_OK(tgkill(getpid(), h->tid, h->sig));
+	sleep_ms(50); /* in which a call that the signal ends would end */
+	wait_asleep(h->tid);
 	if (write(write_fd, "x", 1) != 1)
 		FAIL("write: %s", strerror(errno));
 	return NULL;
@@ -493,7 +504,7 @@ TEST(sigtimedwait_takes_a_pending_signal_with_its_data)
 	sigaddset(&set, SIGUSR1);
 	block(SIGUSR1);
 	CHECK_ERR(sigtimedwait(&set, &info, &ts), EAGAIN);
-	CHECK_OK(pthread_sigqueue(pthread_self(), SIGUSR1, (union sigval){ .sival_int = 12 }));
+	CHECK_EQ(pthread_sigqueue(pthread_self(), SIGUSR1, (union sigval){ .sival_int = 12 }), 0);
 	CHECK_EQ(CHECK_OK(sigtimedwait(&set, &info, &ts)), SIGUSR1);
 	CHECK_EQ(info.si_signo, SIGUSR1);
 	CHECK_EQ(info.si_value.sival_int, 12);
@@ -735,6 +746,8 @@ TEST(alarm_and_itimer_deliver_sigalrm)
 	CHECK(EVENTUALLY(hits == 1));
 	CHECK_EQ(alarm(100), 0);
 	CHECK_EQ(alarm(0), 100);
+	CHECK_EQ(alarm(1), 0);
+	CHECK(EVENTUALLY(hits == 2));
 	CHECK_ERR(setitimer(99, &tv, NULL), EINVAL);
 }
 

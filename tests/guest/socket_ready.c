@@ -194,7 +194,7 @@ TEST(one_epoll_for_everything)
 	close(outer);
 }
 
-TEST(an_exclusive_listener_wakes_few)
+TEST(an_exclusive_listener_wakes_somebody)
 {
 	struct blocked b[4];
 	int l = listener(AF_INET, 8), woken = 0, c;

@@ -414,13 +414,14 @@ static bool card_address(int family, char ip[INET6_ADDRSTRLEN])
 	return found;
 }
 
-/* Connections, and bytes there and back. What waited for a timer each time would take seconds. */
+/* Connections, and bytes there and back. What waits for a timer does so each time; who loses the CPU does not. */
 static void between(int family, const char *from, const char *to)
 {
 	int l = bound_to(family, SOCK_STREAM, to, 0);
 	struct sockaddr_storage a;
 	socklen_t n = name_of(&a, family, to, port_of(l));
-	int64_t start, waited = 0;
+	int64_t start;
+	int waits = 0;
 	char byte;
 
 	CHECK_OK(listen(l, 4));
@@ -430,7 +431,7 @@ static void between(int family, const char *from, const char *to)
 		start = now_ns();
 		CHECK_OK(connect(c, (struct sockaddr *)&a, n));
 		s = CHECK_OK(accept(l, NULL, NULL));
-		waited += now_ns() - start;
+		waits += now_ns() - start >= 50 * MS;
 		start = now_ns();
 		for (int i = 0; i < 10; i++) {
 			CHECK_EQ(CHECK_OK(write(c, "x", 1)), 1);
@@ -443,7 +444,7 @@ static void between(int family, const char *from, const char *to)
 		CHECK(now_ns() - start < 1500 * MS);
 		close_reset(s);
 	}
-	CHECK_MSG(waited < 200 * MS, "ten connections took %lld us", (long long)waited / 1000);
+	CHECK_MSG(waits < 5, "%d of ten connections waited", waits);
 	close(l);
 }
 

@@ -2,6 +2,8 @@
  * tests/guest/threads.c - threads: creation, identity, end, names, cancellation, locks. Who runs when is sched.c.
  */
 #include "harness.h"
+#include "waits.h"
+#include <dirent.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -191,29 +193,31 @@ TEST(clone3_checks_its_arguments)
 	CHECK_EQ(sys(SYS_clone3, &args, sizeof(args)), -EINVAL);
 }
 
+static long address_answer, address_tid;
+
+/* Ends without the C library, which would wait for its own address to be cleared. */
 static void *set_address(void *arg)
 {
-	/* The C library gave its own address at creation; put it back before the thread ends. */
-	int mine = 1;
-	long tid = sys(SYS_set_tid_address, &mine);
-
 	(void)arg;
-	if (tid != sys(SYS_gettid))
-		return NULL;
-	*(volatile int *)&mine = 0;
+	address_answer = sys(SYS_set_tid_address, &cleared_tid);
+	address_tid = sys(SYS_gettid);
 	sys(SYS_exit, 0);
 	return NULL;
 }
 
-TEST(set_tid_address_answers_the_thread_id)
+TEST(set_tid_address_answers_the_thread_id_and_is_cleared_at_the_end)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
 
+	cleared_tid = -1;
+	address_answer = address_tid = 0;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	CHECK_EQ(pthread_create(&thread, &attr, set_address, NULL), 0);
-	sleep_ms(50);
+	CHECK(EVENTUALLY(!cleared_tid));
+	CHECK(address_tid > 0 && address_tid != gettid());
+	CHECK_EQ(address_answer, address_tid);
 }
 
 static void *name_self(void *arg)
@@ -259,6 +263,27 @@ TEST(a_thread_can_name_another_by_proc)
 	thread_join(thread, NULL);
 }
 
+static _Atomic pid_t listed_tid;
+
+static void *meet_listed(void *arg)
+{
+	listed_tid = gettid();
+	return meet_twice(arg);
+}
+
+static bool is_listed(pid_t tid)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *e;
+	bool seen = false;
+
+	CHECK(dir);
+	while ((e = readdir(dir)))
+		seen |= atoi(e->d_name) == tid;
+	closedir(dir);
+	return seen;
+}
+
 TEST(every_thread_is_listed_in_proc_self_task)
 {
 	char path[64];
@@ -267,11 +292,12 @@ TEST(every_thread_is_listed_in_proc_self_task)
 	pthread_t thread;
 
 	pthread_barrier_init(&barrier, NULL, 2);
-	thread = thread_start(meet_twice, NULL);
+	thread = thread_start(meet_listed, NULL);
 	pthread_barrier_wait(&barrier);
-	snprintf(path, sizeof(path), "/proc/self/task/%ld", syscall(SYS_gettid));
+	snprintf(path, sizeof(path), "/proc/self/task/%d", listed_tid);
 	CHECK_OK(stat(path, &st));
 	CHECK(S_ISDIR(st.st_mode));
+	CHECK(is_listed(getpid()) && is_listed(gettid()) && is_listed(listed_tid));
 	CHECK_OK(stat("/proc/self/task", &st));
 	CHECK(S_ISDIR(st.st_mode));
 	pthread_barrier_wait(&barrier);
@@ -280,6 +306,7 @@ TEST(every_thread_is_listed_in_proc_self_task)
 	pthread_join(thread, &tid);
 	snprintf(path, sizeof(path), "/proc/self/task/%ld", (long)tid);
 	CHECK(EVENTUALLY(access(path, F_OK) == -1 && errno == ENOENT));
+	CHECK(!is_listed((pid_t)(long)tid));
 }
 
 TEST(tgkill_and_tkill_check_their_targets)
@@ -318,6 +345,7 @@ TEST(the_guard_page_of_a_stack_faults)
 }
 
 static _Atomic int cleanups;
+static _Atomic pid_t blocked_tid;
 
 static void cleanup(void *arg)
 {
@@ -334,6 +362,7 @@ static void *block_in(void *arg)
 	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
 	pthread_cleanup_push(cleanup, NULL);
+	blocked_tid = gettid();
 	if (kind == 0 && pipe(fds) == 0 && read(fds[0], &c, 1) == 1) {
 		cleanups = -100;
 	} else if (kind == 1) {
@@ -355,8 +384,13 @@ static void cancel_in(long kind)
 	pthread_t thread;
 
 	cleanups = 0;
+	blocked_tid = 0;
 	thread = thread_start(block_in, (void *)kind);
-	sleep_ms(30);
+	CHECK(EVENTUALLY(blocked_tid));
+	if (kind == 3)
+		sleep_ms(30);
+	else
+		wait_asleep(blocked_tid);
 	CHECK_EQ(pthread_cancel(thread), 0);
 	thread_join(thread, PTHREAD_CANCELED);
 	CHECK_EQ(cleanups, 1);
@@ -462,10 +496,11 @@ static void *write_locked(void *arg)
 	for (int i = 0; i < 3000; i++) {
 		if ((long)arg) {
 			pthread_rwlock_wrlock(&rwlock);
-			count += 2;
+			++*(volatile long *)&count;
+			++*(volatile long *)&count;
 		} else {
 			pthread_rwlock_rdlock(&rwlock);
-			if (count & 1)
+			if (*(volatile long *)&count & 1)
 				FAIL("a reader saw half an update");
 		}
 		pthread_rwlock_unlock(&rwlock);

@@ -60,6 +60,8 @@ java_image() { # jdk
 	(
 		flock 9
 		if [ ! "$image" -nt "$JAVA_DIR/javatests.jar" ] || [ ! "$image" -nt build/ibrik.elf ] || [ ! "$image" -nt build/ibrik ]; then
+			# An older image is not what is to be tried.
+			rm -f "$image"
 			build/ibrik build --jdk "$1" --file "$JAVA_DIR/libjnitests.so:/t/libjnitests.so" \
 				--jvm-opts "-Djni=/t/libjnitests.so" -o "$image.new" "$JAVA_DIR/javatests.jar" >&2 &&
 				mv "$image.new" "$image"
@@ -141,7 +143,11 @@ java_end() { # name want-status signal want-output(extended regular expression, 
 		# The process below `timeout` is the command itself.
 		kill "-${signal%%,*}" "$(pgrep -P $pid | head -n 1)" 2>/dev/null || kill "-${signal%%,*}" $pid
 		if [ "$signal" != "${signal#*,}" ]; then
-			sleep 3
+			# A thread dump ends with this line, but for the heap.
+			for ((i = 0; i < 300; i++)); do
+				grep -q 'JNI global refs' "$dir/out" && break
+				sleep 0.1
+			done
 			kill "-${signal#*,}" "$(pgrep -P $pid | head -n 1)"
 		fi
 	fi

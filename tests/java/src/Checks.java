@@ -96,6 +96,10 @@ public final class Checks {
 					m.setAccessible(true);
 					checks.add(m);
 				}
+			if (checks.isEmpty()) {
+				failed = true;
+				System.out.println("not ok " + arg + " there is no such check");
+			}
 			checks.sort(Comparator.comparing(Method::getName));
 			for (Method check : checks) {
 				long start = System.nanoTime();
