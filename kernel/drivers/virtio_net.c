@@ -419,8 +419,9 @@ static int vnet_transmit(struct net_device *dev, struct pbuf *p)
 	/* One that is pushed has nothing behind it, mostly. */
 	b = tx_new(p->tot_len, may_grow && !v->run.pushed);
 	if (!b) {
-		tx_wait(v, tx);
-		return -ENOMEM;
+		int r = tx_wait(v, tx);
+
+		return tx->vq.nfree < tx->vq.size ? r : -ENOMEM;
 	}
 	tx_fill(b, p, 0, p->tot_len);
 	if (may_grow) {
@@ -517,8 +518,11 @@ static bool vnet_poll(struct net_device *dev, unsigned budget)
 	struct vnet *v = container_of(dev, struct vnet, net);
 	bool more = false, broken;
 
-	if (v->dev->stopped)
+	if (v->dev->stopped) {
+		/* Whoever was about to say that the link is up did not know. */
+		atomic_store(&dev->link_up, false);
 		return false;
+	}
 	pairs_answered(v);
 	broken = v->control && virtq_broken(&v->control->vq);
 	for (unsigned i = 0; i < v->npairs; i++)

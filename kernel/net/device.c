@@ -5,8 +5,8 @@
  *            core lock is released (net_devices_flush()). Loopback is lwIP's own interface: what is sent through it is
  *            delivered when the sender releases the core lock, by the sender.
  * Locking:   core lock. The list of devices is complete before the network thread runs.
- *            A frame for which the device has no room waits for some, in the order in which they came, TX_WAITING_MAX of them at most. TCP's do
- *            not: it keeps the segment, is told, and is asked again. When there is room the two take turns in who comes first.
+ *            A frame for which the device has no room waits for some, in the order in which they came, TX_WAITING_MAX of them at most. Segments that
+ *            TCP keeps do not: it is told, and is asked again. When there is room the two take turns in who comes first.
  * Errors:    what may not wait, or finds no memory, is counted and lost. While the link is down everything is dropped.
  */
 #include "net/device.h"
@@ -156,20 +156,29 @@ struct netif *net_interface_find(const char *name)
 
 /* --- frames --------------------------------------------------------------------------------------------- */
 
-/* A segment of TCP's, whole or a part of one: its bytes are TCP's, which keeps them until they are acknowledged and no longer. */
+/* A TCP segment behind so many bytes of other headers, with bytes, SYN or FIN. The others nobody sends again. */
+static bool is_kept(const struct pbuf *p, unsigned head)
+{
+	const struct tcp_hdr *h = (const struct tcp_hdr *)((const uint8_t *)p->payload + head);
+
+	return p->len < head + TCP_HLEN || p->tot_len > head + TCPH_HDRLEN_BYTES(h) || TCPH_FLAGS(h) & (TCP_SYN | TCP_FIN);
+}
+
+/* Is that a segment which TCP keeps, or a part of one? The bytes are TCP's then, until they are acknowledged and no longer. */
 static bool is_tcp(const struct pbuf *p)
 {
 	const struct eth_hdr *eth = p->payload;
 	const uint8_t *packet = (const uint8_t *)(eth + 1);
 
 	if (p->len >= SIZEOF_ETH_HDR + IP_HLEN && eth->type == PP_HTONS(ETHTYPE_IP))
-		return IPH_PROTO((const struct ip_hdr *)packet) == IP_PROTO_TCP;
+		return IPH_PROTO((const struct ip_hdr *)packet) == IP_PROTO_TCP && is_kept(p, SIZEOF_ETH_HDR + IP_HLEN);
 	if (p->len < SIZEOF_ETH_HDR + IP6_HLEN || eth->type != PP_HTONS(ETHTYPE_IPV6))
 		return false;
+	if (IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_TCP)
+		return is_kept(p, SIZEOF_ETH_HDR + IP6_HLEN);
 	/* The header of a fragment begins with what the whole is. */
-	return IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_TCP ||
-	       (IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_FRAGMENT && p->len > SIZEOF_ETH_HDR + IP6_HLEN &&
-		packet[IP6_HLEN] == IP6_NEXTH_TCP);
+	return IP6H_NEXTH((const struct ip6_hdr *)packet) == IP6_NEXTH_FRAGMENT && p->len > SIZEOF_ETH_HDR + IP6_HLEN &&
+	       packet[IP6_HLEN] == IP6_NEXTH_TCP;
 }
 
 /* 0 or transmit()'s error. */

@@ -41,7 +41,7 @@ struct net_device {
 	unsigned offload;     /* enum net_offload */
 	/* Sends a frame, now or with the next flush(): p is a chain that begins with the Ethernet header, which the driver copies. 0; -ENOBUFS: there is no room now,
 	 * and the driver calls net_device_wake() when the device has some, or when it finds it broken and has cleared link_up; -ENOMEM: memory is
-	 * short (TCP's timers try again). Core lock held. */
+	 * short, and nothing is under way that will give some back (TCP's timers try again). Core lock held. */
 	int (*transmit)(struct net_device *dev, struct pbuf *p);
 	/* Tells the device about frames that were queued since the last call. Core lock held. */
 	void (*flush)(struct net_device *dev);
@@ -59,7 +59,7 @@ struct net_device {
 	struct netif *netif;
 	_Atomic bool wanted;  /* poll() is to be called */
 	bool flush_wanted, tx_full;
-	/* Frames that wait for room, in a ring, the first at tx_first; TCP's are not among them, which TCP keeps itself. NULL: none can. */
+	/* Frames that wait for room, in a ring, the first at tx_first; segments that TCP keeps are not among them. NULL: none can. */
 	struct pbuf **tx_waiting;
 	unsigned tx_first, tx_nwaiting;
 	bool tcp_first;       /* when there is room */

@@ -646,7 +646,10 @@ static bool can_wait(const struct tcp_pcb *pcb, const struct tcp_hdr *h, const s
  * once more when our SYN comes again, and says again what it has said. */
 static bool must_come_again(const struct tcp_pcb *pcb, const struct tcp_hdr *h)
 {
-	return pcb->state == SYN_RCVD && (TCPH_FLAGS(h) & (TCP_ACK | TCP_RST)) == TCP_ACK && !tcp_child_ready();
+	if (pcb->state != SYN_RCVD || !pcb->listener || (TCPH_FLAGS(h) & (TCP_ACK | TCP_RST)) != TCP_ACK || tcp_child_ready())
+		return false;
+	tcp_conn_counters.memory_refusals++;
+	return true;
 }
 
 /* For lwIP's search there is one listener. */

@@ -226,7 +226,8 @@ static enum tcp_syn_verdict cookie_return(struct tcp_pcb_listen *l, struct pbuf 
 		tcp_conn_counters.cookies_refused++;
 		return TCP_SYN_PASS;
 	}
-	*made = cookie_pcb(l, h, mss);
+	/* Of our SYN nothing is left that could be sent again: the peer speaks, or gives up. */
+	*made = tcp_child_ready() ? cookie_pcb(l, h, mss) : NULL;
 	if (!*made)
 		return TCP_SYN_DROP;
 	tcp_conn_counters.cookies_taken++;

@@ -126,7 +126,7 @@ static void without_memory_nothing_is_sent(void)
 	p = pbuf_alloc(PBUF_RAW, 100, PBUF_RAM);
 	memset(p->payload, 0, 100);
 	heap_fail_in = 1;
-	EXPECT(card_net->transmit(card_net, p) == -ENOBUFS);
+	EXPECT(card_net->transmit(card_net, p) == -ENOMEM);
 	EXPECT(card_offered(1) == 0);
 	EXPECT(card_net->transmit(card_net, p) == 0);
 	pbuf_free(p);

@@ -81,7 +81,7 @@ static void address6(struct netif *n, int i, const char *words, u8_t state)
 #define FRAMES (TX_WAITING_MAX + 1)
 
 static struct pbuf frames[FRAMES];
-static uint8_t heads[FRAMES][SIZEOF_ETH_HDR + IP6_HLEN + 8];
+static uint8_t heads[FRAMES][SIZEOF_ETH_HDR + IP6_HLEN + TCP_HLEN + 1];
 static unsigned places, went[2 * FRAMES], nwent;
 static int without_place = -ENOBUFS;
 static bool tight;
@@ -152,6 +152,14 @@ static void frame_is(unsigned i, u16_t type, unsigned at, uint8_t proto)
 	heads[i][SIZEOF_ETH_HDR + at] = proto;
 }
 
+/* A segment without bytes. */
+static void segment_is(unsigned i, u16_t type, unsigned at, unsigned head, u8_t flags)
+{
+	frame_is(i, type, at, IP_PROTO_TCP);
+	TCPH_HDRLEN_FLAGS_SET((struct tcp_hdr *)(heads[i] + SIZEOF_ETH_HDR + head), TCP_HLEN / 4, flags);
+	frames[i].len = frames[i].tot_len = (u16_t)(SIZEOF_ETH_HDR + head + TCP_HLEN);
+}
+
 static void start(void)
 {
 	static struct pbuf *ring[TX_WAITING_MAX];
@@ -193,6 +201,14 @@ static void test_waiting(void)
 	check("a_part_of_a_datagram_waits", sent(3, 4) == 0 && held(3, 4) == 1, "it does not");
 	places = 1;
 	check("tcp_takes_room_that_there_is", sent(0, 1) == 0 && went_is(1, 0), "it waits for others");
+	/* What says nothing but how far a peer has got is never sent again. */
+	start();
+	segment_is(0, ETHTYPE_IP, 9, IP_HLEN, TCP_ACK);
+	segment_is(1, ETHTYPE_IPV6, 6, IP6_HLEN, TCP_RST);
+	segment_is(2, ETHTYPE_IP, 9, IP_HLEN, TCP_ACK | TCP_FIN);
+	segment_is(3, ETHTYPE_IPV6, 6, IP6_HLEN, TCP_SYN);
+	check("segments_without_anything_wait", sent(0, 2) == 0 && held(0, 2) == 2, "they are lost");
+	check("tcp_keeps_the_first_and_the_last", sent(2, 4) == 2 && held(2, 4) == 0, "they wait here");
 }
 
 static void test_lost(void)
