@@ -153,7 +153,7 @@ $(BUILD)/test/net/crowd: tests/net/crowd.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) $< -o $@
 
-# make bench [SUITE=boot|syscall|switch|memory|file|java]: beside a Linux guest, into build/bench/.
+# make bench [SUITE=boot|syscall|switch|memory|file|java|net|locks]: beside a Linux guest, into build/bench/.
 bench:
 	@tests/deps.sh bench
 	@$(MAKE) --no-print-directory all

@@ -1,7 +1,7 @@
 # bench/java.sh - the java suite: bench/java/suite/Bench.java and programs under JMH, with the same JDK, jars and
 # collector in both guests. Sourced by bench/run after micro.sh, whose rounds, figures and tables it shares.
 #
-# JMH runs in the JVM that is measured (-f 0): ibrik starts no children yet.
+# JMH runs in the JVM that is measured (-f 0): ibrik has no child processes.
 
 memory=${MEMORY:-1024}
 timeout_s=${TIMEOUT:-400}

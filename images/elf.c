@@ -4,8 +4,8 @@
  * Theory:    which libraries a program gets is decided by its own loader (RUNPATH, ld.so.cache,
  *            hardware variants), so the loader named in the program is asked with --list, which
  *            glibc and musl both answer without running the program. Files keep their paths of
- *            the host, since a program may look beside itself; only what lies where the guest
- *            mounts something of its own (/tmp, /run ...) moves to /app.
+ *            the host, since a program may look beside itself; only what lies below
+ *            a folder that is the guest's own (/tmp, /run ...) moves to /app.
  * Interface: program_stage()
  * Errors:    127 when the file is missing, 126 when it cannot be executed; one line each
  */

@@ -161,12 +161,17 @@ _Static_assert(sizeof(struct ibrik_header) == 3904, "header fits its page");
  * Kernel options (space-separated, on the command line and in kernel.opts):
  *   log=LEVEL         emerg|err|warn|info|debug or the digit
  *   trace=syscalls    strace-like lines in the log; trace=syscalls:PID for one process
+ *   trace=net         addresses as they come and go, and counters
  *   boot.trace        a time line from entry to exec
  *   debugexit=1       see above
  *   cpus=N            use at most N CPUs
+ *   idle.watch=MICROSECONDS   how long an idle CPU looks for work before it halts
+ *   net.ip=ADDR/LEN[,...]     the address, instead of DHCP
  *   tmp.max=BYTES     cap of tmpfs (suffix K, M, G; or N%), default 50% of memory
  *   virtio_mmio.device=SIZE@ADDR:IRQ   as Linux; QEMU microvm adds these itself
  *   panic.test=KIND   write, text, stack, assert or others (all other CPUs at once): makes the kernel panic before the application starts
- *   syscalls=trap     reserved for the call gate
+ *   panic.halt        after a panic halt instead of powering off
+ *   mm.fail=N         every Nth allocation fails once the first program is loaded
+ *   syscalls=trap     no system call is rewritten
  */
 #endif

@@ -1,7 +1,7 @@
 /*
  * images/main.c - the `ibrik` command: which subcommand, --help, --version.
  *
- * Interface: ibrik build|run|inspect|convert|deploy ...; each answers --help
+ * Interface: ibrik build|run|inspect|convert ...; each answers --help
  * Errors:    one line on standard error that begins with "ibrik: ", status 125
  */
 #include "tool.h"

@@ -128,7 +128,7 @@ int command_run_app(int argc, char **argv)
 	nparts += volumes_make(parts + nparts, IBRIK_MAX_SECTIONS - nparts, &options);
 	if (nparts)
 		strings_add(&drives, write_container("command-line", 20, parts, nparts));
-	append = format("debugexit=1%s%s%s%s", network_append(&options), options.log && !(options.kernel_opts && strstr(options.kernel_opts, "log=")) ? " log=info" : "",
+	append = format("debugexit=1%s%s%s%s", network_append(&options), options.log ? " log=info" : "", /* before those that were given, of which one may be another level */
 	                options.kernel_opts ? " " : "", options.kernel_opts ? options.kernel_opts : "");
 	machine_start(&machine, &options, kernel, &drives, append);
 	if (!options.debug) /* QEMU has every file open */

@@ -13,10 +13,10 @@
 set -eu
 
 run="gcc libc6-dev make git qemu-system-x86 squashfs-tools zlib1g-dev dpkg-dev xz-utils ca-certificates openjdk-17-jdk-headless"
-test="$run clang libclang-rt-14-dev llvm libclojure-java libh2-java maven"
+test="$run clang libclang-rt-14-dev llvm iproute2 libclojure-java libh2-java maven"
 servers="$test curl postgresql wrk"
 matrix="$test liblucene8-java curl postgresql"
-bench="$run binutils cpio lz4 zstd maven"
+bench="$run binutils cpio curl iproute2 lz4 maven wrk zstd"
 
 case ${1:-} in
 run) want=$run ;;

@@ -12,6 +12,7 @@
  *              pool ...     lwIP's kinds of objects: how many there are, were at most, were not to be had
  *              neighbours   the guard of their tables (neighbour.c): what was not believed, and who was not asked for
  *              connections  TCP's table (tcp_conn.h): SYN cookies, TIME_WAIT, what was refused for want of memory
+ *              recovery     lost segments: what went again, and why (tcp_recover.h)
  *              paths        messages about packets that are too long for a path (path_mtu.h), connections that keep to it, messages that were not believed
  *              errors       ICMP errors that were not sent, for they would have been too many (icmp_rate.h)
  *              sockets      how many are open, and TCP's by state
