@@ -48,6 +48,8 @@ static void java_command(struct strings *argv, struct app *app, const struct opt
 			strings_add(argv, "-cp");
 			strings_add(argv, path);
 		}
+		if (strchr(settings_get(&app->settings, "java.main"), '/'))
+			strings_add(argv, "-m");
 		strings_add(argv, settings_get(&app->settings, "java.main"));
 	}
 	for (size_t i = 0; i < options->args.count; i++)

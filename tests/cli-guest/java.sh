@@ -131,6 +131,8 @@ check training-run-knows-its-host grep -q -x ibrik/127.0.1.1 "$T/err"
 echo "-Dp=q" > "$T/options"
 timeout 100 "$IBRIK" build --cds -w /usr --file "$T/options:/usr/options" --jvm-opts @options "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 check training-run-in-its-folder [ $? = 0 ]
+timeout 100 "$IBRIK" build --cds --main java.base/sun.security.tools.keytool.Main -o "$T/cds.img" -- -help 2> "$T/err"
+check cds-of-a-main-class-in-a-module [ $? = 0 ]
 timeout 100 "$IBRIK" build --cds "$T/app.jar" -o "$T/cds.img" 2> "$T/err"
 run_ibrik --jvm-opts '-Xlog:class+load:file=/dev/stderr' "$T/cds.img"
 check cds-archive-is-used grep -q 'App source: shared objects file (top)' "$T/err"

@@ -8,7 +8,7 @@
 #   java:host                      the bundles on this machine's JDK, which is the oracle
 #   java:JDK-GC-Ncpu-BUNDLE        one row of the sample
 #   java:end-WAY                   one machine each for the ways to end
-#   java:version, java:logging     the launcher's own output
+#   java:logging-JDK               the launcher's own output
 #   java:kernel-JDK                the Java API to kernel functions (jvm/api), which no collector has to do with
 #   java:NAME                      tests/java/thirdparty/NAME.sh, tests/java/servers/NAME.sh; those that are meant for the suite, all in the matrix
 # servers_jobs adds all of tests/java/servers (make servers).
