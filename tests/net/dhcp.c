@@ -115,6 +115,7 @@ bool dhcp_hears(const uint8_t *f, size_t bytes)
 		return true;
 	if (way == REFUSING && type == REQUEST) {
 		answer(m, NAK, 0);
+		world.refusals++;
 		return true;
 	}
 	for (unsigned lie = 1; way == LYING && lie <= LIES; lie++)
