@@ -32,10 +32,11 @@ relay_say clear
 
 # The link is away in the middle of a transfer.
 for verb in put get; do
-	peer $verb 10.9.0.2 $((BYTES * 4)) 3 > "$T/transfer" &
+	peer $verb 10.9.0.2 $((BYTES * 20)) 3 > "$T/transfer" &
 	transfer=$!
 	sleep 0.3
 	relay_say link down
+	check link-goes-down-early-enough-$verb kill -0 $transfer
 	sleep 1.5
 	relay_say link up
 	wait $transfer
@@ -67,6 +68,7 @@ is_same ipv6-path-mtu-fragments "$(peer echo "$global" 20000)"
 relay_say clear
 relay_say stats
 [ -z "${LINK_BYTES:-}" ] || echo "$answer"
+check the-link-has-suffered grep -q 'lost [1-9].* duplicated [1-9].* reordered [1-9].* long [1-9].* down [1-9]' <<< "$answer"
 machine_end links 10.9.0.2
 # What the counters said in the end: what was lost went again before a timer ran out.
 check path-mtu-is-believed grep -q 'paths too_big=[1-9][0-9]* lowered=[1-9]' "$T/log"

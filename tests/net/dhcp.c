@@ -9,6 +9,7 @@ enum { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK };
 #define MESSAGE_BYTES 300
 #define OPTIONS 240
 #define LIES 12
+#define LIED_ADDRESS 99 /* who believes a lie has this one, and is not found at the other */
 
 static enum { OFF, GOOD, LYING, REFUSING } way;
 static unsigned given, lease_seconds;
@@ -44,7 +45,7 @@ static void answer(const uint8_t *asked, unsigned type, unsigned lie)
 	memcpy(m + 4, asked + 4, 4);
 	memcpy(m + 28, asked + 28, 16);
 	memcpy(m + 16, network, 3);
-	m[19] = (uint8_t)given;
+	m[19] = lie ? LIED_ADDRESS : (uint8_t)given;
 	memcpy(m + 236, "\x63\x82\x53\x63", 4);
 	o[0] = 53;
 	o[1] = 1;
@@ -84,12 +85,10 @@ static void answer(const uint8_t *asked, unsigned type, unsigned lie)
 		hostile_noise(o + 3, MESSAGE_BYTES - OPTIONS - 3);
 		/* But not such noise as would be a lease. */
 		memcpy(o + 3, "\x33\x03", 2);
-		m[4] ^= 1;
 		break;
 	case 11: /* file and server name are said to hold options, which go on without an end */
 		memcpy(o + 33, "\x34\1\3\xff", 4);
 		memset(m + 44, 0x0c, 192);
-		m[4] ^= 1;
 		break;
 	case 12:
 		o[2] = 0;
@@ -116,6 +115,7 @@ bool dhcp_hears(const uint8_t *f, size_t bytes)
 		return true;
 	if (way == REFUSING && type == REQUEST) {
 		answer(m, NAK, 0);
+		world.refusals++;
 		return true;
 	}
 	for (unsigned lie = 1; way == LYING && lie <= LIES; lie++)

@@ -466,7 +466,7 @@ void hostile_step(void) { now_active->step(); }
 
 void hostile_report(FILE *to)
 {
-	fprintf(to, "sent %lu talks %lu wrong %lu\n", sent, world.talks_ended, world.talks_wrong);
+	fprintf(to, "refused %lu sent %lu talks %lu wrong %lu\n", world.refusals, sent, world.talks_ended, world.talks_wrong);
 }
 
 /* --- what passes ---------------------------------------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ void hostile_step(void);
 bool hostile_hears(const uint8_t *frame, size_t bytes);
 /* A frame of the peer's, for the guest. */
 void hostile_sees_peer(const uint8_t *frame, size_t bytes);
-/* Frames sent, conversations that reached their end, and those that were answered wrongly. */
+/* Requests for a lease that were refused, frames sent, conversations that reached their end, and those that were answered wrongly. */
 void hostile_report(FILE *to);
 
 /* --- dhcp.c ---------------------------------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ struct hostile_world {
 	uint8_t guest_mac[6], guest_ip[4], guest_ip6[16], peer_ip[4], own_mac[6];
 	uint8_t last[2048]; /* frame of the peer's */
 	size_t last_bytes;
-	unsigned long talks_ended, talks_wrong;
+	unsigned long talks_ended, talks_wrong, refusals;
 };
 extern struct hostile_world world;
 

@@ -577,6 +577,7 @@ static void every_allocation_may_fail(void)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 	long blocks = io_blocks;
+	int refused = 0, added = 0;
 
 	for (int n = 0; n < 12; n++) {
 		int q[2];
@@ -586,15 +587,18 @@ static void every_allocation_may_fail(void)
 			int set = sys_epoll_create1(0);
 
 			if (set >= 0) {
-				sys_epoll_ctl(set, EPOLL_CTL_ADD, q[0], U(&e));
+				added += sys_epoll_ctl(set, EPOLL_CTL_ADD, q[0], U(&e)) == 0;
 				io_close(set);
 			}
 			io_close(q[0]);
 			io_close(q[1]);
+		} else {
+			refused++;
 		}
 		atomic_store(&io_fail_after, -1);
 		CHECK_EQ(io_blocks, blocks);
 	}
+	CHECK(refused > 0 && added > 0);
 }
 
 int main(void)

@@ -54,7 +54,7 @@ static void timers_fire_in_order(void)
 	int disarmed = 0, fired = 0;
 
 	CHECK_EQ(ktimer_start(), 0);
-	now = clock_monotonic_ns() + 50 * MS;
+	now = clock_monotonic_ns() + 1000 * MS; /* all are armed by then, on a busy host too */
 	srand(3);
 	for (int i = 0; i < 500; i++) {
 		ktimer_init(&p[i].timer, probe_fire);
@@ -64,7 +64,7 @@ static void timers_fire_in_order(void)
 	for (int i = 0; i < 500; i += 3)
 		disarmed += ktimer_disarm(&p[i].timer);
 	CHECK_EQ(disarmed, 167);
-	/* The last is due after 150 ms; a busy host may need longer. */
+	/* The last is due after 1100 ms; a busy host may need longer. */
 	for (int wait = 0; wait < 100 && all_fired < 333; wait++)
 		io_sleep_ms(100);
 	io_sleep_ms(100); /* those that were disarmed must not come */
@@ -91,6 +91,7 @@ static void slow_fire(struct ktimer *t)
 static void cancel_waits_for_the_function(void)
 {
 	struct probe p = { .again = 1000 };
+	int fired;
 
 	ktimer_init(&p.timer, slow_fire);
 	ktimer_arm(&p.timer, clock_monotonic_ns());
@@ -98,9 +99,10 @@ static void cancel_waits_for_the_function(void)
 		io_sleep_ms(1);
 	ktimer_cancel(&p.timer); /* it arms itself again meanwhile */
 	CHECK_EQ(p.inside, false);
-	CHECK_EQ(p.fired, 1);
+	fired = p.fired; /* on a busy host more than once before that */
+	CHECK(fired >= 1);
 	io_sleep_ms(80);
-	CHECK_EQ(p.fired, 1);
+	CHECK_EQ(p.fired, fired);
 	CHECK_EQ(ktimer_cancel(&p.timer), false);
 }
 
@@ -116,9 +118,10 @@ static void an_earlier_timer_overtakes(void)
 	io_sleep_ms(20);
 	near.due = clock_monotonic_ns() + 20 * MS;
 	ktimer_arm(&near.timer, near.due);
-	io_sleep_ms(100);
+	for (int wait = 0; wait < 50 && !near.fired; wait++)
+		io_sleep_ms(100);
 	CHECK_EQ(near.fired, 1);
-	CHECK(near.late < 60 * MS);
+	CHECK_EQ(far.fired, 0);
 	CHECK_EQ(ktimer_cancel(&far.timer), true);
 }
 
@@ -127,16 +130,17 @@ static void timerfd_counts(void)
 	struct __kernel_itimerspec v = { .it_value = { 0, 20 * MS }, .it_interval = { 0, 20 * MS } }, old;
 	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
 	int fd = sys_timerfd_create(1, NONBLOCK), ep = sys_epoll_create1(0);
-	uint64_t ticks;
+	uint64_t ticks, start;
 
 	CHECK_EQ(sys_timerfd_create(99, 0), -EINVAL);
 	CHECK_EQ(io_read(fd, &ticks, 8), -EAGAIN);
 	CHECK_EQ(sys_epoll_ctl(ep, EPOLL_CTL_ADD, fd, U(&e)), 0);
+	start = clock_monotonic_ns();
 	CHECK_EQ(sys_timerfd_settime(fd, 0, U(&v), 0), 0);
 	CHECK_EQ(sys_epoll_wait(ep, U(&e), 1, 1000), 1);
 	io_sleep_ms(90);
 	CHECK_EQ(io_read(fd, &ticks, 8), 8);
-	CHECK(ticks >= 4 && ticks <= 20);
+	CHECK(ticks >= 4 && ticks <= (clock_monotonic_ns() - start) / (20 * MS));
 	CHECK_EQ(sys_epoll_wait(ep, U(&e), 1, 1000), 1);
 	v.it_value.tv_sec = 100;
 	v.it_interval.tv_nsec = 0;

@@ -97,7 +97,7 @@ static bool wakes_for(uint64_t sleeps_until, uint64_t tcp, uint64_t others)
 	net_lock();
 	net_unlock();
 	if ((wakes - before != 0) != atomic_load(&timers_changed))
-		printf("# it is woken and does not know why, or the other way round\n");
+		check("who_is_woken_knows_why", false, "it does not, or was not woken");
 	return wakes != before && atomic_load(&timers_changed);
 }
 

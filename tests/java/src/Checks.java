@@ -11,7 +11,8 @@ import java.util.List;
  * Runs checks inside one JVM: {@code Checks BUNDLE[.NAME]...}.
  *
  * A bundle is a class {@code <Bundle>Checks}; each of its static methods without parameters is a check. A check runs
- * on a thread of its own; it fails by throwing anything and is given up after a time limit. One line a check:
+ * on a thread of its own; it fails by throwing anything, on a thread that it has started too, and is given up after a
+ * time limit. One line a check:
  * {@code ok bundle.name}, {@code not ok bundle.name reason} or {@code skip bundle.name reason}.
  * The system property {@code slow} (default 1) multiplies the time limit.
  */
@@ -24,6 +25,9 @@ public final class Checks {
 	}
 
 	static final int LIMIT_SECONDS = 60 * Integer.getInteger("slow", 1);
+
+	/** What ended a thread of the check that runs. */
+	private static volatile Throwable stray;
 
 	private Checks() {
 	}
@@ -42,6 +46,13 @@ public final class Checks {
 		return Runtime.version().feature();
 	}
 
+	private static boolean isOfACheck(Throwable t) {
+		for (StackTraceElement e : t.getStackTrace())
+			if (e.getClassName().contains("Checks"))
+				return true;
+		return false;
+	}
+
 	private static String reason(Throwable t) {
 		StackTraceElement[] at = t.getStackTrace();
 		String text = t instanceof AssertionError && t.getMessage() != null ? t.getMessage() : t.toString();
@@ -55,6 +66,7 @@ public final class Checks {
 
 	private static String run(Method check) throws InterruptedException {
 		String[] result = { null };
+		stray = null;
 		Thread thread = new Thread(null, () -> {
 			String line;
 			try {
@@ -78,11 +90,17 @@ public final class Checks {
 				where.append(' ').append(at[i]);
 			return "not ok no end after " + LIMIT_SECONDS + " s, at" + where;
 		}
-		return result[0];
+		Throwable t = stray;
+		return t == null || result[0].startsWith("not ok") ? result[0] : "not ok a thread of it ended: " + reason(t);
 	}
 
 	public static void main(String[] args) throws Exception {
 		boolean failed = false;
+		Thread.setDefaultUncaughtExceptionHandler((thread, t) -> {
+			if (isOfACheck(t))
+				stray = t;
+			t.printStackTrace();
+		});
 		for (String arg : args.length == 0 ? new String[] { "base" } : args) {
 			int dot = arg.indexOf('.');
 			String bundle = dot < 0 ? arg : arg.substring(0, dot);

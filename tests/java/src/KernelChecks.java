@@ -213,13 +213,19 @@ final class KernelChecks {
 		refused(Native.bufferAt(0xffff_8880_0000_0000L, 4 * PAGE), "not mapped");
 		refused(Native.bufferAt(0xffff_ffff_8000_0000L, 1 << 20), "not mapped");
 		refused(Native.bufferAt(-PAGE, 4 * PAGE), "EINVAL");
+		int code = 0, data = 0;
 		for (String line : Files.readAllLines(Path.of("/proc/self/maps"))) {
 			long start = Long.parseLong(line.substring(0, line.indexOf('-')), 16);
-			if (line.contains("r-xp") && line.endsWith("libjvm.so"))
+			if (line.contains("r-xp") && line.endsWith("libjvm.so")) {
 				refused(Native.bufferAt(start, 4 * PAGE), "file or shared memory");
-			if (line.endsWith("[vvar]"))
+				code++;
+			}
+			if (line.endsWith("[vvar]")) {
 				refused(Native.bufferAt(start, PAGE), "file or shared memory");
+				data++;
+			}
 		}
+		Checks.check(code > 0 && data > 0, "libjvm.so " + code + " times, [vvar] " + data + " times");
 		Checks.equal(Kernel.release(Native.bufferAt(8, 100)), 0L);
 	}
 

@@ -145,11 +145,13 @@ public final class Inside {
 			});
 		check("udp-times-out", () -> {
 			try (DatagramSocket socket = new DatagramSocket(0, InetAddress.getByName("127.0.0.1"))) {
+				long begin = System.nanoTime();
 				socket.setSoTimeout(50);
 				wantThrown(SocketTimeoutException.class, () -> {
 					socket.receive(new DatagramPacket(new byte[10], 10));
 					return null;
 				});
+				want(System.nanoTime() - begin >= 50_000_000, "too early");
 			}
 		});
 		check("udp-port-unreachable", () -> {
@@ -264,7 +266,9 @@ public final class Inside {
 					Thread.sleep(200);
 					selector.wakeup();
 				});
-				want(selector.select(10_000) == 0, "an event");
+				long begin = System.nanoTime();
+				want(selector.select(40_000) == 0, "an event");
+				want(System.nanoTime() - begin < 30_000_000_000L, "it was not woken");
 				accepted.close();
 			}
 		});
@@ -356,7 +360,7 @@ public final class Inside {
 		check("udp-to-the-host", () -> {
 			try (DatagramSocket socket = new DatagramSocket()) {
 				socket.connect(new InetSocketAddress(host, port));
-				socket.setSoTimeout(2000);
+				socket.setSoTimeout(20_000);
 				for (int n : new int[] { 1, 100, 1400, 1472 }) {
 					DatagramPacket got = new DatagramPacket(new byte[2000], 2000);
 					socket.send(new DatagramPacket(Answers.bytes(n), n));
