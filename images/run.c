@@ -76,6 +76,12 @@ static void refuse_for_image(const struct options *options)
 		die(STATUS_ERROR, "%s cannot change the finished image %s; give it to 'ibrik build'", option, options->app);
 }
 
+/* Is one of the kernel's options, which may be NULL, log=LEVEL? */
+static bool names_level(const char *kernel_opts)
+{
+	return kernel_opts && (!strncmp(kernel_opts, "log=", 4) || strstr(kernel_opts, " log="));
+}
+
 int command_run_app(int argc, char **argv)
 {
 	struct options options;
@@ -128,7 +134,7 @@ int command_run_app(int argc, char **argv)
 	nparts += volumes_make(parts + nparts, IBRIK_MAX_SECTIONS - nparts, &options);
 	if (nparts)
 		strings_add(&drives, write_container("command-line", 20, parts, nparts));
-	append = format("debugexit=1%s%s%s%s", network_append(&options), options.log ? " log=info" : "", /* before those that were given, of which one may be another level */
+	append = format("debugexit=1%s%s%s%s", network_append(&options), options.log && !names_level(options.kernel_opts) ? " log=info" : "",
 	                options.kernel_opts ? " " : "", options.kernel_opts ? options.kernel_opts : "");
 	machine_start(&machine, &options, kernel, &drives, append);
 	if (!options.debug) /* QEMU has every file open */

@@ -131,5 +131,6 @@ int main(void)
 	      multicast_setopt(&socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == 0 && !reports, "it is not, or has been reported");
 	pass(2000);
 	check("the_group_is_reported_later", reports == 1, "it is not, or too often");
+	multicast_leave_all(&socket);
 	return failed;
 }
