@@ -38,6 +38,8 @@ check log-holds-everything grep -q '^<6>\[0.000100\] quiet' "$T/log"
 check log-sets-its-level grep -q -x 'debugexit=1 log=info' "$T/arguments"
 run_fake --log "$T/log" --kernel-opts log=debug
 check log-level-given-wins grep -q -x 'debugexit=1 log=debug' "$T/arguments"
+run_fake --log "$T/log" --kernel-opts trace.log=1
+check another-option-is-no-level grep -q -x 'debugexit=1 log=info trace.log=1' "$T/arguments"
 
 # Lines that were asked for go to the log where there is one; warnings stay visible.
 FAKE_GUEST='echo "4[0.000100] [1 true] brk(0) = 4096 <0.000001>" >&$com1; echo "4[0.000200] boot:   1200 us (+3) threads" >&$com1; echo "4[0.000300] be warned" >&$com1; echo "exit 0" >&$control; exit 33'
