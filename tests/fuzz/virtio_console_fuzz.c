@@ -29,7 +29,7 @@ static bool reset;
 struct block { struct block *next; };
 static struct block *blocks;
 
-void *kmalloc(size_t size)
+void *kmalloc_flags(size_t size, unsigned flags)
 {
 	struct block *b = aligned_alloc(64, ALIGN_UP(size + 64, 64));
 
@@ -37,15 +37,11 @@ void *kmalloc(size_t size)
 		abort();
 	b->next = blocks;
 	blocks = b;
-	return (char *)b + 64;
+	return __builtin_memset((char *)b + 64, flags & ALLOC_ZERO ? 0 : 0xa5, size);
 }
 
-void *kzalloc(size_t size)
-{
-	void *p = kmalloc(size);
-
-	return __builtin_memset(p, 0, size);
-}
+void *kmalloc(size_t size) { return kmalloc_flags(size, 0); }
+void *kzalloc(size_t size) { return kmalloc_flags(size, ALLOC_ZERO); }
 
 void kfree(void *p) {} /* everything goes at the end of a run */
 
