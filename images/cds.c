@@ -87,8 +87,10 @@ void cds_train(struct app *app, const struct options *options)
 	progress("training run for --cds; press Ctrl-C when a server has warmed up");
 	command_run(unpack);
 	stage_tree(root, app->root, "/");
-	char *stamp[] = { "find", format("%s/app", root), "-exec", "touch", "-h", "-d", date, "{}", "+", NULL };
-	command_run(stamp);
+	char *app_folder = format("%s/app", root);
+	char *stamp[] = { "find", app_folder, "-exec", "touch", "-h", "-d", date, "{}", "+", NULL };
+	if (access(app_folder, F_OK) == 0) /* a class of the JDK has none */
+		command_run(stamp);
 
 	/* proc is mounted for the loader's $ORIGIN; an unprivileged user becomes root of a namespace. */
 	strings_add(&argv, "env");
