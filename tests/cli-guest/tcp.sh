@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 	return 0;
 }
 END
-gcc -D_GNU_SOURCE -O1 -Wall -Wextra -o "$T/probe" "$T/probe.c" || exit 1
+gcc -D_GNU_SOURCE -O1 -Wall -Wextra -static -o "$T/probe" "$T/probe.c" || exit 1
 gcc -std=gnu11 -O2 -pthread -o "$T/tcp_many" tests/guest/tcp_many.c || exit 1
 
 run_ibrik run --accel tcg --cpus 1 -m 128M --exec "$T/probe" idle 20

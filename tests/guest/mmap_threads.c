@@ -38,9 +38,8 @@ TEST_SLOW(after_mprotect_returns_no_cpu_can_write_any_more, 40)
 			CHECK_EQ(*(volatile int64_t *)protect_page, seen);
 		CHECK_OK(mprotect(protect_page, PAGE, RW));
 		/* Until somebody has written again, and may do so. */
-		for (int j = 0; j < 1000000 && *(volatile int64_t *)protect_page == seen; j++)
-			if (j % 1000 == 999)
-				sched_yield();
+		for (int64_t end = now_ns() + 10000000000ll; *(volatile int64_t *)protect_page == seen && now_ns() < end;)
+			sched_yield();
 		CHECK(*(volatile int64_t *)protect_page != seen);
 	}
 	protect_stop = true;
