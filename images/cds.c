@@ -89,8 +89,10 @@ void cds_train(struct app *app, const struct options *options)
 	stage_tree(root, app->root, "/");
 	char *app_folder = format("%s/app", root);
 	char *stamp[] = { "find", app_folder, "-exec", "touch", "-h", "-d", date, "{}", "+", NULL };
-	if (access(app_folder, F_OK) == 0) /* a class of the JDK has none */
-		command_run(stamp);
+	/* A class of the JDK has none, and the archive goes there. */
+	if (mkdir(app_folder, 0755) < 0 && errno != EEXIST)
+		die(STATUS_ERROR, "cannot make %s: %s", app_folder, strerror(errno));
+	command_run(stamp);
 
 	/* proc is mounted for the loader's $ORIGIN; an unprivileged user becomes root of a namespace. */
 	strings_add(&argv, "env");

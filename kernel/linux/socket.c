@@ -141,6 +141,8 @@ static void socket_file_release(struct file *f)
 {
 	struct socket *s = f->priv;
 
+	if (!s) /* none was there to accept */
+		return;
 	atomic_fetch_sub_explicit(&sockets_open, 1, memory_order_relaxed);
 	s->ops->release(s);
 }
@@ -154,17 +156,27 @@ static const struct file_ops socket_file_ops = {
 	.release = socket_file_release,
 };
 
+/* One that has no socket yet, and gets it by file_give(). */
+static struct file *file_without_socket(unsigned flags)
+{
+	return file_new_anon("socket", S_IFSOCK | 0777, &socket_file_ops, O_RDWR | (flags & O_NONBLOCK), NULL);
+}
+
+static void file_give(struct file *f, struct socket *s)
+{
+	f->priv = s;
+	s->ino = f->inode->ino;
+	atomic_fetch_add_explicit(&sockets_open, 1, memory_order_relaxed);
+}
+
 struct file *socket_file_new(struct socket *s, unsigned flags)
 {
-	struct file *f = file_new_anon("socket", S_IFSOCK | 0777, &socket_file_ops,
-				       O_RDWR | (flags & O_NONBLOCK), s);
+	struct file *f = file_without_socket(flags);
 
-	if (IS_ERR(f)) {
+	if (IS_ERR(f))
 		s->ops->release(s);
-	} else {
-		s->ino = f->inode->ino;
-		atomic_fetch_add_explicit(&sockets_open, 1, memory_order_relaxed);
-	}
+	else
+		file_give(f, s);
 	return f;
 }
 
@@ -368,14 +380,15 @@ static long accept_file(struct file *f, struct socket *s, uaddr_t addr, uaddr_t 
 	fd = fd_reserve(flags & SOCK_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	fresh = s->ops->accept(s, f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
-	r = PTR_ERR(fresh);
-	if (IS_ERR(fresh))
-		goto unreserve;
-	nf = socket_file_new(fresh, flags);
+	nf = file_without_socket(flags);
 	r = PTR_ERR(nf);
 	if (IS_ERR(nf))
 		goto unreserve;
+	fresh = s->ops->accept(s, f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+	r = PTR_ERR(fresh);
+	if (IS_ERR(fresh))
+		goto drop;
+	file_give(nf, fresh);
 	if (addr) {
 		struct socket_addr a;
 
