@@ -216,9 +216,9 @@ ECONNREFUSED" ]
 run_ibrik run --accel tcg -m 128M --ip 10.0.2.77/24 --exec "$T/probe" reach 192.0.2.1
 check no-router-no-way [ "$out" = "ENETUNREACH" ]
 # A connection that stands for its peer is never given up for want of a moment's memory. (With 17 and 19 the C library does not get to main.)
-check handshakes-on-linux [ "$("$T/probe" handshakes 50)" = all ]
+check handshakes-on-linux [ "$("$T/probe" handshakes 20)" = all ]
 for n in 11 13 23; do
-	run_ibrik run --accel tcg -m 128M --network none --kernel-opts mm.fail=$n --exec "$T/probe" handshakes 50
+	run_ibrik run --accel tcg -m 128M --network none --kernel-opts mm.fail=$n --exec "$T/probe" handshakes 20
 	check "each-handshake-comes-when-every-${n}th-allocation-fails" [ "$status,$out" = 0,all ]
 done
 # User-mode networking knows no window scaling.
