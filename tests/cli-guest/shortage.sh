@@ -192,6 +192,12 @@ static int is_short(void)
 	return yes;
 }
 
+/* Still when all that is under way has been acknowledged, and is kept once and not twice? */
+static int stays_short(void)
+{
+	return is_short() && !usleep(300000) && is_short();
+}
+
 static void *sender(void *arg)
 {
 	long r = send_all(*(int *)arg, 165535, 0);
@@ -209,11 +215,14 @@ static int is_short_for_a_while(void)
 
 	if (pair(fd, 200000))
 		return 2;
-	/* The last of them may be refused: then it is short. */
-	for (; n < 400 && !is_short() && !pair(others[n], 100000); n++)
+	/* While it is short for a moment, one may be refused. */
+	for (int tries = 0; n < 400 && tries < 400 && !stays_short(); tries++, n++) {
+		while (tries < 400 && pair(others[n], 100000))
+			tries++;
 		for (int i = 0; i < 8 && send(others[n][0], bytes, 8192, MSG_DONTWAIT) > 0; i++)
 			;
-	if ((n == 400 && is_short()) || pthread_create(&t, NULL, sender, fd))
+	}
+	if (pthread_create(&t, NULL, sender, fd))
 		return 4;
 	sleep(2);
 	printf("%s, ", sender_ended ? "at once" : "waits");
