@@ -242,7 +242,6 @@ static void waiting_send(struct net_device *dev)
 static err_t link_output(struct netif *netif, struct pbuf *p)
 {
 	struct net_device *dev = netif->state;
-	bool tcp = is_tcp(p);
 	int r;
 
 	if (!atomic_load_explicit(&dev->link_up, memory_order_relaxed)) {
@@ -251,8 +250,8 @@ static err_t link_output(struct netif *netif, struct pbuf *p)
 		return ERR_OK;
 	}
 	/* Behind those that wait already. */
-	r = tcp || !dev->tx_nwaiting ? frame_send(dev, p) : -ENOBUFS;
-	if (!r || (!tcp && r == -ENOBUFS && frame_wait(dev, p)))
+	r = dev->tx_nwaiting && !is_tcp(p) ? -ENOBUFS : frame_send(dev, p);
+	if (!r || (r == -ENOBUFS && !is_tcp(p) && frame_wait(dev, p)))
 		return ERR_OK;
 	dev->tx_dropped++;
 	return ERR_MEM;

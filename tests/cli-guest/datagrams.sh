@@ -9,13 +9,14 @@ cat > "$T/probe.c" <<'END'
  * peer: waits for the address, sends datagrams and looks at what comes back: a line "ok ..." or "not ok ..." for each.
  * blast: says "ready", and two seconds later sends MANY numbered datagrams to port 7002 of 10.9.0.1, as fast as it may; prints "held" if some had to wait.
  * count: prints how many came, and whether in their order.
- * held: sends to 10.9.0.77, where nobody is, as much as SO_SNDBUF lets it: prints "held" if that is not for ever.
+ * held: sends to 10.9.0.77, where nobody is, as much as SO_SNDBUF lets it: prints "held" if that is not for ever, and a shutdown() ends it, too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +293,34 @@ static int count(void)
 	return 0;
 }
 
+static int sent_errno;
+
+static void *send_and_wait(void *fd)
+{
+	sent_errno = send(*(int *)fd, out, 1400, MSG_NOSIGNAL) < 0 ? errno : 0;
+	return NULL;
+}
+
+/* A sender that waits hears that nobody may send any more. */
+static int shut_while_held(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	pthread_t t;
+
+	on(fd, SOL_SOCKET, SO_SNDBUF, 1);
+	if (connect(fd, (const void *)to, sizeof(*to)))
+		return -1;
+	while (send(fd, out, 1400, MSG_DONTWAIT) == 1400)
+		;
+	if (errno != EAGAIN || pthread_create(&t, NULL, send_and_wait, &fd))
+		return -1;
+	usleep(300000);
+	shutdown(fd, SHUT_WR);
+	pthread_join(t, NULL);
+	close(fd);
+	return sent_errno == EPIPE ? 0 : -1;
+}
+
 static int held(void)
 {
 	struct sockaddr_in to = v4("10.9.0.77", 9);
@@ -307,6 +336,8 @@ static int held(void)
 		return printf("%d sent, errno %d, %d unsent\n", n, errno, unsent(fd)), 1;
 	if (sendto(fd, out, 1400, 0, (void *)&to, sizeof(to)) != -1 || errno != EAGAIN)
 		return puts("it does not wait"), 1;
+	if (shut_while_held(&to))
+		return printf("shutdown(): errno %d\n", sent_errno), 1;
 	if (poll(&p, 1, 20000) != 1 || p.revents != POLLOUT || sendto(fd, out, 1400, MSG_DONTWAIT, (void *)&to, sizeof(to)) != 1400)
 		return puts("for ever"), 1;
 	puts("held");
@@ -320,7 +351,7 @@ int main(int argc, char **argv)
 	return !strcmp(what, "echo") ? echo() : !strcmp(what, "blast") ? blast() : !strcmp(what, "count") ? count() : !strcmp(what, "held") ? held() : peer();
 }
 END
-gcc -D_GNU_SOURCE -O1 -w -o "$T/probe" "$T/probe.c" || { not_ok datagrams:build; finish; }
+gcc -D_GNU_SOURCE -O1 -w -pthread -o "$T/probe" "$T/probe.c" || { not_ok datagrams:build; finish; }
 timeout 100 "$IBRIK" run --accel tcg -m 128M --network tap:tap0 --ip 10.9.0.2/24,gw=10.9.0.1 --exec "$T/probe" echo \
 	> "$T/out" 2> "$T/err" < /dev/null &
 guest=$!

@@ -79,6 +79,10 @@ static void stopped(void)
 	poll_once();
 	EXPECT(card->stopped);
 	EXPECT(!atomic_load(&card_net->link_up));
+	/* Also when somebody who did not know says that the link is up. */
+	atomic_store(&card_net->link_up, true);
+	card_net->poll(card_net, 1);
+	EXPECT(!atomic_load(&card_net->link_up));
 	EXPECT(card_received == 0);
 	poll_once();
 	card_net->idle(card_net);
