@@ -310,12 +310,13 @@ struct helper {
 	int sig;
 };
 
-/* When the call that is to be interrupted waits. */
+/* When the call that is to be interrupted waits, and has done so for more than the slack of a timer: what is left of it is less then. */
 static void *send_later(void *arg)
 {
 	struct helper *h = arg;
 
 	wait_asleep(h->tid);
+	sleep_ms(20);
 	CHECK_OK(tgkill(getpid(), h->tid, h->sig));
 	return NULL;
 }
